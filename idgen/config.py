@@ -1,0 +1,157 @@
+"""The configuration: frozen dataclasses are its schema and its documentation.
+
+Read in `jobs/` only, by `jobs` through idgen/settings.py; everything below takes the dataclass of its own room.
+Each field's `doc` is what `--help` prints.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def doc(text: str, default: Any = None, **kwargs: Any) -> Any:
+    """Return a dataclass field with its documentation; mutable defaults go in `default_factory`."""
+    if "default_factory" in kwargs:
+        return field(metadata={"doc": text}, **kwargs)
+    return field(default=default, metadata={"doc": text})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """One run of a job."""
+
+    id: str = doc("name of the run's folder; default: date, time and four random digits", "")
+    max_attempts: int = doc("tries a retriable failure gets, over all runs", 3)
+    second_pass: bool = doc("try what failed retriably once more at the end of the same run", True)
+    max_failed_fraction: float = doc("exit 3 when more than this share of the pictures did not become ok", 0.25)
+    breaker_failures: int = doc(
+        "stop (exit 3) when this many pictures in a row failed with one code of fetch or publish", 500
+    )
+    deadline_s: float = doc("stop in order (exit 5) after this long; 0 = never", 0.0)
+    commercial: bool = doc("refuse (exit 4) recipes whose weights forbid commercial use", False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelectConfig:
+    """Which rows of the manifest; a selection never changes a key."""
+
+    limit: int = doc("only the first N pictures; 0 = all", 0)
+    where: str = doc("SQL condition over the manifest's columns, as in: sku = '0123'", "")
+    file: str = doc("text file with one row_id or key a line", "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourcesConfig:
+    """Where references may come from, and how much of them."""
+
+    roots: list[str] = doc("local folders that may be read; the manifest's own folder always may", default_factory=list)
+    schemes: list[str] = doc("allowed URI schemes", default_factory=lambda: ["file", "s3", "https", "http"])
+    hosts: list[str] = doc("allowed http(s) hosts, as in *.example.com; empty = every public one", default_factory=list)
+    private_hosts: list[str] = doc(
+        "host:port that may be reached although not public (tests, an internal store)", default_factory=list
+    )
+    buckets: list[str] = doc("allowed S3 buckets; empty = all that the credentials can read", default_factory=list)
+    max_bytes: int = doc("largest file", 64 * 2**20)
+    max_pixels: int = doc("largest picture, checked before it is decoded", 64_000_000)
+    min_side_px: int = doc("smallest side of a reference", 64)
+    warn_side_px: int = doc("a reference with a smaller side gets a warning", 800)
+    connect_timeout_s: float = doc("to open a connection", 5.0)
+    deadline_s: float = doc("for one whole file", 60.0)
+    threads: int = doc("fetches at a time in one face actor", 8)
+    signature_parameters: list[str] = doc(
+        "URL parameters that are dropped from keys, logs and ledgers; a trailing * is a wildcard",
+        default_factory=lambda: [
+            "X-Amz-*", "X-Goog-*", "sig", "se", "sp", "sv", "sr", "st", "spr", "skoid", "sktid", "skt", "ske", "sks",
+            "skv", "Signature", "Expires", "Key-Pair-Id", "Policy", "AWSAccessKeyId", "GoogleAccessId",
+        ],
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FacesConfig:
+    """The face actors (CPU)."""
+
+    actors: int = doc("how many; 0 = one for each two sampling actors, at least one", 0)
+    num_cpus: float = doc("CPUs each asks for, and threads it uses (at least 1)", 0.5)
+    min_face_px: int = doc("smallest face that is used", 32)
+    warn_face_fraction: float = doc("a face under this share of the picture gets a warning", 0.03)
+    batch_deadline_s: float = doc("a worker that hangs this long on one reference is restarted", 300.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingConfig:
+    """The sampling actors."""
+
+    actors: int = doc("how many; 0 = as many as there are accelerators, 1 on a CPU machine", 0)
+    num_gpus: float = doc("GPUs each asks for; 0 on a CPU machine", 1.0)
+    num_cpus: float = doc("CPUs each asks for", 1.0)
+    device: str = doc("torch device; auto = cuda with num_gpus > 0, else cpu", "auto")
+    batch_size: int = doc("rows per batch; 0 = the recipe's", 0)
+    batch_deadline_s: float = doc("a worker that hangs this long on one batch is restarted", 900.0)
+    compile: bool = doc("regional torch.compile of the UNet", False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannerConfig:
+    """How the work is cut."""
+
+    shard_seconds: float = doc("work in one shard", 120.0)
+    min_shard_rows: int = doc("smallest shard", 8)
+    max_shard_rows: int = doc("largest shard", 256)
+    memory_mb: int = doc("memory DuckDB may use before it spills to disk", 2048)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagesConfig:
+    """The files that come out."""
+
+    format: Literal["png", "jpeg", "webp"] = doc("where output_format is null", "png")
+    quality: int = doc("of jpeg and webp", 92)
+    publishers: int = doc("threads that encode and write beside each sampling actor", 2)
+    provenance: Literal["public", "full", "none"] = doc(
+        "what a picture carries inside: public = DigitalSourceType, software, key, run", "public"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterConfig:
+    """The Ray cluster."""
+
+    address: str = doc("empty = the cluster this job was submitted to, or a local one; local = always a new one", "")
+    wait_s: float = doc("how long to wait for the cluster to be large enough, then exit 6", 600.0)
+    num_cpus: int = doc("CPUs of a local cluster; 0 = all", 0)
+    shared_output: bool = doc("a local output folder is seen by all nodes", False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportConfig:
+    """The gallery."""
+
+    enabled: bool = doc("make it at the end of generate", True)
+    max_rows: int = doc("pictures shown", 10_000)
+    thumbnail_px: int = doc("side of the thumbnails", 256)
+    references: bool = doc("show the reference photos too", True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """Everything a job can be told."""
+
+    manifest: str = doc("Parquet file or folder, CSV or JSONL; local path or s3://", "")
+    output: str = doc("the catalogue: local folder or s3://bucket/prefix", "")
+    recipe: str = doc("recipe of rows that name none", "")
+    reference: str = doc("one photo: generate one picture without a manifest", "")
+    prompt: str = doc("its prompt", "")
+    recipes_dir: str = doc("folder with the recipe files; empty = configs/recipes", "")
+    overrides: dict[str, Any] = doc(
+        "changes to recipes by name, as in overrides.faceid-sd15.base.weights=…", default_factory=dict
+    )
+    run: RunConfig = field(default_factory=RunConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
+    sources: SourcesConfig = field(default_factory=SourcesConfig)
+    faces: FacesConfig = field(default_factory=FacesConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    report: ReportConfig = field(default_factory=ReportConfig)
+    notes: list[str] = doc("lines printed at the end of the job", default_factory=list)

@@ -1,0 +1,81 @@
+"""The manifest's columns: a table of data that schema, keys, planner and documentation all read.
+
+`part` says what a column does to a picture: "K" decides its pixels (in the key, may differ inside a batch), "B" decides
+them too and splits batches, "-" does neither.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+Part = Literal["K", "B", "-"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One manifest column. `common` ones may be set for every recipe, others only where the recipe lists them."""
+
+    name: str
+    type: pa.DataType
+    part: Part
+    meaning: str
+    common: bool = False
+
+
+_STRING, _INT, _FLOAT = pa.string(), pa.int32(), pa.float32()
+_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
+
+COLUMNS: tuple[Column, ...] = (
+    Column("row_id", _STRING, "-", "your own id, unique; default: the key", common=True),
+    Column("recipe", _STRING, "B", "name of a file in configs/recipes", common=True),
+    Column("reference_uri", _STRING, "K", "one photo of the person", common=True),
+    Column("reference_uris", _STRINGS, "K", "several photos of the same person; instead of reference_uri", common=True),
+    Column("reference_sha256", _STRINGS, "K", "replaces the URI in the key; checked after the fetch", common=True),
+    Column("face_select", _STRING, "K", "largest, center, best or index:N", common=True),
+    Column("ip_adapter_image_uri", _STRING, "K", "picture prompt without face analysis"),
+    Column("prompt", _STRING, "K", "what to show", common=True),
+    Column("negative_prompt", _STRING, "K", "what to avoid; null = the recipe's, empty = really empty", common=True),
+    Column("num_images", _INT, "-", "N pictures of this row, index 0..N-1 in the key", common=True),
+    Column("seed", pa.int64(), "K", "image i uses seed + i; default: from the key", common=True),
+    Column("width", _INT, "B", "pixels", common=True),
+    Column("height", _INT, "B", "pixels", common=True),
+    Column("num_inference_steps", _INT, "B", "denoising steps", common=True),
+    Column("scheduler", _STRING, "B", "a name of sampling/schedulers.py", common=True),
+    Column("guidance_scale", _FLOAT, "B", "classifier-free guidance; off at 1 or less", common=True),
+    Column("ip_adapter_scale", _FLOAT, "K", "strength of the recipe's first identity branch"),
+    Column("shortcut_scale", _FLOAT, "K", "FaceID-PlusV2's s_scale"),
+    Column("ip_adapter_scales", pa.map_(pa.string(), pa.float32()), "K", "strength by adapter name"),
+    Column("lora_scale", _FLOAT, "B", "weight of the adapter's LoRA; decides what is loaded"),
+    Column("controlnet_conditioning_scale", _FLOAT, "K", "strength of IdentityNet"),
+    Column("control_guidance_start", _FLOAT, "B", "share of the steps at which control begins"),
+    Column("control_guidance_end", _FLOAT, "B", "share of the steps at which control ends"),
+    Column("face_pose_uri", _STRING, "K", "photo whose five face points are used"),
+    Column("face_box", _FLOATS, "K", "target box, 4 numbers in 0..1 of the output"),
+    Column("face_keypoints", _FLOATS, "K", "target points, 10 numbers in 0..1 of the output"),
+    Column("face_angle_deg", _FLOAT, "K", "turn of the face in the picture"),
+    Column("face_fit", _STRING, "K", "fit, cover or place"),
+    Column("face_pass", _STRING, "B", "off or auto: sample the face region again"),
+    Column("init_image_uri", _STRING, "K", "product photo to start from"),
+    Column("mask_image_uri", _STRING, "K", "mask of the product photo"),
+    Column("mask_mode", _STRING, "K", "repaint_white or keep_white"),
+    Column("strength", _FLOAT, "B", "how far to go from init_image"),
+    Column("paste_back", pa.bool_(), "K", "kept pixels bit-equal to the source"),
+    Column("control_pose_uri", _STRING, "K", "ready-made pose map"),
+    Column("control_pose_scale", _FLOAT, "B", "its strength"),
+    Column("control_depth_uri", _STRING, "K", "ready-made depth map"),
+    Column("control_depth_scale", _FLOAT, "B", "its strength"),
+    Column("control_canny_uri", _STRING, "K", "ready-made edge map"),
+    Column("control_canny_scale", _FLOAT, "B", "its strength"),
+    Column("control_softedge_uri", _STRING, "K", "ready-made soft edge map"),
+    Column("control_softedge_scale", _FLOAT, "B", "its strength"),
+    Column("sku", _STRING, "-", "product; reports group by it", common=True),
+    Column("person_id", _STRING, "-", "model; reports and purge use it", common=True),
+    Column("shot", _STRING, "-", "which view", common=True),
+    Column("output_name", _STRING, "-", "the shop's file name, up to 4 segments joined by /", common=True),
+    Column("output_format", _STRING, "-", "png, jpeg or webp", common=True),
+)
+
+BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+
+MANIFEST_FIELDS: list[pa.Field] = [pa.field(column.name, column.type) for column in COLUMNS]

@@ -1,0 +1,96 @@
+"""What a recipe is: base + adapters + scheduler + defaults, read from one YAML file in configs/recipes/.
+
+A *location* names weights in one of three ways: a local path, a hub id (`owner/name` or `owner/name:file`, looked up
+in the local hub cache only), or `tiny:<name>`, a file or folder of the tiny world (idgen/tiny/world.py).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Dtype = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """The diffusion model that everything else hangs on."""
+
+    kind: Literal["sd15"] = "sd15"
+    weights: str = ""
+    """Location of a folder in diffusers layout."""
+    revision: str | None = None
+    dtype: Dtype = "float16"
+    """Of the UNet and the text encoder."""
+    vae_dtype: Dtype = "float32"
+    """Of the decoder; the SDXL one overflows in float16."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterSpec:
+    """One way of putting an identity in; the first of a recipe is the one `ip_adapter_scale` drives."""
+
+    name: str = ""
+    kind: Literal["faceid"] = "faceid"
+    """Which class of idgen/adapters reads the file."""
+    weights: str = ""
+    """Location of the official checkpoint (.bin or .safetensors)."""
+    sha256: str | None = None
+    """None = unpinned: the hash is computed once, cached, and still enters key and ledger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FacePack:
+    """The insightface pack that finds and embeds faces. Embeddings of different packs do not mix."""
+
+    weights: str = "buffalo_l"
+    """Location of the pack's folder; a bare name is looked up in `~/.insightface/models`."""
+    det_size_px: int = 640
+    """Side of the square the detector works on; always explicit, as insightface's automatic choice doubles the work."""
+    det_threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Defaults:
+    """What a row gets where its column is null."""
+
+    width: int = 512
+    height: int = 768
+    num_inference_steps: int = 30
+    guidance_scale: float = 7.5
+    scheduler: str = "ddim"
+    prompt: str = ""
+    negative_prompt: str = "monochrome, lowres, bad anatomy, worst quality, low quality"
+    ip_adapter_scale: float = 1.0
+    lora_scale: float = 1.0
+    face_select: str = "largest"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Licence:
+    """What the weights' owners allow; the strictest of base, adapter and face pack."""
+
+    name: str = "unknown"
+    commercial_use: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything that a row of this recipe shares. Frozen: actors get it as it is."""
+
+    name: str = ""
+    title: str = ""
+    base: Base = field(default_factory=Base)
+    adapters: list[AdapterSpec] = field(default_factory=list)
+    face_pack: FacePack = field(default_factory=FacePack)
+    defaults: Defaults = field(default_factory=Defaults)
+    licence: Licence = field(default_factory=Licence)
+    columns: list[str] = field(default_factory=list)
+    """Manifest columns that rows of this recipe may set, beyond those every recipe has (manifest/columns.py)."""
+    prompt_required: bool = True
+    max_references: int = 1
+    size_multiple_px: int = 8
+    max_side_px: int = 2048
+    batch_size: int = 8
+    """Rows per UNet call; halved by itself when the accelerator runs out of memory."""
+    seconds_per_picture: float = 2.0
+    """Planning figure: shards are cut to about `planner.shard_seconds` of work."""

@@ -1,0 +1,112 @@
+"""What flows: the tables that pass between plan, faces, sampling and ledger, and nothing else.
+
+Picture = manifest row x image index. One row of `PICTURES` per picture; `faces` adds `IDENTITY`; the sampler writes
+`LEDGER` rows and passes one `COUNTS` row per shard on. An empty error is "", never null.
+"""
+
+import pyarrow as pa
+
+from idgen.manifest.columns import MANIFEST_FIELDS
+
+STATE = [
+    pa.field("status", pa.string(), nullable=False),  # "" while on its way
+    pa.field("code", pa.string(), nullable=False),
+    pa.field("detail", pa.string(), nullable=False),
+    pa.field("stage", pa.string(), nullable=False),  # plan | faces | sample | publish
+]
+
+PICTURES = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),  # row number in the manifest, from 0
+        pa.field("image_index", pa.int32(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),  # this try's number, from 1, over all runs
+        pa.field("replaces", pa.string(), nullable=False),  # key of the picture this one takes the place of
+        pa.field("recipe_hash", pa.string(), nullable=False),  # resolved recipe with its weights' identity
+        pa.field("load_group", pa.string(), nullable=False),  # what makes an actor load
+        pa.field("bucket", pa.string(), nullable=False),  # what may share a batch
+        pa.field("carried", pa.string(), nullable=False),  # JSON object of the shop's own columns
+        *STATE,
+        *MANIFEST_FIELDS,  # resolved: defaults filled in, null only where the recipe has no such setting
+    ]
+)
+"""A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
+
+IDENTITY = [
+    pa.field("id_embedding", pa.list_(pa.float32())),  # n references x 512, raw (not normalised), flattened
+    pa.field("reference_box", pa.list_(pa.float32())),  # n x 4, xyxy pixels of the upright photo
+    pa.field("reference_keypoints", pa.list_(pa.float32())),  # n x 10
+    pa.field("reference_score", pa.list_(pa.float32())),  # n, the detector's
+    pa.field("reference_faces", pa.list_(pa.int32())),  # n, faces found in each photo
+    pa.field("reference_size", pa.list_(pa.int32())),  # n x 2, width and height
+    pa.field("reference_digest", pa.list_(pa.string())),  # n, sha256 of the bytes that were fetched
+    pa.field("warnings", pa.list_(pa.string())),
+]
+
+ANALYSED = pa.schema([*PICTURES, *IDENTITY])
+"""What the faces stage hands to the sampler."""
+
+LEDGER = pa.schema(
+    [
+        pa.field("key", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # ok | rejected | failed
+        pa.field("code", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("retriable", pa.bool_(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("shard_try", pa.int32(), nullable=False),
+        pa.field("finished_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("image_index", pa.int32(), nullable=False),
+        pa.field("replaces", pa.string(), nullable=False),
+        pa.field("recipe", pa.string(), nullable=False),
+        pa.field("recipe_hash", pa.string(), nullable=False),
+        pa.field("image_path", pa.string(), nullable=False),  # relative to the output, "" without an image
+        pa.field("image_sha256", pa.string(), nullable=False),
+        pa.field("image_bytes", pa.int64(), nullable=False),
+        pa.field("image_format", pa.string(), nullable=False),
+        pa.field("output_name", pa.string(), nullable=False),
+        pa.field("width", pa.int32()),
+        pa.field("height", pa.int32()),
+        pa.field("seed", pa.int64()),
+        pa.field("prompt", pa.string(), nullable=False),
+        pa.field("negative_prompt", pa.string(), nullable=False),
+        pa.field("settings", pa.string(), nullable=False),  # JSON object of every other resolved setting
+        pa.field("reference_uris", pa.list_(pa.string())),  # redacted
+        pa.field("reference_digest", pa.list_(pa.string())),
+        pa.field("reference_box", pa.list_(pa.float32())),
+        pa.field("reference_score", pa.list_(pa.float32())),
+        pa.field("reference_faces", pa.list_(pa.int32())),
+        pa.field("warnings", pa.list_(pa.string())),
+        pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
+        pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in
+        pa.field("sku", pa.string(), nullable=False),
+        pa.field("person_id", pa.string(), nullable=False),
+        pa.field("shot", pa.string(), nullable=False),
+        pa.field("carried", pa.string(), nullable=False),
+        pa.field("idgen_version", pa.string(), nullable=False),
+    ]
+)
+"""The truth of "done". One part file per published batch, see outputs/ledger.py."""
+
+COUNTS = pa.schema(
+    [
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),
+        pa.field("ok", pa.int64(), nullable=False),
+        pa.field("rejected", pa.int64(), nullable=False),
+        pa.field("failed", pa.int64(), nullable=False),
+        pa.field("already", pa.int64(), nullable=False),  # published by an earlier try of this shard
+        pa.field("left", pa.int64(), nullable=False),  # not begun, because the run was asked to stop
+        pa.field("loads", pa.int64(), nullable=False),
+        pa.field("sampler_calls", pa.int64(), nullable=False),
+        pa.field("prompt_encodings", pa.int64(), nullable=False),
+        pa.field("token_projections", pa.int64(), nullable=False),
+        pa.field("face_analyses", pa.int64(), nullable=False),
+        pa.field("seconds", pa.float64(), nullable=False),
+    ]
+)
+"""One small row per shard: all that comes back to the driver."""
