@@ -42,8 +42,9 @@ IDENTITY = [
     pa.field("reference_digest", pa.list_(pa.string())),  # n, sha256 of the bytes that were fetched
     pa.field("warnings", pa.list_(pa.string())),
 ]
+SHARD = pa.field("shard", pa.string(), nullable=False)
 
-ANALYSED = pa.schema([*PICTURES, *IDENTITY])
+ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])
 """What the faces stage hands to the sampler."""
 
 LEDGER = pa.schema(
@@ -94,19 +95,12 @@ LEDGER = pa.schema(
 
 COUNTS = pa.schema(
     [
-        pa.field("shard", pa.string(), nullable=False),
+        SHARD,
         pa.field("rows", pa.int64(), nullable=False),
-        pa.field("ok", pa.int64(), nullable=False),
-        pa.field("rejected", pa.int64(), nullable=False),
-        pa.field("failed", pa.int64(), nullable=False),
-        pa.field("already", pa.int64(), nullable=False),  # published by an earlier try of this shard
+        pa.field("published", pa.int64(), nullable=False),  # ledger rows this try wrote
+        pa.field("already", pa.int64(), nullable=False),  # written by an earlier try of this shard
         pa.field("left", pa.int64(), nullable=False),  # not begun, because the run was asked to stop
-        pa.field("loads", pa.int64(), nullable=False),
-        pa.field("sampler_calls", pa.int64(), nullable=False),
-        pa.field("prompt_encodings", pa.int64(), nullable=False),
-        pa.field("token_projections", pa.int64(), nullable=False),
-        pa.field("face_analyses", pa.int64(), nullable=False),
         pa.field("seconds", pa.float64(), nullable=False),
     ]
 )
-"""One small row per shard: all that comes back to the driver."""
+"""One small row per shard: all that comes back to the driver. Work counts (loads, encodings) go to the monitor."""

@@ -1,0 +1,177 @@
+"""The run's memory: attempt marks, counts, and whether to stop.
+
+One `RunMonitor` per run lives on the driver's node. Ray Data repeats a dead actor's task for ever; the marks end that.
+A worker says which keys it is about to try (`begin`) and that it lived through them (`end`). What is still marked when
+the same shard begins again was being tried when the worker died: those keys are *suspects* and run alone. A key that
+is alone at two deaths is given up; deaths in company do not count, or kills from outside would blame innocents.
+
+`MonitorState` is the plain object; only pipeline.py makes an actor of it.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import ray
+from ray.actor import ActorHandle
+
+Stage = Literal["faces", "sample"]
+DEATHS_ALONE = 2
+BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "reference_missing", "store_failed")
+"""Codes that speak of a store rather than of a row: many in sequence stop the run."""
+BARREN_TRIES = 5
+"""Tries of a shard that may die before their first batch (while loading, say) until the run stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What a worker is told when it begins a shard."""
+
+    shard_try: int
+    suspects: frozenset[str]
+    given_up: frozenset[str]
+    stop: bool
+
+
+@dataclass(slots=True)
+class _ShardMarks:
+    tries: int = 0
+    barren_tries: int = 0
+    in_attempt: tuple[str, ...] = ()
+    suspects: set[str] = field(default_factory=set)
+    deaths_alone: Counter[str] = field(default_factory=Counter)
+
+
+class MonitorState:
+    """All that one run knows while it runs; every method is one short call per batch or shard."""
+
+    def __init__(self, breaker_failures: int) -> None:
+        self._marks: dict[tuple[Stage, str], _ShardMarks] = {}
+        self._statuses: Counter[str] = Counter()
+        self._codes: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._breaker_failures = breaker_failures
+        self._same_failure: tuple[str, int] = ("", 0)
+        self._stop_reason = ""
+        self._deaths = 0
+
+    def begin_shard(self, stage: Stage, shard: str) -> Orders:
+        """Return the try's number (from 0), who runs alone, who is given up, and whether to stop."""
+        marks = self._marks.setdefault((stage, shard), _ShardMarks(tries=-1))
+        marks.tries += 1
+        marks.barren_tries += 1
+        if marks.barren_tries > BARREN_TRIES:
+            self.request_stop(
+                f"workers died {BARREN_TRIES} times at the start of shard {shard} ({stage}): see Ray's logs"
+            )
+        if marks.in_attempt:
+            self._deaths += 1
+            marks.suspects.update(marks.in_attempt)
+            if len(marks.in_attempt) == 1:
+                marks.deaths_alone[marks.in_attempt[0]] += 1
+            marks.in_attempt = ()
+        given_up = frozenset(key for key, deaths in marks.deaths_alone.items() if deaths >= DEATHS_ALONE)
+        return Orders(marks.tries, frozenset(marks.suspects) - given_up, given_up, bool(self._stop_reason))
+
+    def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool:
+        """Mark `keys` as being tried together; return True when the run was asked to stop (then nothing is marked)."""
+        if self._stop_reason:
+            return True
+        marks = self._marks[stage, shard]
+        marks.in_attempt, marks.barren_tries = tuple(keys), 0
+        return False
+
+    def end(self, stage: Stage, shard: str) -> None:
+        """Say that the worker lived through what it began last."""
+        self._marks[stage, shard].in_attempt = ()
+
+    def end_shard(self, stage: Stage, shard: str, counts: dict[str, int]) -> None:
+        """Add a finished shard's counts (model loads, encodings, analyses …).
+
+        The number of tries stays: Ray may still repeat the task, and its ledger parts need another name then.
+        """
+        self._marks[stage, shard].barren_tries = 0
+        self._counts.update(counts)
+
+    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
+        """Count ledger rows just written; `codes` in their order, "" for ok. May stop the run (the breaker)."""
+        self._statuses.update(statuses)
+        self._codes.update(code for code in codes if code)
+        for code in codes:
+            last, repeats = self._same_failure
+            self._same_failure = (code, repeats + 1 if code == last else 1)
+            if code in BREAKER_CODES and self._same_failure[1] >= self._breaker_failures > 0:
+                self.request_stop(f"breaker: {self._same_failure[1]} pictures in a row ended with {code}")
+
+    def request_stop(self, reason: str) -> None:
+        """Ask every worker to stop after the batch in hand; the first reason stays."""
+        self._stop_reason = self._stop_reason or reason
+
+    def progress(self) -> "Progress":
+        """Return what is known now."""
+        return Progress(
+            statuses=dict(self._statuses),
+            codes=dict(self._codes),
+            counts=dict(self._counts),
+            deaths=self._deaths,
+            stop_reason=self._stop_reason,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A picture of the run: ledger rows by status and code, work done, worker deaths seen, why it stops."""
+
+    statuses: dict[str, int]
+    codes: dict[str, int]
+    counts: dict[str, int]
+    deaths: int
+    stop_reason: str
+
+
+class Monitor(Protocol):
+    """What an actor needs of the monitor; `MonitorState` itself in tests, `RemoteMonitor` on a cluster."""
+
+    def begin_shard(self, stage: Stage, shard: str) -> Orders: ...
+    def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool: ...
+    def end(self, stage: Stage, shard: str) -> None: ...
+    def end_shard(self, stage: Stage, shard: str, counts: dict[str, int]) -> None: ...
+    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None: ...
+
+
+class RemoteMonitor:
+    """The monitor actor behind plain calls. Only what decides something is waited for."""
+
+    def __init__(self, handle: "ActorHandle[MonitorState]") -> None:
+        self._handle = handle
+
+    def begin_shard(self, stage: Stage, shard: str) -> Orders:
+        """See `MonitorState.begin_shard`."""
+        orders: Orders = ray.get(self._handle.begin_shard.remote(stage, shard))
+        return orders
+
+    def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool:
+        """See `MonitorState.begin`; waited for, as a mark that arrives after the death is none."""
+        return bool(ray.get(self._handle.begin.remote(stage, shard, list(keys))))
+
+    def end(self, stage: Stage, shard: str) -> None:
+        """See `MonitorState.end`; calls of one worker arrive in order, so nobody waits."""
+        self._handle.end.remote(stage, shard)
+
+    def end_shard(self, stage: Stage, shard: str, counts: dict[str, int]) -> None:
+        """See `MonitorState.end_shard`; waited for, so that the driver's last look sees every count."""
+        ray.get(self._handle.end_shard.remote(stage, shard, counts))
+
+    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
+        """See `MonitorState.published`."""
+        self._handle.published.remote(statuses, list(codes))
+
+    def request_stop(self, reason: str) -> None:
+        """See `MonitorState.request_stop`."""
+        ray.get(self._handle.request_stop.remote(reason))
+
+    def progress(self) -> Progress:
+        """See `MonitorState.progress`."""
+        progress: Progress = ray.get(self._handle.progress.remote())
+        return progress
