@@ -1,0 +1,42 @@
+# make demo    install, run the demo's 27 rows on this machine, print where the gallery is
+# make test    install with the developers' tools, run the tests (under 15 minutes on 2 cores)
+# make check   lint and types          make chaos   longer kill, fault and load runs
+# make bench   the job against the bare sampler
+#
+# PIP_ARGS reaches every pip call, as in: make demo PIP_ARGS="--index-url …"
+
+PYTHON ?= python3
+PIP_ARGS ?=
+BIN := .venv/bin
+CONFIG ?= configs/demo.yaml
+
+.PHONY: demo test check chaos bench clean
+
+demo: .venv/.installed
+	$(BIN)/python jobs/generate.py $(CONFIG)
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -m "not chaos and not load and not gpu" $(PYTEST_ARGS)
+
+check: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+chaos: .venv/.installed-dev
+	IDGEN_CHAOS=long $(BIN)/python -m pytest -m "chaos or load" $(PYTEST_ARGS)
+
+bench: .venv/.installed
+	$(BIN)/python jobs/benchmark.py $(CONFIG)
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install $(PIP_ARGS) -c constraints.txt -e ".[cpu]"
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/pip install $(PIP_ARGS) -c constraints.txt -e ".[cpu,dev]"
+	touch $@
+
+clean:
+	rm -rf .venv output

@@ -1,0 +1,122 @@
+"""The Ray cluster: start or join it, and check that the line fits before anything runs."""
+
+import logging
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.autoscaler.sdk import request_resources
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from idgen.actors.monitor import MonitorState, RemoteMonitor
+from idgen.config import Config
+from idgen.errors import Exit, RunError
+
+log = logging.getLogger(__name__)
+
+LOCAL_OBJECT_STORE_BYTES = 256 * 2**20  # only plan rows and counts go through it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pools:
+    """How many actors of each kind, and what one of them asks for."""
+
+    face_actors: int
+    face_cpus: float
+    sampling_actors: int
+    sampling_cpus: float
+    sampling_gpus: float
+
+
+def connect(config: Config) -> None:
+    """Join the cluster of this job, or start a local one. Raises RunError(UNAVAILABLE) when it cannot be reached."""
+    if ray.is_initialized():
+        return
+    address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
+    quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
+    try:
+        if address and address != "local":
+            ray.init(address=address, **quiet)
+        else:
+            num_cpus = config.cluster.num_cpus or None
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                **quiet,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {error}") from error
+
+
+def start_monitor(breaker_failures: int) -> RemoteMonitor:
+    """Return a new run's monitor: no CPU of its own, on the driver's node, never restarted (its marks are memory)."""
+    here = ray.get_runtime_context().get_node_id()
+    strategy = NodeAffinitySchedulingStrategy(here, soft=False)
+    actor = ray.remote(MonitorState).options(num_cpus=0, scheduling_strategy=strategy)
+    return RemoteMonitor(actor.remote(breaker_failures))
+
+
+def pools(config: Config, shards: int) -> Pools:
+    """Return the pool sizes for this cluster, once it is large enough.
+
+    Waits `cluster.wait_s` on a cluster that may still grow. Raises RunError(UNAVAILABLE) that says what is missing.
+    """
+    deadline = time.monotonic() + (config.cluster.wait_s if _may_grow() else 0)
+    asked = False
+    while True:
+        sized = _sized(config, shards, ray.cluster_resources())
+        missing = _missing(sized, [node for node in ray.nodes() if node["Alive"]])
+        if not missing:
+            return sized
+        if time.monotonic() >= deadline:
+            raise RunError(Exit.UNAVAILABLE, missing)
+        if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
+            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
+            request_resources(bundles=[_bundle(sized)] * sized.sampling_actors)
+            asked = True
+        time.sleep(2)
+
+
+def _sized(config: Config, shards: int, cluster: dict[str, float]) -> Pools:
+    gpus_each = config.sampling.num_gpus
+    fit = int(cluster.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
+    sampling = min(config.sampling.actors or max(1, fit), max(1, shards))
+    return Pools(
+        face_actors=min(config.faces.actors or (sampling + 1) // 2, max(1, shards)),
+        face_cpus=config.faces.num_cpus,
+        sampling_actors=sampling,
+        sampling_cpus=config.sampling.num_cpus,
+        sampling_gpus=gpus_each,
+    )
+
+
+def _missing(pools: Pools, nodes: list[dict[str, Any]]) -> str:
+    """What the cluster lacks, in words, or ""."""
+    cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
+    gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
+    need_cpus = pools.face_actors * pools.face_cpus + pools.sampling_actors * pools.sampling_cpus
+    need_gpus = pools.sampling_actors * pools.sampling_gpus
+    if need_gpus > gpus:
+        hint = " (on a machine without one: sampling.num_gpus=0)" if gpus == 0 else ""
+        return f"the cluster has {gpus:g} GPUs, the sampling actors need {need_gpus:g}{hint}"
+    if need_cpus > cpus:
+        return f"the cluster has {cpus:g} CPUs, the actors need {need_cpus:g}: set faces.num_cpus or sampling.num_cpus"
+    fits = any(
+        node["Resources"].get("CPU", 0) >= pools.sampling_cpus
+        and node["Resources"].get("GPU", 0) >= pools.sampling_gpus
+        for node in nodes
+    )
+    return "" if fits else "no single node has the CPUs and GPUs of one sampling actor"
+
+
+def _bundle(pools: Pools) -> dict[str, float]:
+    return {"CPU": pools.sampling_cpus} | ({"GPU": pools.sampling_gpus} if pools.sampling_gpus else {})
+
+
+def _may_grow() -> bool:
+    """A local cluster of this process has what it has; a joined one may be autoscaled."""
+    return bool(os.environ.get("RAY_ADDRESS")) or len(ray.nodes()) > 1

@@ -1,0 +1,179 @@
+"""The sampling actor: one shard in, pictures and ledger rows out, one count row back.
+
+A router: it holds one loaded recipe and loads another when a shard of another load group comes. Each finished batch is
+published beside the next one's sampling, so that a killed worker costs the batches in hand, not the shard; a repeated
+shard leaves out what its own ledger parts hold.
+"""
+
+import faulthandler
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from idgen.actors.monitor import Monitor, Orders
+from idgen.config import ImagesConfig, SamplingConfig
+from idgen.errors import Code, RowError
+from idgen.outputs import ledger
+from idgen.outputs.publisher import Publisher
+from idgen.recipes import Recipe
+from idgen.sampling.batches import BatchSize, in_batches
+from idgen.sampling.rows import Bucket, SampleRow
+from idgen.sampling.sampler import OutOfMemory, Sampler
+from idgen.schemas import COUNTS
+from idgen.stores.opening import open_store
+
+Row = dict[str, Any]
+Results = list[np.ndarray | RowError]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplerSettings:
+    """What a sampling actor is told once; small and picklable."""
+
+    output: str
+    run_id: str
+    sampling: SamplingConfig
+    images: ImagesConfig
+    signature_parameters: list[str]
+
+
+class _StopAskedError(Exception):
+    """The run was asked to stop: what is left of the shard is not begun."""
+
+
+class SamplerActor:
+    """Plain class; pipeline.py gives it to Ray Data. Raises StoreError when the store stays away."""
+
+    def __init__(self, recipes: dict[str, Recipe], settings: SamplerSettings, monitor: Monitor) -> None:
+        self._recipes = recipes
+        self._settings = settings
+        self._monitor = monitor
+        self._store = open_store(settings.output)
+        self._batch_size = BatchSize()
+        self._load_group = ""
+        self._sampler: Sampler | None = None
+        self._loads = 0
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Sample and publish one shard (ANALYSED, all of one bucket); return its row of COUNTS."""
+        started_s = time.monotonic()
+        shard = str(table["shard"][0].as_py())
+        orders = self._monitor.begin_shard("sample", shard)
+        done = self._already_published(shard, orders)
+        rows = [row for row in table.to_pylist() if row["key"] not in done]
+        published: Counter[str] = Counter()
+
+        def count(parts: list[Row]) -> None:
+            statuses = Counter(str(part["status"]) for part in parts)
+            published.update(statuses)
+            self._monitor.published(dict(statuses), [str(part["code"]) for part in parts])
+
+        publisher = self._publisher(shard, orders.shard_try, count)
+        before = self._work_counts()
+        try:
+            if not orders.stop:
+                self._run(shard, rows, orders, publisher)
+        except _StopAskedError:
+            pass
+        finally:
+            publisher.close()
+        work = self._work_counts()
+        work.subtract(before)
+        self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n})
+        made = sum(published.values())
+        counts = (shard, len(table), made, len(done), len(rows) - made, time.monotonic() - started_s)
+        return pa.table([[value] for value in counts], schema=COUNTS)
+
+    def _run(self, shard: str, rows: list[Row], orders: Orders, publisher: Publisher) -> None:
+        failed = [row for row in rows if row["status"]]
+        if failed:
+            publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
+        ready = [row for row in rows if not row["status"]]
+        dead = [row for row in ready if row["key"] in orders.given_up]
+        if dead:
+            publisher.submit(dead, [RowError(Code.WORKER_CRASHED) for _ in dead], "sample", 0.0)
+        live = [row for row in ready if row["key"] not in orders.given_up]
+        if not live:
+            return
+        sampler = self._load(live[0])
+        bucket = Bucket.from_picture(live[0])
+        size = self._settings.sampling.batch_size or self._recipes[live[0]["recipe"]].batch_size
+
+        def sample(batch: Sequence[Row]) -> Results:
+            return self._guarded(sampler, shard, batch, bucket)
+
+        together = [row for row in live if row["key"] not in orders.suspects]
+        alone = [row for row in live if row["key"] in orders.suspects]
+        for group, limit in ((together, size), (alone, 1)):
+            for batch, results, seconds in in_batches(group, sample, self._batch_size, live[0]["bucket"], limit):
+                publisher.submit(list(batch), results, "sample", seconds)
+
+    def _guarded(self, sampler: Sampler, shard: str, batch: Sequence[Row], bucket: Bucket) -> Results:
+        """Sample with attempt marks and a deadline; a bug costs its own row, never the batch."""
+        if self._monitor.begin("sample", shard, [row["key"] for row in batch]):
+            raise _StopAskedError
+        faulthandler.dump_traceback_later(self._settings.sampling.batch_deadline_s, exit=True)
+        try:
+            return sampler.sample([SampleRow.from_picture(row) for row in batch], bucket)
+        except OutOfMemory:
+            raise
+        except Exception as error:
+            if "CUDA error" in str(error):  # the context is lost: nothing works in this process any more
+                log.exception("lost the device")
+                os._exit(70)
+            log.exception("sampling failed for %s", [row["key"] for row in batch])
+            if len(batch) == 1:
+                return [error if isinstance(error, RowError) else RowError(Code.INTERNAL, type(error).__name__)]
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            self._monitor.end("sample", shard)
+        return [result for row in batch for result in self._guarded(sampler, shard, [row], bucket)]
+
+    def _load(self, row: Row) -> Sampler:
+        if self._sampler is None or self._load_group != row["load_group"]:
+            self._sampler = None  # frees the old one first: two do not fit
+            sampling = self._settings.sampling
+            self._sampler = Sampler.load(
+                self._recipes[row["recipe"]],
+                lora_scale=row["lora_scale"],
+                device=_device(sampling),
+                compile=sampling.compile,
+            )
+            self._load_group = row["load_group"]
+            self._loads += 1
+        return self._sampler
+
+    def _already_published(self, shard: str, orders: Orders) -> set[str]:
+        return ledger.shard_keys(self._store, self._settings.run_id, shard) if orders.shard_try else set()
+
+    def _publisher(self, shard: str, shard_try: int, published: "Any") -> Publisher:  # noqa: ANN401
+        return Publisher(
+            self._store,
+            run_id=self._settings.run_id,
+            shard=shard,
+            shard_try=shard_try,
+            images=self._settings.images,
+            signature_parameters=self._settings.signature_parameters,
+            published=published,
+        )
+
+    def _work_counts(self) -> Counter[str]:
+        work = Counter(loads=self._loads)
+        if self._sampler is not None:
+            work.update(self._sampler.counts.as_dict())
+        return work
+
+
+def _device(sampling: SamplingConfig) -> str:
+    if sampling.device != "auto":
+        return sampling.device
+    return "cuda" if sampling.num_gpus > 0 else "cpu"

@@ -1,0 +1,72 @@
+"""The line, whole, in Ray Data: shards -> faces -> sample -> counts.
+
+Everything was decided before it starts: the plan's order is the order of work (`preserve_order`), one shard is one
+task is one block (`target_max_block_size=None`, `batch_size=None`), and pixels never enter Ray: the sampler publishes
+them itself and one small row per shard comes back. Rows that failed ride along; no stage drops or adds one.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset
+
+from idgen.actors.cluster import Pools
+from idgen.actors.faces import FaceActor, FaceSettings
+from idgen.actors.monitor import RemoteMonitor
+from idgen.actors.sampler import SamplerActor, SamplerSettings
+from idgen.manifest.shards import ShardRef
+from idgen.recipes import Recipe
+
+TASKS_IN_FLIGHT = 2  # 1 leaves an actor waiting between shards, 4 queue minutes of work on a dying node
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """All that the line is made of."""
+
+    recipes: dict[str, Recipe]
+    faces: FaceSettings
+    sampler: SamplerSettings
+    pools: Pools
+    monitor: RemoteMonitor
+    no_progress_timeout_s: float
+
+
+def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
+    """Return the lazy dataset of COUNTS rows, one per shard."""
+    _context(line)
+    return (
+        ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
+        .map_batches(
+            FaceActor,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_constructor_kwargs={"recipes": line.recipes, "settings": line.faces, "monitor": line.monitor},
+            compute=ActorPoolStrategy(size=line.pools.face_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+            num_cpus=line.pools.face_cpus,
+        )
+        .map_batches(
+            SamplerActor,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_constructor_kwargs={"recipes": line.recipes, "settings": line.sampler, "monitor": line.monitor},
+            compute=ActorPoolStrategy(size=line.pools.sampling_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+            num_cpus=line.pools.sampling_cpus,
+            num_gpus=line.pools.sampling_gpus or None,
+        )
+    )
+
+
+def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
+    """Run the line; yield each shard's counts as it ends, in the plan's order."""
+    yield from dataset(shards, line).iter_rows()
+
+
+def _context(line: Line) -> None:
+    context = DataContext.get_current()
+    context.target_max_block_size = None
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    context.execution_no_progress_timeout_s = line.no_progress_timeout_s
+    context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

@@ -1,0 +1,112 @@
+"""The run's memory, as a plain object."""
+
+from idgen.actors.monitor import BARREN_TRIES, MonitorState
+
+
+def monitor(breaker_failures=0):
+    return MonitorState(breaker_failures)
+
+
+def die_with(state, keys):
+    """A worker begins the shard, tries `keys` and is never heard of again."""
+    orders = state.begin_shard("sample", "s0")
+    state.begin("sample", "s0", keys)
+    return orders
+
+
+def test_a_first_try_has_no_suspects():
+    orders = monitor().begin_shard("sample", "s0")
+    assert (orders.shard_try, orders.suspects, orders.given_up, orders.stop) == (0, frozenset(), frozenset(), False)
+
+
+def test_keys_that_were_tried_at_a_death_run_alone():
+    state = monitor()
+    die_with(state, ["a", "b"])
+    orders = state.begin_shard("sample", "s0")
+    assert orders.shard_try == 1
+    assert orders.suspects == {"a", "b"}
+    assert not orders.given_up
+
+
+def test_a_key_is_given_up_at_its_second_death_alone():
+    state = monitor()
+    die_with(state, ["a", "b"])
+    assert not die_with(state, ["a"]).given_up
+    assert not die_with(state, ["a"]).given_up
+    orders = state.begin_shard("sample", "s0")
+    assert orders.given_up == {"a"}
+    assert orders.suspects == {"b"}
+
+
+def test_deaths_in_company_never_give_a_key_up():
+    state = monitor()
+    for _ in range(5):
+        assert not die_with(state, ["a", "b"]).given_up
+
+
+def test_what_a_worker_lived_through_is_no_suspect():
+    state = monitor()
+    state.begin_shard("sample", "s0")
+    state.begin("sample", "s0", ["a"])
+    state.end("sample", "s0")
+    assert not state.begin_shard("sample", "s0").suspects
+
+
+def test_faces_and_sampling_have_marks_of_their_own():
+    state = monitor()
+    state.begin_shard("faces", "s0")
+    state.begin("faces", "s0", ["photo"])
+    assert not state.begin_shard("sample", "s0").suspects
+    assert state.begin_shard("faces", "s0").suspects == {"photo"}
+
+
+def test_a_repeat_of_a_finished_shard_is_another_try():
+    state = monitor()
+    state.begin_shard("sample", "s0")
+    state.end_shard("sample", "s0", {"loads": 1})
+    assert state.begin_shard("sample", "s0").shard_try == 1
+
+
+def test_workers_that_die_before_their_first_batch_stop_the_run():
+    state = monitor()
+    for _ in range(BARREN_TRIES):
+        assert not state.begin_shard("sample", "s0").stop
+    assert state.begin_shard("sample", "s0").stop
+    assert "s0" in state.progress().stop_reason
+
+
+def test_a_stop_marks_nothing():
+    state = monitor()
+    state.begin_shard("sample", "s0")
+    state.request_stop("SIGTERM")
+    assert state.begin("sample", "s0", ["a"])
+    assert not state.begin_shard("sample", "s0").suspects
+    assert state.progress().stop_reason == "SIGTERM"
+
+
+def test_the_breaker_stops_a_store_that_refuses_everything():
+    state = monitor(breaker_failures=3)
+    state.published({"failed": 2}, ["fetch_denied"] * 2)
+    assert not state.progress().stop_reason
+    state.published({"failed": 1}, ["fetch_denied"])
+    assert "fetch_denied" in state.progress().stop_reason
+
+
+def test_the_breaker_starts_anew_at_a_success_and_ignores_bad_photos():
+    state = monitor(breaker_failures=3)
+    state.published({"failed": 2, "ok": 1}, ["fetch_denied", "fetch_denied", ""])
+    state.published({"failed": 2}, ["fetch_denied", "fetch_denied"])
+    state.published({"rejected": 9}, ["no_face"] * 9)
+    assert not state.progress().stop_reason
+
+
+def test_counts_add_up_over_shards():
+    state = monitor()
+    for shard in ("s0", "s1"):
+        state.begin_shard("sample", shard)
+        state.end_shard("sample", shard, {"loads": 1, "prompt_encodings": 3})
+    state.published({"ok": 2, "rejected": 1}, ["", "", "no_face"])
+    progress = state.progress()
+    assert progress.counts == {"loads": 2, "prompt_encodings": 6}
+    assert progress.statuses == {"ok": 2, "rejected": 1}
+    assert progress.codes == {"no_face": 1}
