@@ -1,0 +1,35 @@
+"""What every job's entry point shares: `--help`, the configuration, errors as one line and an exit code."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+
+from idgen.config import Config
+from idgen.errors import Exit, RunError
+from idgen.settings import help_lines, load_config
+
+
+def main(about: str, job: Callable[[Config], int], words: list[str] | None = None) -> int:
+    """Run `job` with the configuration that the command line describes; return the exit code.
+
+    `about` is the job's docstring, printed by --help before every key with its default and meaning.
+    """
+    words = sys.argv[1:] if words is None else words
+    if any(word in ("-h", "--help") for word in words):
+        print(about.strip(), "\n\nsettings (key=value, after any YAML files):")
+        print("\n".join(help_lines()))
+        return Exit.OK
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        return job(load_config(words))
+    except RunError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("error: this is a bug in idgen; the traceback above says where", file=sys.stderr)
+        return Exit.BUG

@@ -1,0 +1,89 @@
+"""What the driver does while the line runs: show and write progress, and pass on every reason to stop."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from idgen.actors.monitor import Progress, RemoteMonitor
+from idgen.errors import Exit
+
+POLL_S = 1.0
+WRITE_EVERY_S = 10.0
+
+
+class StopRequest:
+    """Set once, by a signal or a deadline; holds the exit code that the run then ends with."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self.reason = ""
+        self.exit_code = Exit.STOPPED
+
+    def ask(self, reason: str, exit_code: Exit = Exit.STOPPED) -> None:
+        """Ask the run to stop in order; the first reason stays."""
+        if not self.event.is_set():
+            self.reason, self.exit_code = reason, exit_code
+            self.event.set()
+
+    def listen(self) -> None:
+        """Turn SIGTERM and the first Ctrl-C into a stop in order; a second Ctrl-C interrupts at once.
+
+        To be called after ray.init, which installs a SIGTERM handler of its own. The handlers only set an event.
+        """
+
+        def on_signal(number: int, _frame: FrameType | None) -> None:
+            if number == signal.SIGINT:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                self.ask("Ctrl-C", Exit.INTERRUPTED)
+            else:
+                self.ask(signal.Signals(number).name)
+
+        signal.signal(signal.SIGTERM, on_signal)
+        signal.signal(signal.SIGINT, on_signal)
+
+
+class Watch:
+    """A thread beside the line. `show(progress)` is called each second, `write(progress)` every ten."""
+
+    def __init__(
+        self,
+        monitor: RemoteMonitor,
+        stop: StopRequest,
+        *,
+        show: Callable[[Progress], None],
+        write: Callable[[Progress], None],
+        lease_lost: threading.Event,
+        deadline_s: float,
+    ) -> None:
+        self._monitor, self._stop = monitor, stop
+        self._show, self._write = show, write
+        self._lease_lost = lease_lost
+        self._ends_at = time.monotonic() + deadline_s if deadline_s > 0 else float("inf")
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="idgen-watch", daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        written_at = passed_on = 0.0
+        while not self._done.wait(0 if self._stop.event.is_set() and not passed_on else POLL_S):
+            if time.monotonic() > self._ends_at:
+                self._stop.ask("deadline")
+            if self._lease_lost.is_set():
+                self._stop.ask("another run took the lease", Exit.REFUSED)
+            if self._stop.event.is_set() and not passed_on:
+                self._monitor.request_stop(self._stop.reason)
+                passed_on = time.monotonic()
+            progress = self._monitor.progress()
+            self._show(progress)
+            if time.monotonic() - written_at > WRITE_EVERY_S:
+                self._write(progress)
+                written_at = time.monotonic()
