@@ -4,8 +4,11 @@ A *location* names weights in one of three ways: a local path, a hub id (`owner/
 in the local hub cache only), or `tiny:<name>`, a file or folder of the tiny world (idgen/tiny/world.py).
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
@@ -94,3 +97,24 @@ class Recipe:
     """Rows per UNet call; halved by itself when the accelerator runs out of memory."""
     seconds_per_picture: float = 2.0
     """Planning figure: shards are cut to about `planner.shard_seconds` of work."""
+
+
+_NOT_IN_HASH = {"title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture"}
+_LOCATIONS = {"weights", "revision", "sha256"}
+
+
+def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
+    """Return 16 hex digits over what of a recipe decides pixels beyond the row's own columns.
+
+    `identity` names the weights by content (idgen/weights.py), so where they lie does not matter. Defaults are left
+    out because resolved rows hold them; names are in, as two recipes are two things to the shop.
+    """
+    facts = {name: value for name, value in asdict(recipe).items() if name not in _NOT_IN_HASH}
+    text = json.dumps({"recipe": _without_locations(facts), "weights": dict(identity)}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _without_locations(facts: Any) -> Any:  # noqa: ANN401
+    if isinstance(facts, dict):
+        return {name: _without_locations(value) for name, value in facts.items() if name not in _LOCATIONS}
+    return [_without_locations(value) for value in facts] if isinstance(facts, list) else facts

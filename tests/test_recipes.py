@@ -1,0 +1,28 @@
+"""What makes two recipes the same."""
+
+from dataclasses import replace
+
+from idgen.recipes import AdapterSpec, Base, Defaults, Licence, Recipe, recipe_hash
+
+RECIPE = Recipe(
+    name="one", base=Base(weights="/a"), adapters=[AdapterSpec(name="f", weights="/a.bin")], licence=Licence(name="x")
+)
+WEIGHTS = {"base": "11", "adapter:f": "22"}
+
+
+def test_where_weights_lie_does_not_change_the_hash():
+    moved = replace(RECIPE, base=Base(weights="/elsewhere"), adapters=[AdapterSpec(name="f", weights="/b.bin")])
+    assert recipe_hash(moved, WEIGHTS) == recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_other_weights_change_the_hash():
+    assert recipe_hash(RECIPE, {**WEIGHTS, "base": "12"}) != recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_precision_changes_the_hash():
+    assert recipe_hash(replace(RECIPE, base=Base(dtype="bfloat16")), WEIGHTS) != recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_what_rows_hold_themselves_does_not_change_the_hash():
+    other = replace(RECIPE, defaults=Defaults(height=512), batch_size=2, title="A title")
+    assert recipe_hash(other, WEIGHTS) == recipe_hash(RECIPE, WEIGHTS)
