@@ -1,0 +1,75 @@
+"""The layout that all IP-Adapter files share: `image_proj.*`, and `ip_adapter.{i}.*` counted over the UNet's layers.
+
+i is the position in `unet.attn_processors` (down, up, mid last): odd ones are cross-attention and carry
+`to_k_ip`/`to_v_ip`; files with a LoRA have `to_{q,k,v,out}_lora` for every i.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from idgen.errors import Exit, RunError
+from idgen.networks import attention, lora
+from idgen.networks.attention import Unet
+from idgen.networks.branch import Branch
+from idgen.networks.projections import check_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A file's tensors by what they are for."""
+
+    projection: dict[str, Tensor]
+    branches: dict[str, Tensor]
+    lora: dict[str, Tensor]
+
+
+def split(weights: Mapping[str, Tensor], source: str) -> Parts:
+    """Sort the flat names of a checkpoint into its parts. Raises RunError on names outside the two official tables."""
+    parts = Parts({}, {}, {})
+    for name, tensor in weights.items():
+        table, _, rest = name.partition(".")
+        if table == "image_proj":
+            parts.projection[rest] = tensor
+        elif table == "ip_adapter":
+            (parts.lora if "_lora." in rest else parts.branches)[rest] = tensor
+        else:
+            raise RunError(
+                Exit.USAGE,
+                f"{source}: {name!r} is no part of an IP-Adapter checkpoint (image_proj.*, ip_adapter.*); "
+                "is this the separate LoRA file?",
+            )
+    return parts
+
+
+def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.ModuleList:
+    """Make a Branch per attn2 from `{i}.to_k_ip.weight`, hang it into its layer and return all in official order.
+
+    Raises RunError when keys are missing or unknown, or a width does not fit this UNet.
+    """
+    names = list(unet.attn_processors)
+    cross = [(index, name) for index, name in enumerate(names) if attention.is_cross(name)]
+    check_keys(weights, {f"{i}.to_{x}_ip.weight" for i, _ in cross for x in "kv"}, source, "ip_adapter")
+    processors = attention.install(unet)
+    branches = nn.ModuleList()
+    for index, name in cross:
+        k, v = weights[f"{index}.to_k_ip.weight"].float(), weights[f"{index}.to_v_ip.weight"].float()
+        layer = attention.layer(unet, name)
+        if k.shape[0] != layer.inner_dim or v.shape != k.shape:
+            raise RunError(
+                Exit.USAGE,
+                f"{source}: ip_adapter {index} is {tuple(k.shape)}, but {name} of the base is {layer.inner_dim} wide; "
+                "is the adapter made for another kind of base?",
+            )
+        branch = Branch(k.shape[1], k.shape[0], layer.heads)
+        branch.load_state_dict({"k.weight": k, "v.weight": v})
+        processors[name].branches.append(branch)
+        branches.append(branch)
+    return branches.requires_grad_(False).eval()
+
+
+def merge_lora(unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str) -> None:
+    """Check that the LoRA covers every attention of `unet` and merge it. Raises RunError as idgen/networks/lora.py."""
+    check_keys(weights, lora.expected_keys(list(unet.attn_processors)), source, "ip_adapter's LoRA")
+    lora.merge(unet, weights, scale, source)

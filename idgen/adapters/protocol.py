@@ -1,0 +1,84 @@
+"""What an adapter is: one way of putting an identity into the UNet's cross-attention.
+
+A new one is a file in this folder and a line in table.py. R = 2B rows with guidance (all unconditional, then all
+conditional), else B.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from idgen.networks.attention import Unet
+
+Options = Mapping[str, float]
+"""Row settings that change tokens (FaceID-PlusV2's shortcut_scale), by column name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One cut-out of a face that an adapter wants from the face stage."""
+
+    kind: Literal["norm_crop"]
+    size_px: int
+    colour: Literal["rgb", "bgr"]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceNeeds:
+    """What the face stage has to deliver; embeddings always come raw, float32."""
+
+    embedding: bool = True
+    crops: tuple[Crop, ...] = ()
+    keypoints: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One identity as the face stage gives it; n references of the same person."""
+
+    id_embedding: NDArray[np.float32]
+    """[n, 512], raw."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What an adapter makes of one identity, float32."""
+
+    cond: Tensor
+    """[n, T, D]."""
+    uncond: Tensor
+    """[n, T, D]; constant per (adapter, options)."""
+    context: tuple[Tensor, Tensor] | None = None
+    """(cond, uncond) [n, T, D] for an IdentityNet, where the adapter has one."""
+
+
+class Adapter(Protocol):
+    """See the module's docstring."""
+
+    name: str
+    needs: FaceNeeds
+    option_names: tuple[str, ...]
+    """Columns that change tokens; they are part of the tokens' cache key."""
+    branches: nn.ModuleList
+    """One Branch per attn2 in the official order, filled by `load`."""
+
+    def to(self, device: torch.device) -> None:
+        """Move the adapter's own modules; they stay float32."""
+        ...
+
+    def load(self, unet: Unet, files: Sequence[Path]) -> None:
+        """Read the weights, hang the branches into `unet`, merge LoRAs; once per load of a recipe.
+
+        Raises RunError when a file is not what the adapter reads or does not fit the UNet.
+        """
+        ...
+
+    def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
+        """Return each person's tokens; needs no UNet, and a list gives what its people alone give."""
+        ...

@@ -1,0 +1,67 @@
+"""Reads adapter files: .safetensors, or .bin whose pickle holds plain tensors and nothing that runs."""
+
+import hashlib
+import pickle
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from idgen.errors import Exit, RunError
+
+Nested = dict[str, dict[str, Tensor]]
+
+
+def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
+    """Return the file's tensors by flat name (`image_proj.norm.weight`), on the CPU, in their stored dtype.
+
+    Raises RunError(USAGE) when the file is missing, has another sha256 than the pinned one, is damaged, or is a
+    pickle that would run code.
+    """
+    if not path.is_file():
+        raise RunError(Exit.USAGE, f"weights file {path} does not exist")
+    if sha256 is not None:
+        _check_sha256(path, sha256)
+    try:
+        loaded = load_file(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except pickle.UnpicklingError as error:
+        raise RunError(
+            Exit.USAGE,
+            f"{path} is a pickle that asks to run code, or is damaged; nothing of it was run. "
+            "Use the .safetensors file of these weights, or a .bin that holds tensors only",
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
+    except Exception as error:  # safetensors raises a class of its own that is not exported
+        if type(error).__name__ != "SafetensorError":
+            raise
+        raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file") from error
+    return _flatten(loaded, path)
+
+
+def _read_pickle(path: Path) -> object:
+    """Load with the restricted unpickler; legacy files cannot be mapped, so nothing is."""
+    loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    return loaded
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != expected.lower():
+        raise RunError(Exit.USAGE, f"{path} has sha256 {found}, but the recipe pins {expected}")
+
+
+def _flatten(loaded: object, path: Path) -> dict[str, Tensor]:
+    """{"image_proj": {"norm.weight": t}} -> {"image_proj.norm.weight": t}; flat files pass as they are."""
+    if not isinstance(loaded, dict):
+        raise RunError(Exit.USAGE, f"{path} holds no table of tensors")
+    flat: dict[str, Tensor] = {}
+    for name, value in loaded.items():
+        parts = value.items() if isinstance(value, dict) else [("", value)]
+        for inner, tensor in parts:
+            if not isinstance(tensor, Tensor):
+                raise RunError(Exit.USAGE, f"{path} holds something else than tensors under {name!r}")
+            flat[f"{name}.{inner}" if inner else str(name)] = tensor
+    return flat

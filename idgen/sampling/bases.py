@@ -1,0 +1,119 @@
+"""Loads base models: stock diffusers pipelines from a folder, never patched.
+
+A new kind of base is a function here and a line in the table.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import diffusers
+import torch
+import transformers
+from safetensors import safe_open
+from torch import nn
+
+from idgen.errors import Exit, RunError
+from idgen.recipes import Base
+from idgen.sampling.caches import Text
+from idgen.weights import weight_variant
+
+Pipeline = Any
+"""diffusers carries no types."""
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+class LoadedBase(Protocol):
+    """What the sampler needs of a base."""
+
+    pipeline: Pipeline
+    dtype: torch.dtype
+
+    def place(self, device: torch.device) -> None:
+        """Cast to the recipe's dtypes and move; call when LoRAs are merged."""
+        ...
+
+    def encode(self, prompt: str) -> Text:
+        """Return one prompt's embeddings on the device."""
+        ...
+
+
+class Sd15Base:
+    """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
+
+    def __init__(self, spec: Base, folder: Path) -> None:
+        self.dtype, self.vae_dtype = DTYPES[spec.dtype], DTYPES[spec.vae_dtype]
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+        variant = weight_variant(folder)
+        try:
+            # stored dtype first: LoRAs are merged in float32 before the one and only cast (`place`)
+            unet = diffusers.UNet2DConditionModel.from_pretrained(
+                folder / "unet", dtype=_stored_dtype(folder / "unet"), variant=variant, local_files_only=True
+            )
+            self.pipeline: Pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
+                folder,
+                unet=unet,
+                dtype={"vae": self.vae_dtype, "default": self.dtype},
+                variant=variant,
+                local_files_only=True,
+                safety_checker=None,
+                feature_extractor=None,
+                image_encoder=None,
+                requires_safety_checker=False,
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise RunError(Exit.USAGE, f"{folder} cannot be loaded as a Stable Diffusion 1.5 base: {error}") from error
+        self.pipeline.set_progress_bar_config(disable=True)
+        for module in (unet, self.pipeline.vae, self.pipeline.text_encoder):
+            module.requires_grad_(False).eval()
+
+    def place(self, device: torch.device) -> None:
+        """Cast the UNet to the recipe's dtype and move everything to `device`."""
+        nn.Module.to(
+            self.pipeline.unet, dtype=self.dtype
+        )  # diffusers' own warns about modules to keep in float32: none
+        self.pipeline.to(device)
+        if device.type == "cuda":
+            _channels_last(self.pipeline.unet)
+            _channels_last(self.pipeline.vae)
+
+    def encode(self, prompt: str) -> Text:
+        """Same as the pipeline's `encode_prompt`, which would write overlong prompts into the log."""
+        pipeline = self.pipeline
+        tokens = pipeline.tokenizer(
+            prompt,
+            padding="max_length",
+            max_length=pipeline.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        )
+        ids = tokens.input_ids.to(pipeline.text_encoder.device)
+        return Text(pipeline.text_encoder(ids)[0][0].to(self.dtype))
+
+
+BASES: dict[str, Callable[[Base, Path], LoadedBase]] = {"sd15": Sd15Base}
+
+
+def load(spec: Base, folder: Path) -> LoadedBase:
+    """Return the base of a recipe from a local folder in diffusers layout. Raises RunError when it cannot be read."""
+    return BASES[spec.kind](spec, folder)
+
+
+def _stored_dtype(folder: Path) -> torch.dtype:
+    """Return the dtype the weights have on disk; float32 for pickles, whose tensors cannot be looked at ahead."""
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            stored = file.get_slice(next(iter(file.keys()))).get_dtype()
+        return {"F16": torch.float16, "BF16": torch.bfloat16}.get(stored, torch.float32)
+    return torch.float32
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Convolutions on GPUs are faster in this layout; results differ by rounding."""
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a documented form that torch's stub lacks

@@ -1,0 +1,129 @@
+"""What is computed once per actor: prompt embeddings and identity tokens, in bounded least-recently-used caches."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from idgen.adapters.protocol import Adapter, Options, Person, Tokens
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+CACHE_BYTES = 512 * 2**20
+"""Of each cache; a prompt of SD1.5 is 0.1 MB in float16, one of Kolors 2 MB, FaceID tokens are 25 kB."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How often the dear things ran; tests and the run's summary read them."""
+
+    prompt_encodings: int = 0
+    token_projections: int = 0
+    sampler_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One prompt's embeddings."""
+
+    embeddings: Tensor
+    """[L, D]."""
+    pooled: Tensor | None = None
+    """[P], for bases that use it (SDXL)."""
+
+
+class Bounded(Generic[K, V]):
+    """A table that forgets what was not used for longest when it grows over `max_bytes`."""
+
+    def __init__(self, size_of: Callable[[V], int], max_bytes: int = CACHE_BYTES) -> None:
+        self._size_of = size_of
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: K, make: Callable[[], V]) -> V:
+        """Return the entry, made by `make` when it is not there."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+            return self._entries[key]
+        value = self._entries[key] = make()
+        self._bytes += self._size_of(value)
+        while self._bytes > self._max_bytes and len(self._entries) > 1:
+            self._bytes -= self._size_of(self._entries.popitem(last=False)[1])
+        return value
+
+
+class PromptCache:
+    """Embeddings by prompt. Prompts are encoded one by one: a batch of others must not move the last bit."""
+
+    def __init__(
+        self,
+        encode: Callable[[str], Text],
+        counts: Counts,
+        *,
+        zeros_for_none: bool = False,
+        max_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._encode = encode
+        self._counts = counts
+        self._zeros_for_none = zeros_for_none
+        self._entries: Bounded[str | None, Text] = Bounded(_text_bytes, max_bytes)
+
+    def get(self, prompts: Sequence[str | None]) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings [B, L, D] and pooled [B, P] (None where the base has none).
+
+        None = zeros where the base says so, else the same as "".
+        """
+        texts = [self._one(prompt) for prompt in prompts]
+        pooled = [text.pooled for text in texts if text.pooled is not None]
+        return torch.stack([text.embeddings for text in texts]), torch.stack(pooled) if pooled else None
+
+    def _one(self, prompt: str | None) -> Text:
+        if prompt is None and not self._zeros_for_none:
+            prompt = ""
+        if prompt is None:
+            return self._entries.get(None, lambda: _zeros_like(self._one("")))
+        return self._entries.get(prompt, lambda: self._count_and_encode(prompt))
+
+    def _count_and_encode(self, prompt: str) -> Text:
+        self._counts.prompt_encodings += 1
+        return self._encode(prompt)
+
+
+class TokenCache:
+    """Tokens by (identity, adapter, its options)."""
+
+    def __init__(self, counts: Counts, max_bytes: int = CACHE_BYTES) -> None:
+        self._counts = counts
+        self._entries: Bounded[Hashable, Tokens] = Bounded(_tokens_bytes, max_bytes)
+
+    def get(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
+        """Return `person`'s tokens; options that this adapter does not use make no difference."""
+        used = {name: options[name] for name in adapter.option_names if name in options}
+        identity = blake2b(person.id_embedding.tobytes(), digest_size=16).digest()
+        key = (identity, person.id_embedding.shape, adapter.name, tuple(sorted(used.items())))
+        return self._entries.get(key, lambda: self._count_and_encode(adapter, person, used))
+
+    def _count_and_encode(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
+        self._counts.token_projections += 1
+        return adapter.encode([person], options)[0]
+
+
+def _zeros_like(text: Text) -> Text:
+    return Text(torch.zeros_like(text.embeddings), None if text.pooled is None else torch.zeros_like(text.pooled))
+
+
+def _text_bytes(text: Text) -> int:
+    return text.embeddings.nbytes + (0 if text.pooled is None else text.pooled.nbytes)
+
+
+def _tokens_bytes(tokens: Tokens) -> int:
+    return sum(part.nbytes for part in (tokens.cond, tokens.uncond, *(tokens.context or ())))

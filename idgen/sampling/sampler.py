@@ -1,0 +1,189 @@
+"""Samples one batch: tokens and prompts from the caches, one stock diffusers pipeline call, decode.
+
+A row's picture does not depend on the rows beside it (beyond rounding): every row has its own generator, prompt,
+negative prompt, people and scales; everything else is the bucket's.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idgen import weights
+from idgen.adapters import table
+from idgen.adapters.protocol import Adapter, Person
+from idgen.errors import Code, RowError
+from idgen.networks import attention
+from idgen.networks.branch import Branch
+from idgen.recipes import Recipe
+from idgen.sampling import bases, schedulers
+from idgen.sampling.batches import OutOfMemory
+from idgen.sampling.caches import Counts, PromptCache, TokenCache
+from idgen.sampling.decoding import decode
+from idgen.sampling.rows import Bucket, SampleRow
+
+OnStep = Callable[[int, Tensor], None]
+"""Called after every scheduler step with its number and the latents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Everything the denoiser gets, B rows; R = 2B with guidance (unconditional rows first), else B."""
+
+    prompt: Tensor
+    """[B, L, D]."""
+    negative: Tensor | None
+    """[B, L, D], None without guidance."""
+    tokens: list[Tensor]
+    """Per adapter [R, n, T, D], float32."""
+    scales: list[Tensor]
+    """Per adapter [R, 1, 1], float32."""
+    noise: Tensor
+    """[B, 4, h, w], float32, unit variance, on the CPU."""
+    generators: list[torch.Generator]
+    """Per row, as they stand after `noise` was drawn."""
+
+
+class Sampler:
+    """One loaded recipe. `sample` is all a caller needs; `condition` and `denoise` are its two halves, for tests."""
+
+    def __init__(self, base: bases.LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
+        self.base = base
+        self.pipeline = base.pipeline
+        self.adapters = list(adapters)
+        self.device = device
+        self.counts = Counts()
+        self.prompts = PromptCache(base.encode, self.counts)
+        self.tokens = TokenCache(self.counts)
+        self._base_schedule = dict(self.pipeline.scheduler.config)
+
+    @classmethod
+    def load(cls, recipe: Recipe, *, lora_scale: float, device: str, compile: bool = False) -> "Sampler":  # noqa: A002
+        """Load the recipe's base and adapters from local files; `compile` compiles the UNet's repeated blocks.
+
+        Raises RunError when weights are missing or do not fit each other.
+        """
+        place = torch.device(device)
+        base = bases.load(recipe.base, weights.locate(recipe.base.weights, recipe.base.revision))
+        unet = base.pipeline.unet
+        attention.install(unet)
+        adapters = [table.make(spec, lora_scale) for spec in recipe.adapters]
+        for adapter, spec in zip(adapters, recipe.adapters, strict=True):
+            adapter.load(unet, [weights.locate(spec.weights)])
+            adapter.to(place)
+        base.place(place)
+        if compile:
+            unet.compile_repeated_blocks(fullgraph=True)
+        return cls(base, adapters, place)
+
+    @torch.inference_mode()
+    def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
+        """Return each row's picture, uint8 [H, W, 3], or RowError(NON_FINITE) for a row that did not decode.
+
+        Raises OutOfMemory when the batch does not fit; nothing of it is kept.
+        """
+        self.counts.sampler_calls += 1
+        with _out_of_memory(self.release):
+            latents = self.denoise(self.condition(rows, bucket), bucket)
+            return [
+                RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()
+                for picture in decode(self.pipeline.vae, latents)
+            ]
+
+    @torch.inference_mode()
+    def condition(self, rows: Sequence[SampleRow], bucket: Bucket) -> Conditions:
+        """Look up or make what the rows need: embeddings, tokens, scales, noise."""
+        guided = self.guided(bucket)
+        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
+        copies = 2 if guided else 1
+        tokens, scales = [], []
+        for position, adapter in enumerate(self.adapters):
+            made = [self.tokens.get(adapter, Person(row.id_embedding), row.options) for row in rows]
+            blocks = [one.uncond for one in made] if guided else []
+            tokens.append(torch.stack([*blocks, *(one.cond for one in made)]))
+            strengths = torch.tensor([row.scale(adapter.name, position) for row in rows] * copies)
+            scales.append(strengths.view(-1, 1, 1).to(self.device))
+        return Conditions(
+            prompt=self.prompts.get([row.prompt for row in rows])[0],
+            negative=self.prompts.get([row.negative_prompt for row in rows])[0] if guided else None,
+            tokens=tokens,
+            scales=scales,
+            noise=torch.stack([self._noise(generator, bucket) for generator in generators]),
+            generators=generators,
+        )
+
+    @torch.inference_mode()
+    def denoise(self, conditions: Conditions, bucket: Bucket, on_step: OnStep | None = None) -> Tensor:
+        """Run the pipeline to its last latents [B, 4, h, w], in the UNet's dtype on the device."""
+        self.bind(conditions)
+        self.pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule)
+        result = self.pipeline(
+            prompt_embeds=conditions.prompt,
+            negative_prompt_embeds=conditions.negative,
+            latents=conditions.noise.to(self.device, self.base.dtype),
+            generator=conditions.generators,
+            num_inference_steps=bucket.num_inference_steps,
+            guidance_scale=bucket.guidance_scale,
+            width=bucket.width,
+            height=bucket.height,
+            output_type="latent",
+            return_dict=False,
+            callback_on_step_end=_forward_steps(on_step) if on_step else None,
+        )
+        latents: Tensor = result[0]
+        return latents
+
+    def bind(self, conditions: Conditions) -> None:
+        """Make keys and values of text and tokens, once for all steps of the batch."""
+        negative = conditions.negative
+        states = conditions.prompt if negative is None else torch.cat([negative, conditions.prompt])
+        attention.bind_text(self.pipeline.unet, states)
+        for adapter, tokens, scale in zip(self.adapters, conditions.tokens, conditions.scales, strict=True):
+            for branch in adapter.branches:
+                cast(Branch, branch).bind(tokens, scale, self.base.dtype)
+
+    def guided(self, bucket: Bucket) -> bool:
+        """The pipelines' own rule for classifier-free guidance."""
+        return bucket.guidance_scale > 1 and self.pipeline.unet.config.time_cond_proj_dim is None
+
+    def release(self) -> None:
+        """Let go of the last batch's tensors and of the device memory they held."""
+        attention.unbind(self.pipeline.unet)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
+        """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""
+        factor = self.pipeline.vae_scale_factor
+        channels = self.pipeline.unet.config.in_channels
+        return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
+
+
+@contextmanager
+def _out_of_memory(release: Callable[[], None]) -> Iterator[None]:
+    """Turn what allocators raise into OutOfMemory; the traceback that holds the tensors is dropped first."""
+    detail = ""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        detail = str(error)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):  # the CPU allocator's words; it has no class of its own
+            raise
+        detail = str(error)
+    if detail:
+        release()
+        raise OutOfMemory(detail.splitlines()[0])
+
+
+def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
+    def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        on_step(step, tensors["latents"])
+        return tensors
+
+    return forward

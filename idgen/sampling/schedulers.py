@@ -1,0 +1,34 @@
+"""Makes diffusers' schedulers from names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import diffusers
+
+from idgen.errors import Exit, RunError
+from idgen.sampling.scheduler_names import SCHEDULERS, names
+
+
+class HostTimesteps:
+    """Mix-in that keeps the timesteps in host memory.
+
+    Stock schedulers put them on the device and then read tables in host memory by them: one stall per step with DDIM
+    and LCM, one per batch with the others. The UNet moves the one number it needs itself, without a stall.
+    """
+
+    def set_timesteps(self, num_inference_steps: int | None = None, device: object = None, **kwargs: Any) -> None:  # noqa: ANN401
+        """Same as diffusers', on the CPU whatever `device` says."""
+        super().set_timesteps(num_inference_steps, device="cpu", **kwargs)  # type: ignore[misc]
+
+
+def make(name: str, base_config: Mapping[str, object]) -> Any:  # noqa: ANN401
+    """Return the scheduler called `name` on top of the base's scheduler config.
+
+    Raises RunError that lists the names when there is none of that name.
+    """
+    if name not in SCHEDULERS:
+        raise RunError(Exit.USAGE, f"no scheduler is called {name!r}; there are {', '.join(names())}")
+    spec = SCHEDULERS[name]
+    stock = getattr(diffusers, spec.class_name)
+    on_host: Any = type(stock.__name__, (HostTimesteps, stock), {})
+    return on_host.from_config(dict(base_config), **spec.settings)
