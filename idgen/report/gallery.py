@@ -1,0 +1,173 @@
+"""The gallery of a run: one static page with every picture, what it was made of, and what to do about the others.
+
+The page works from a folder and from an object store. Its data are a JSON block, its one script and one style sheet
+are named by hash in the page's Content-Security-Policy, and all text enters the document as text.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from idgen.config import ReportConfig
+from idgen.errors import CODES, Code
+from idgen.report.rows import COLUMNS, STATUSES, Shown, read_results, run_folder
+from idgen.report.run_card import Section, balance, run_sections, to_html, to_markdown
+from idgen.report.status import read_json
+from idgen.report.thumbnails import ReferenceSource, make_thumbnails, reference_name, result_name
+from idgen.stores.protocol import ObjectStore
+
+_SCRIPTS = ("rows.js", "cards.js", "dialog.js", "app.js")
+_TO_OUTPUT = "../../../"  # from runs/<run_id>/report/index.html to the output
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+def write_report(
+    store: ObjectStore,
+    run_id: str,
+    config: ReportConfig,
+    *,
+    notes: Sequence[str] = (),
+    summary: Mapping[str, Any] | None = None,
+    references: ReferenceSource | None = None,
+    reference_uris: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """Write runs/<run_id>/report/ (index.html, run_card.md, thumbs/, refs/) and return index.html's path in the store.
+
+    `summary` is what summary.json holds or will hold; None reads it, and a run without one is shown all the same.
+    `references` and `reference_uris` as in thumbnails.make_thumbnails. RunError(USAGE) without results.parquet;
+    StoreError when the store does not take the page.
+    """
+    folder = run_folder(run_id)
+    shown = read_results(store, run_id, config.max_rows)
+    if summary is None:
+        summary = read_json(store, f"{folder}/summary.json") if store.head(f"{folder}/summary.json") else {}
+    thumbnails = make_thumbnails(
+        store,
+        run_id,
+        shown.table,
+        side_px=config.thumbnail_px,
+        references=references if config.references else None,
+        reference_uris=reference_uris,
+    )
+    sections = run_sections(shown.tally, summary)
+    links = [name for name in ("results.parquet", "failed.parquet", "summary.json") if _linked(store, folder, name)]
+    page = build_page(run_id, shown, thumbnails, sections=sections, notes=notes, links=links)
+    card = to_markdown(run_id, sections, notes)
+    store.put(f"{folder}/report/run_card.md", card.encode(), content_type="text/markdown; charset=utf-8")
+    store.put(f"{folder}/report/index.html", page.encode(), content_type="text/html; charset=utf-8")
+    return f"{folder}/report/index.html"
+
+
+def build_page(
+    run_id: str,
+    shown: Shown,
+    thumbnails: set[str],
+    *,
+    sections: Sequence[Section] = (),
+    notes: Sequence[str] = (),
+    links: Sequence[str] = (),
+) -> str:
+    """Return the whole page as HTML; `thumbnails` are the paths that exist inside the report folder."""
+    style, script = _resource("style.css"), "\n".join(_resource(name) for name in _SCRIPTS)
+    tiny = any("tiny world" in note.lower() for note in notes)
+    return _fill(
+        _resource("index.html"),
+        {
+            "policy": _policy(style, script),
+            "style": style,
+            "script": script,
+            "title": html.escape(f"{run_id}: pictures" + (" of the tiny world" if tiny else "")),
+            "heading": html.escape("Pictures of the tiny world" if tiny else "Pictures"),
+            "run_id": html.escape(run_id),
+            "account": html.escape(balance(shown.tally)),
+            "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),
+            "card": to_html(sections),
+            "links": "".join(f'<a href="../{name}" download>{name}</a>' for name in links),
+            "data": page_json(run_id, shown, thumbnails),
+        },
+    )
+
+
+def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
+    """Return the page's data as JSON that may stand inside a script element: no <, > or & and no line separators."""
+    columns = {name: _packed(values) for name, values in _columns(shown.table, thumbnails).items()}
+    data = {
+        "run_id": run_id,
+        "rows": shown.table.num_rows,
+        "tally": {**asdict(shown.tally), "unfinished": shown.tally.unfinished},
+        "statuses": STATUSES,
+        "problems": shown.problems,
+        "codes": {code: _code_facts(code) for code in sorted({*shown.problems, *shown.table["code"].to_pylist()})},
+        "columns": columns,
+    }
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _columns(table: pa.Table, thumbnails: set[str]) -> dict[str, list[Any]]:
+    """The table's columns as the script reads them: links made here, non-finite numbers as null."""
+    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in COLUMNS}
+    columns["seconds"] = [round(value, 3) if _finite(value) else None for value in columns["seconds"]]
+    columns["seed"] = [None if value is None else str(value) for value in columns["seed"]]  # beyond 2**53 in JSON
+    columns["thumb"] = [result_name(key) in thumbnails and result_name(key) != "" for key in columns["key"]]
+    columns["image_path"] = [path and _TO_OUTPUT + quote(path) for path in columns["image_path"]]
+    columns["reference_thumbs"] = [
+        [name if (name := reference_name(uri)) in thumbnails else "" for uri in uris or ()]
+        for uris in columns["reference_uris"]
+    ]
+    return columns
+
+
+def _packed(values: list[Any]) -> list[Any] | dict[str, list[Any]]:
+    """The column as it is, or, when values repeat, its distinct values and where each stands."""
+    marks = [json.dumps(value) for value in values]
+    distinct = {mark: at for at, mark in enumerate(dict.fromkeys(marks))}
+    if 2 * len(distinct) > len(marks):
+        return values
+    return {"values": [json.loads(mark) for mark in distinct], "at": [distinct[mark] for mark in marks]}
+
+
+def _code_facts(code: str) -> dict[str, Any]:
+    if code not in CODES:  # of a newer idgen, or none
+        return {"meaning": code, "what_to_do": "", "retriable": False}
+    facts = CODES[Code(code)]
+    return {"meaning": facts.meaning, "what_to_do": facts.what_to_do, "retriable": facts.retriable}
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing but this page's own style, script and pictures beside it; nothing may leave it."""
+    return (
+        f"default-src 'none'; img-src 'self'; style-src {_hash(style)}; script-src {_hash(script)}; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into {{places}} in one pass, so that no value is read as a place."""
+    return _PLACE.sub(lambda found: values[found[1]], template)
+
+
+def _resource(name: str) -> str:
+    return (files("idgen.report") / "page" / name).read_text(encoding="utf-8").replace("\r\n", "\n")
+
+
+def _linked(store: ObjectStore, folder: str, name: str) -> bool:
+    """Whether to link it; summary.json is written after the report."""
+    return name == "summary.json" or store.head(f"{folder}/{name}") is not None
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and value - value == 0

@@ -1,0 +1,129 @@
+"""How a run stands, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pyarrow.fs import FileSelector, FileType
+
+from idgen.errors import Exit, RunError
+from idgen.report.progress import Counts, duration, format_progress
+from idgen.report.rows import run_folder
+from idgen.report.run_card import one_line
+from idgen.stores.protocol import ObjectStore
+
+STALE_S = 60.0
+"""progress.json is written every 15 s; older than this the driver may be dead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """A run: `state` is running, stale, ended or unknown (nothing written yet); `exit_code` only when it ended."""
+
+    run_id: str
+    state: str
+    counts: Counts
+    images_per_s: float | None
+    age_s: float | None
+    """Since the last sign of life: of progress.json, or of summary.json when the run has ended."""
+    exit_code: int | None
+    started_at: str
+
+
+def run_status(store: ObjectStore, run_id: str, now: datetime | None = None) -> RunStatus:
+    """Read how the run stands; RunError(USAGE) when it has no folder. `now` is for tests."""
+    now = now or datetime.now(UTC)
+    folder = run_folder(run_id)
+    for name in ("summary.json", "progress.json"):
+        info = store.head(f"{folder}/{name}")
+        if info is None:
+            continue
+        facts = read_json(store, f"{folder}/{name}")
+        age_s = max((now - info.modified).total_seconds(), 0.0)
+        return _status(run_id, facts, age_s, ended=name == "summary.json")
+    if next(iter(store.list(f"{folder}/")), None) is None:
+        known = ", ".join(run_ids(store)[:5]) or "none"
+        raise RunError(Exit.USAGE, f"no run {run_id} in {store.root}; newest runs: {known}")
+    return _status(run_id, {}, None, ended=False)
+
+
+def run_ids(store: ObjectStore) -> list[str]:
+    """Return the names of all runs, newest name first (names begin with date and time unless people chose them)."""
+    filesystem, root = store.filesystem()
+    selector = FileSelector(f"{root.rstrip('/')}/runs", recursive=False, allow_not_found=True)
+    names = [info.base_name for info in filesystem.get_file_info(selector) if info.type == FileType.Directory]
+    return sorted((name for name in names if name.isprintable()), reverse=True)
+
+
+def list_runs(store: ObjectStore, limit: int = 20, now: datetime | None = None) -> list[RunStatus]:
+    """Return how the newest `limit` runs stand."""
+    return [run_status(store, run_id, now) for run_id in run_ids(store)[:limit]]
+
+
+def format_status(status: RunStatus) -> str:
+    """Return a run's state in three lines for a terminal."""
+    lines = [f"run {one_line(status.run_id)}: {_headline(status)}", format_progress(status.counts, status.images_per_s)]
+    if status.age_s is not None and status.state != "ended":
+        stale = f"; older than {STALE_S:.0f} s: the driver may be dead" if status.state == "stale" else ""
+        lines.append(f"last written {duration(status.age_s)} ago{stale}")
+    return "\n".join(lines)
+
+
+def format_runs(runs: list[RunStatus]) -> str:
+    """Return a table of runs, one a line, or a sentence when there are none."""
+    if not runs:
+        return "no runs yet"
+    width = max(len(one_line(run.run_id)) for run in runs)
+    lines = [f"{'run':<{width}}  {'state':<14} {'asked':>10} {'ok':>10} {'rejected':>9} {'failed':>9} {'skipped':>10}  age"]
+    for run in runs:
+        state = f"ended, exit {run.exit_code}" if run.state == "ended" else run.state
+        of = run.counts
+        counts = f"{of.asked:>10,} {of.ok:>10,} {of.rejected:>9,} {of.failed:>9,} {of.skipped:>10,}"
+        lines.append(f"{one_line(run.run_id):<{width}}  {state:<14} {counts}  {duration(run.age_s)}")
+    return "\n".join(lines)
+
+
+def read_json(store: ObjectStore, path: str) -> dict[str, Any]:
+    """Return the JSON object at a path; {} for what is no JSON object (StoreError and ObjectMissing pass through)."""
+    try:
+        value = json.loads(store.get(path))
+    except ValueError:  # being rewritten without a rename, or mended by hand
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def counts_of(facts: Mapping[str, Any]) -> Counts:
+    """Return the counts of a progress.json or summary.json, which stand at its top or under `counts`."""
+    inner = facts.get("counts")
+    source = inner if isinstance(inner, Mapping) else facts
+    names = ("asked", "ok", "rejected", "failed", "skipped")
+    return Counts(**{name: _whole(source.get(name)) for name in names})
+
+
+def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, *, ended: bool) -> RunStatus:
+    running = "unknown" if age_s is None else "stale" if age_s > STALE_S else "running"
+    rate, code = facts.get("images_per_s"), facts.get("exit_code")
+    return RunStatus(
+        run_id=run_id,
+        state="ended" if ended else running,
+        counts=counts_of(facts),
+        images_per_s=float(rate) if isinstance(rate, int | float) else None,
+        age_s=age_s,
+        exit_code=code if ended and isinstance(code, int) else None,
+        started_at=one_line(facts.get("started_at") or ""),
+    )
+
+
+def _headline(status: RunStatus) -> str:
+    if status.state == "ended":
+        code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
+        return f"ended{code} {duration(status.age_s)} ago"
+    if status.state == "unknown":
+        return "nothing written yet (still planning, or it ended before the first picture)"
+    return "running" if status.state == "running" else "stale"
+
+
+def _whole(value: object) -> int:
+    return int(value) if isinstance(value, int | float) else 0

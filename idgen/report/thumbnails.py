@@ -1,0 +1,139 @@
+"""Small JPEGs for the gallery: one per picture, one per distinct reference photo, made by a few threads.
+
+A thumbnail is an extra: whatever goes wrong with one, it is left out and the gallery shows the picture itself or a
+placeholder. Sources that may not be fetched are refused by the fetcher itself.
+"""
+
+import hashlib
+import io
+import logging
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from idgen.errors import Code
+from idgen.report.rows import run_folder
+from idgen.stores.protocol import ObjectStore
+
+THREADS = 6  # bounds memory: each holds at most one decoded picture
+
+_log = logging.getLogger(__name__)
+_KEY = re.compile(r"[0-9a-f]{16,64}")
+_QUALITY = 82
+_NEVER_FETCHED = frozenset(
+    {Code.URI_FORBIDDEN, Code.REFERENCE_MISSING, Code.FETCH_DENIED, Code.FETCH_FAILED, Code.FETCH_TIMEOUT}
+    | {Code.TOO_MANY_BYTES, Code.IMAGE_FORMAT, Code.IMAGE_CORRUPT, Code.IMAGE_TOO_LARGE}
+)
+"""Rows with these codes showed that their reference cannot be had; asking again would only cost time-outs."""
+
+
+class ReferenceSource(Protocol):
+    """Where reference photos come from."""
+
+    def photo(self, uri: str) -> NDArray[np.uint8]:
+        """Return the upright photo as uint8 [H, W, 3] sRGB; raises what it likes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One thumbnail: where it goes and how its pixels are had."""
+
+    path: str
+    load: Callable[[], Image.Image]
+
+
+def result_name(key: str) -> str:
+    """Return the thumbnail's path inside the report folder, "" for a key that is no file name."""
+    return f"thumbs/{key}.jpg" if _KEY.fullmatch(key) else ""
+
+
+def reference_name(redacted_uri: str) -> str:
+    """Return the path of a reference's thumbnail inside the report folder: a digest, the same for the same photo."""
+    return f"refs/{hashlib.sha256(redacted_uri.encode()).hexdigest()[:32]}.jpg"
+
+
+def make_thumbnails(
+    store: ObjectStore,
+    run_id: str,
+    table: pa.Table,
+    *,
+    side_px: int,
+    references: ReferenceSource | None = None,
+    reference_uris: Mapping[str, Sequence[str]] | None = None,
+    deadline_s: float = 600.0,
+) -> set[str]:
+    """Make what is missing and return the paths, inside the report folder, of all thumbnails that exist.
+
+    `table` has the columns of rows.COLUMNS. `references` None leaves reference photos out; `reference_uris` gives the
+    full URIs by key where the redacted ones of the table no longer open. After `deadline_s` no more are begun.
+    """
+    folder = f"{run_folder(run_id)}/report/"
+    there = {info.path.removeprefix(folder) for kind in ("thumbs/", "refs/") for info in store.list(folder + kind)}
+    jobs = {job.path: job for job in _result_jobs(store, table)}
+    if references is not None:
+        jobs |= {job.path: job for job in _reference_jobs(references, table, reference_uris or {})}
+    missing = [job for path, job in jobs.items() if path not in there]
+    end_s = time.monotonic() + deadline_s
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
+        made = list(pool.map(lambda job: _make(store, folder, job, side_px, end_s), missing))
+    return (there & jobs.keys()) | {job.path for job, done in zip(missing, made, strict=True) if done}
+
+
+def encode_thumbnail(image: Image.Image, side_px: int) -> bytes:
+    """Return a JPEG at most `side_px` wide and half as much again high, without any metadata of the source."""
+    small = image.convert("RGB")
+    small.thumbnail((side_px, side_px * 3 // 2), Image.Resampling.LANCZOS)
+    clean = Image.new("RGB", small.size)
+    clean.paste(small)
+    out = io.BytesIO()
+    clean.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return out.getvalue()
+
+
+def _result_jobs(store: ObjectStore, table: pa.Table) -> Iterator[Job]:
+    for key, path in _distinct(table, "key", "image_path"):
+        if path and result_name(key):
+            yield Job(result_name(key), lambda path=path: _open(store.get(path)))  # type: ignore[misc]
+
+
+def _reference_jobs(
+    references: ReferenceSource, table: pa.Table, full: Mapping[str, Sequence[str]]
+) -> Iterator[Job]:
+    for row in table.select(["key", "code", "reference_uris"]).to_pylist():
+        if row["code"] in _NEVER_FETCHED:
+            continue
+        shown = row["reference_uris"] or []
+        uris = full.get(row["key"], shown)
+        for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):
+            yield Job(reference_name(redacted), lambda uri=uri: Image.fromarray(references.photo(uri)))  # type: ignore[misc]
+
+
+def _distinct(table: pa.Table, *names: str) -> Iterable[tuple[Any, ...]]:
+    return dict.fromkeys(zip(*(table.column(name).to_pylist() for name in names), strict=True))
+
+
+def _open(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP")) as image:
+        image.draft("RGB", (1024, 1024))  # JPEG only: decode at a fraction of the size
+        image.load()
+        return image
+
+
+def _make(store: ObjectStore, folder: str, job: Job, side_px: int, end_s: float) -> bool:
+    if time.monotonic() > end_s:
+        return False
+    try:
+        store.put(folder + job.path, encode_thumbnail(job.load(), side_px), content_type="image/jpeg")
+    except Exception as error:  # an extra must never end a run; the type says enough, a message could hold a URI
+        _log.warning("no thumbnail %s: %s", job.path, type(error).__name__)
+        return False
+    return True
