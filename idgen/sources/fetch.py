@@ -1,0 +1,63 @@
+"""One door for every reference: from a URI to bytes, or to a code that says why not."""
+
+import re
+from collections.abc import Sequence
+
+from idgen.config import SourcesConfig
+from idgen.errors import Code, RowError
+from idgen.sources.addresses import Resolver, resolve
+from idgen.sources.http import HttpFiles
+from idgen.sources.local import LocalFiles
+from idgen.sources.redact import redact_text, redact_uri
+from idgen.sources.s3 import S3Files
+
+MAX_URI_CHARS = 8192
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://|$)|(file):", re.IGNORECASE)
+
+
+class Fetcher:
+    """Fetches whole files within the limits of `SourcesConfig`; thread-safe, a file at a time in each thread."""
+
+    def __init__(self, config: SourcesConfig, *, extra_roots: Sequence[str] = (), resolver: Resolver = resolve) -> None:
+        """`extra_roots`: further folders that may be read (the manifest's own). `resolver` stands in for DNS."""
+        self._config = config
+        self._local = LocalFiles([*config.roots, *extra_roots], config.max_bytes)
+        self._http = HttpFiles(config, resolver)
+        self._s3 = S3Files(config)
+
+    def fetch(self, uri: str) -> bytes:
+        """Return the file's bytes, at most `max_bytes`.
+
+        Raises RowError: uri_forbidden, reference_missing, fetch_denied, fetch_failed, fetch_timeout or too_many_bytes.
+        Its detail names the file without userinfo, query and fragment.
+        """
+        try:
+            return self._fetch(uri)
+        except RowError as error:
+            raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from error.__cause__
+
+    def _fetch(self, uri: str) -> bytes:
+        if not uri.strip() or len(uri) > MAX_URI_CHARS:
+            raise RowError(Code.URI_FORBIDDEN, f"an address has 1 to {MAX_URI_CHARS} characters")
+        scheme = scheme_of(uri)
+        if scheme not in self._config.schemes:
+            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not in sources.schemes")
+        if scheme == "file":
+            return self._local.fetch(uri)
+        if scheme == "s3":
+            return self._s3.fetch(uri)
+        if scheme in ("http", "https"):
+            return self._http.fetch(uri)
+        raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+
+    def _name(self, uri: str) -> str:
+        name = redact_uri(uri, self._config.signature_parameters)
+        if scheme_of(uri) in ("http", "https"):
+            name = name.partition("?")[0]
+        return redact_text(name if len(name) <= 120 else f"{name[:60]}...{name[-57:]}")
+
+
+def scheme_of(uri: str) -> str:
+    """Return the scheme in lower case; `file` for a plain path."""
+    found = _SCHEME.match(uri)
+    return "file" if found is None else (found[1] or found[2]).lower()

@@ -1,0 +1,165 @@
+"""From a file's bytes to upright sRGB pixels, or to a code.
+
+The header is judged before a pixel is decoded: a 20 kB PNG can hold 169 megapixels. No metadata leave this room.
+"""
+
+import io
+import logging
+import struct
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from idgen.config import SourcesConfig
+from idgen.errors import Code, RowError
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_SIDE_PX = 32_768
+MAX_PROFILE_BYTES = 4 * 2**20
+_OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+# what Pillow raises on damaged files
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    EOFError,
+    struct.error,
+    zlib.error,
+)
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """An upright photo."""
+
+    rgb: Pixels  # [height, width, 3], sRGB
+    warnings: tuple[str, ...]
+
+
+def decode(data: bytes, config: SourcesConfig) -> Photo:
+    """Return the picture in `data`, turned upright by its EXIF, in sRGB, 8 bit, transparency on white.
+
+    Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG or WebP),
+    image_corrupt, image_too_large, image_too_small.
+    """
+    image = _opened(data, config)
+    _check_size(image, config)
+    warnings: list[str] = []
+    try:
+        image.load()
+    except (*_DAMAGE, Image.DecompressionBombError) as error:
+        raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
+    image = _upright(image, warnings)
+    image = _flattened(_eight_bit(image), warnings)
+    image = _srgb(image, warnings)
+    if min(image.size) < config.warn_side_px:
+        warnings.append(f"small_photo: {image.width}x{image.height} px, better from {config.warn_side_px}")
+    return Photo(np.asarray(image, dtype=np.uint8), tuple(warnings))
+
+
+def _opened(data: bytes, config: SourcesConfig) -> Image.Image:
+    """Read the header alone."""
+    if not data:
+        raise RowError(Code.IMAGE_CORRUPT, "the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        frames = 1 if image.format == "MPO" else int(getattr(image, "n_frames", 1))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise RowError(Code.IMAGE_TOO_LARGE, f"far more than {config.max_pixels} pixels") from None
+    except UnidentifiedImageError:
+        known = data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+        if known:
+            raise RowError(Code.IMAGE_CORRUPT, "the header is damaged") from None
+        raise RowError(Code.IMAGE_FORMAT, "not a JPEG, PNG or WebP file") from None
+    except _DAMAGE as error:
+        raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
+    if image.format not in _OPENED_AS:
+        raise RowError(Code.IMAGE_FORMAT, f"{image.format} is not read here")
+    if frames != 1:
+        raise RowError(Code.IMAGE_FORMAT, f"an animation of {frames} frames")
+    return image
+
+
+def _check_size(image: Image.Image, config: SourcesConfig) -> None:
+    width, height = image.size
+    if width * height > config.max_pixels or max(width, height) > MAX_SIDE_PX:
+        raise RowError(Code.IMAGE_TOO_LARGE, f"{width}x{height}, allowed are {config.max_pixels} pixels")
+    if min(width, height) < config.min_side_px:
+        raise RowError(Code.IMAGE_TOO_SMALL, f"{width}x{height}, each side must have {config.min_side_px} px")
+
+
+def _upright(image: Image.Image, warnings: list[str]) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # EXIF is read by many hands and broken in many ways; the pixels are fine
+        logger.debug("EXIF ignored: %s", type(error).__name__)
+        warnings.append("exif_ignored: damaged, the photo may lie on its side")
+        return image
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Return the image in 8 bits a channel; Pillow itself brings 16-bit colour down, but clips 16-bit grey."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+        converted = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+    elif image.mode == "1":
+        converted = image.convert("L")
+    else:
+        return image
+    converted.info = dict(image.info)
+    return converted
+
+
+def _flattened(image: Image.Image, warnings: list[str]) -> Image.Image:
+    """Return the image without palette and transparency (on white), in the colours of its own profile."""
+    profile = image.info.get("icc_profile")
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        flat = Image.new("RGB", image.size, "white")
+        flat.paste(layered, mask=layered.getchannel("A"))
+        if layered.getchannel("A").getextrema()[0] != 255:
+            warnings.append("transparency: shown on white")
+    elif image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBX", "RGBa"):
+        flat = image.convert("RGB")
+    else:
+        flat = image
+    if profile is not None:
+        flat.info["icc_profile"] = profile
+    return flat
+
+
+def _srgb(image: Image.Image, warnings: list[str]) -> Image.Image:
+    """Return the image in sRGB; without a profile its numbers are taken for sRGB, a broken profile is ignored."""
+    profile = image.info.get("icc_profile")
+    if profile:
+        try:
+            if len(profile) > MAX_PROFILE_BYTES:
+                raise ValueError("profile too large")
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
+                return image  # leave the numbers as they are
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (*_DAMAGE, ImageCms.PyCMSError) as error:
+            logger.debug("ICC profile ignored: %s", type(error).__name__)
+            warnings.append("profile_ignored: colours may be off")
+    if image.mode == "CMYK" and not profile:
+        warnings.append("cmyk_without_profile: colours may be off")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _reason(error: BaseException) -> str:
+    """Return Pillow's sentence, which speaks of the file's structure and never holds its text."""
+    return f"{type(error).__name__}: {error}"[:120] if isinstance(error, (OSError, SyntaxError)) else "damaged"

@@ -1,0 +1,293 @@
+import contextlib
+import io
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
+
+from idgen.config import SourcesConfig
+from idgen.errors import Code, RowError
+from idgen.sources.images import decode
+
+CONFIG = SourcesConfig(warn_side_px=100)
+SIDE = 120
+
+
+def picture(mode="RGB"):
+    """Four flat quarters: red, green / blue, grey."""
+    image = Image.new("RGB", (SIDE, SIDE + 40))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 59, 79), fill=(200, 30, 30))
+    draw.rectangle((60, 0, 119, 79), fill=(30, 160, 40))
+    draw.rectangle((0, 80, 59, 159), fill=(30, 40, 190))
+    draw.rectangle((60, 80, 119, 159), fill=(128, 128, 128))
+    return image.quantize(8) if mode == "P" else image.convert(mode)
+
+
+def corners(rgb):
+    height, width, _ = rgb.shape
+    spots = [(height // 4, width // 4), (height // 4, width * 3 // 4), (height * 3 // 4, width // 4)]
+    return np.array([rgb[spot] for spot in spots], dtype=int)
+
+
+QUARTERS = np.array([(200, 30, 30), (30, 160, 40), (30, 40, 190)])
+
+
+def encoded(image, kind="PNG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def chunk(name, body):
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def raw_png(width, height, depth, colour, rows):
+    """A PNG of any depth, written by hand; `rows` are the scanlines with their filter bytes."""
+    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+def bomb_png(width, height):
+    deflate = zlib.compressobj(9)
+    row = b"\0" * (width + 1)
+    body = b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+
+def code_of(data, config=CONFIG):
+    with pytest.raises(RowError) as caught:
+        decode(data, config)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        ("PNG", "RGB", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "P", {}),
+        ("JPEG", "RGB", {"quality": 95}),
+        ("JPEG", "RGB", {"quality": 95, "progressive": True}),
+        ("JPEG", "CMYK", {"quality": 95}),
+        ("WEBP", "RGB", {"quality": 95}),
+        ("WEBP", "RGBA", {"lossless": True}),
+    ],
+)
+def test_every_kind_of_file_becomes_the_same_picture(kind, mode, options):
+    photo = decode(encoded(picture(mode), kind, **options), CONFIG)
+    assert photo.rgb.shape == (160, 120, 3)
+    assert photo.rgb.dtype == np.uint8
+    assert np.abs(corners(photo.rgb) - QUARTERS).max() <= 12
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "1"])
+def test_grey_files_become_three_equal_channels(mode):
+    rgb = decode(encoded(picture(mode)), CONFIG).rgb
+    assert (rgb[..., 0] == rgb[..., 1]).all()
+    assert (rgb[..., 0] == rgb[..., 2]).all()
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_every_orientation_ends_upright(turn, kind):
+    upright = picture()
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright if turn == 1 else upright.transpose(undo[turn])
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    rgb = decode(encoded(stored, kind, exif=exif, **({} if kind == "PNG" else {"quality": 95})), CONFIG).rgb
+    assert rgb.shape == (160, 120, 3)
+    assert np.abs(corners(rgb) - QUARTERS).max() <= 12
+
+
+def test_sixteen_bit_grey_keeps_its_shades():
+    row = b"\0" + b"".join(struct.pack(">H", 65535 * x // 127) for x in range(128))
+    rgb = decode(raw_png(128, 100, 16, 0, row * 100), CONFIG).rgb
+    assert np.abs(rgb[0, :, 0].astype(int) - np.arange(128) * 255 / 127).max() <= 1
+
+
+def test_sixteen_bit_colour_keeps_its_shades():
+    row = b"\0" + b"".join(struct.pack(">HHH", 65535 * x // 127, 32768, 0) for x in range(128))
+    rgb = decode(raw_png(128, 100, 16, 2, row * 100), CONFIG).rgb
+    assert np.abs(rgb[0, :, 0].astype(int) - np.arange(128) * 255 / 127).max() <= 1
+    assert set(rgb[0, :, 1]) == {128}
+
+
+def test_transparency_is_shown_on_white_and_said():
+    image = picture("RGBA")
+    image.putpixel((5, 5), (10, 10, 10, 0))
+    photo = decode(encoded(image), CONFIG)
+    assert tuple(photo.rgb[5, 5]) == (255, 255, 255)
+    assert [warning.split(":")[0] for warning in photo.warnings] == ["transparency"]
+
+
+def test_an_opaque_alpha_channel_is_not_worth_a_word():
+    assert decode(encoded(picture("RGBA")), CONFIG).warnings == ()
+
+
+def test_a_transparent_palette_colour_is_shown_on_white():
+    image = picture("RGB").quantize(8)
+    data = encoded(image, transparency=image.getpixel((5, 5)))
+    assert tuple(decode(data, CONFIG).rgb[5, 5]) == (255, 255, 255)
+
+
+def swapped_profile():
+    """A display profile whose red and blue primaries are exchanged: numbers only agree once it was applied."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    count = struct.unpack(">I", profile[128:132])[0]
+    at = {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
+    red, blue = at[b"rXYZ"], at[b"bXYZ"]
+    profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_colour_profile_is_applied(kind):
+    options = {} if kind == "PNG" else {"quality": 95}
+    rgb = decode(encoded(picture(), kind, icc_profile=swapped_profile(), **options), CONFIG).rgb
+    assert np.abs(corners(rgb) - QUARTERS[:, ::-1]).max() <= 16
+
+
+def test_an_srgb_profile_leaves_every_number_alone():
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert (decode(encoded(picture(), icc_profile=profile), CONFIG).rgb == np.asarray(picture())).all()
+
+
+@pytest.mark.parametrize("profile", [b"no profile at all", swapped_profile()[:200], b"\0" * 5000])
+def test_a_broken_profile_is_ignored_with_a_warning(profile):
+    photo = decode(encoded(picture(), icc_profile=profile), CONFIG)
+    assert (photo.rgb == np.asarray(picture())).all()
+    assert [warning.split(":")[0] for warning in photo.warnings] == ["profile_ignored"]
+
+
+def test_a_phones_photo_with_a_second_picture_behind_it_is_a_photo():
+    data = encoded(picture(), "MPO", save_all=True, append_images=[picture().resize((64, 64))], quality=95)
+    assert Image.open(io.BytesIO(data)).format == "MPO"
+    assert decode(data, CONFIG).rgb.shape == (160, 120, 3)
+
+
+def test_a_place_of_birth_in_the_file_does_not_come_out_of_it():
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[1] = "N"
+    exif.get_ifd(0x8825)[2] = (48.0, 8.0, 13.0)
+    exif[0x010E] = "canary-description"
+    photo = decode(encoded(picture(), "JPEG", exif=exif), CONFIG)
+    again = Image.open(io.BytesIO(encoded(Image.fromarray(photo.rgb), "JPEG")))
+    assert not again.getexif()
+    assert "canary" not in repr(photo.warnings)
+
+
+def test_damaged_exif_costs_a_warning_not_the_photo():
+    data = encoded(picture(), "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + b"\xff" * 30)
+    assert decode(data, CONFIG).rgb.shape == (160, 120, 3)
+
+
+def animated(kind):
+    return encoded(picture(), kind, save_all=True, append_images=[picture().rotate(90), picture().rotate(180)])
+
+
+def text_bomb():
+    info = PngImagePlugin.PngInfo()
+    info.add_text("c", "x" * 3_000_000, zip=True)
+    return encoded(picture(), pnginfo=info)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", Code.IMAGE_CORRUPT),
+        (b"hello", Code.IMAGE_FORMAT),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Code.IMAGE_FORMAT),
+        (b"<!doctype html><title>404</title>", Code.IMAGE_FORMAT),
+        (encoded(picture(), "GIF"), Code.IMAGE_FORMAT),
+        (encoded(picture(), "BMP"), Code.IMAGE_FORMAT),
+        (encoded(picture(), "TIFF"), Code.IMAGE_FORMAT),
+        (encoded(picture(), "ICO"), Code.IMAGE_FORMAT),
+        (animated("WEBP"), Code.IMAGE_FORMAT),
+        (animated("PNG"), Code.IMAGE_FORMAT),
+        (encoded(picture(), "PNG")[:20], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "PNG")[:200], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "JPEG")[:10], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "JPEG")[:800], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "WEBP")[:15], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "WEBP")[:200], Code.IMAGE_CORRUPT),
+        (encoded(picture(), "PNG").replace(b"IHDR", b"IHDX"), Code.IMAGE_CORRUPT),
+        (text_bomb(), Code.IMAGE_CORRUPT),
+        (encoded(Image.new("RGB", (63, 500))), Code.IMAGE_TOO_SMALL),
+        (encoded(Image.new("L", (40_000, 64))), Code.IMAGE_TOO_LARGE),
+        (encoded(Image.new("L", (8001, 8000))), Code.IMAGE_TOO_LARGE),
+    ],
+)
+def test_what_is_no_usable_photo_has_its_code(data, code):
+    assert code_of(data) == code
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_no_damage_escapes_as_another_error(kind):
+    whole = bytearray(encoded(picture(), kind))
+    dice = np.random.default_rng(7)
+    for _ in range(300):
+        data = bytearray(whole)
+        for at in dice.integers(0, len(data), 4):
+            data[at] = dice.integers(0, 256)
+        with contextlib.suppress(RowError):
+            decode(bytes(data[: dice.integers(len(data) // 2, len(data) + 1)]), CONFIG)
+
+
+def test_a_small_photo_gets_a_warning():
+    photo = decode(encoded(picture()), SourcesConfig(warn_side_px=800))
+    assert photo.warnings == ("small_photo: 120x160 px, better from 800",)
+
+
+MEASURE = """
+import resource, sys
+from idgen.config import SourcesConfig
+from idgen.errors import RowError
+from idgen.sources.images import decode
+data = open(sys.argv[1], "rb").read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+code = ""
+try:
+    decode(data, SourcesConfig())
+except RowError as error:
+    code = error.code
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(code, (after - before) // 1024, after // 1024)
+"""
+
+
+@pytest.mark.parametrize(("kind", "side"), [("PNG", 13_000), ("PNG", 20_000), ("WEBP", 16_383)])
+def test_a_pixel_bomb_is_refused_before_it_fills_memory(tmp_path, kind, side):
+    path = tmp_path / "bomb"
+    path.write_bytes(bomb_png(side, side) if kind == "PNG" else webp_header(side))
+    assert path.stat().st_size < 500_000
+    run = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, timeout=120)
+    code, grown_mb, _ = run.stdout.split()
+    assert code == Code.IMAGE_TOO_LARGE, run.stderr
+    assert int(grown_mb) < 30
+
+
+def webp_header(side):
+    """A real small WebP whose extended header claims a canvas of side x side."""
+    frame = encoded(Image.new("RGBA", (64, 64), (9, 9, 9, 99)), "WEBP", lossless=True)[12:]
+    canvas = (side - 1).to_bytes(3, "little") * 2
+    body = b"WEBP" + b"VP8X" + struct.pack("<I", 10) + b"\x12\0\0\0" + canvas
+    body += b"ANIM" + struct.pack("<IIH", 6, 0, 0)
+    head = b"\0" * 6 + (63).to_bytes(3, "little") * 2 + (100).to_bytes(3, "little") + b"\0"
+    body += b"ANMF" + struct.pack("<I", len(head) + len(frame)) + head + frame
+    return b"RIFF" + struct.pack("<I", len(body)) + body
