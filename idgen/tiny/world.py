@@ -1,0 +1,63 @@
+"""The tiny world: small random weights in the official file layouts, made on first use and kept outside the project.
+
+It lies in `~/.cache/idgen/tiny/<version>` or where IDGEN_TINY_DIR says. `world.json`, written last, lists the sha256 of
+every file; a folder without it is not a world. Once made, nothing here needs torch.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from idgen.errors import Exit, RunError
+
+VERSION = "1"
+"""Raise it with every change of the weights."""
+
+NAMES = {"sd15": "sd15", "faceid_sd15": "ip-adapter-faceid_sd15.bin"}
+"""What `tiny:<name>` means inside the world; `facepack` lies in the package."""
+
+
+def locate(name: str) -> Path:
+    """Return the file or folder called `tiny:<name>`; makes the world when needed. Raises RunError on other names."""
+    if name == "facepack":
+        return Path(__file__).parent / "facepack"
+    if name not in NAMES:
+        raise RunError(Exit.USAGE, f"there is no tiny:{name}; there are {', '.join([*NAMES, 'facepack'])}")
+    return ensure() / NAMES[name]
+
+
+def ensure() -> Path:
+    """Return the world's folder, made in a few seconds when it is not there; several processes may call this at once."""
+    folder = folder_of_the_world()
+    if (folder / "world.json").is_file():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _make(unfinished)
+        os.replace(unfinished, folder)
+    except OSError:
+        if not (folder / "world.json").is_file():  # else another process was faster, and its world is the same
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def folder_of_the_world() -> Path:
+    """Return where the world is or will be."""
+    given = os.environ.get("IDGEN_TINY_DIR")
+    return Path(given).absolute() if given else Path("~/.cache/idgen/tiny").expanduser() / VERSION
+
+
+def _make(folder: Path) -> None:
+    from idgen.tiny import sd15, sd15_faceid  # torch and diffusers, seconds to import: only to make the world
+
+    sd15.write_base(folder / "sd15")
+    sd15_faceid.write(folder)
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    (folder / "world.json").write_text(json.dumps({"version": VERSION, "sha256": hashes}, indent=1))
