@@ -1,0 +1,120 @@
+"""What is asked for: the selected manifest rows as pictures, in `scratch`/asked.parquet.
+
+A selection only leaves rows out: nothing of it enters a key.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from idgen.config import SelectConfig
+from idgen.errors import Exit, RunError
+from idgen.manifest.columns import COLUMNS
+from idgen.manifest.database import quoted, quoted_name
+from idgen.manifest.names import carried_columns
+from idgen.manifest.reading import BATCH_ROWS, POSITION, StagedManifest
+from idgen.manifest.resolve import Resolver
+from idgen.schemas import PICTURES
+
+ORDINALS_PER_ROW = 1000
+"""A picture's ordinal is position * ORDINALS_PER_ROW + image_index (values.MAX_IMAGES)."""
+ORDINAL = f"position * {ORDINALS_PER_ROW} + image_index"
+
+
+def write_asked(
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedManifest,
+    resolver: Resolver,
+    select: SelectConfig,
+    scratch: Path,
+) -> int:
+    """Resolve the manifest's rows into `scratch`/asked.parquet (PICTURES) and return how many rows were read.
+
+    `select.limit` ends the reading early where it can. Raises RunError(USAGE) for an SQL condition that is none.
+    """
+    rows = pictures = 0
+    enough = select.limit if select.limit and not select.file else 0
+    with pq.ParquetWriter(scratch / "asked.parquet", PICTURES, compression="zstd", compression_level=1) as writer:
+        for batch in _selected_rows(connection, staged, select.where):
+            asked = resolver.resolve(batch)
+            writer.write_batch(asked)
+            rows += batch.num_rows
+            pictures += asked.num_rows
+            if enough and pictures >= enough:
+                break
+    return rows
+
+
+def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> None:
+    """Make table `asked`: one slim row per asked picture, after `select.file` and `select.limit`."""
+    condition = ""
+    if select.file:
+        _load_ids(connection, "selected_ids", select.file, "select.file")
+        condition = "WHERE row_id IN (FROM selected_ids) OR key IN (FROM selected_ids)"
+    limit = f"ORDER BY {ORDINAL} LIMIT {int(select.limit)}" if select.limit else ""
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE asked AS
+        SELECT {ORDINAL} AS ordinal, key, row_id, lower(output_name) AS name, recipe, code, detail
+        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) {condition} {limit}""")
+
+
+def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, option: str) -> None:
+    """Read a text file with one id a line into `table` (column `id`), as text: 0123 stays 0123."""
+    if not Path(path).is_file():
+        raise RunError(Exit.USAGE, f"{option}: there is no file {path}")
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE {table} AS SELECT DISTINCT trim(id) AS id
+        FROM read_csv({quoted(path)}, columns = {{'id': 'VARCHAR'}}, header = false, auto_detect = false,
+                      delim = '\\x01', quote = '', escape = '') WHERE trim(id) <> ''""")
+
+
+def load_keys(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> None:
+    """Read a file of keys, one a line, into `table`."""
+    _load_ids(connection, table, path, "keys_file")
+
+
+def _selected_rows(
+    connection: duckdb.DuckDBPyConnection, staged: StagedManifest, where: str
+) -> Iterable[pa.RecordBatch]:
+    """Return the rows that the condition selects, in the manifest's order."""
+    source = f"read_parquet({quoted(str(staged.path))})"
+    if not where.strip():
+        batches: Iterable[pa.RecordBatch] = pq.ParquetFile(staged.path).iter_batches(BATCH_ROWS)
+        return batches
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {source}")
+    # the line break ends a comment the condition may hold
+    query = f"CREATE OR REPLACE TABLE selected AS SELECT {POSITION} FROM manifest WHERE ({where}\n)"
+    try:
+        if len(connection.extract_statements(query)) != 1:
+            raise RunError(Exit.USAGE, "select.where: give one condition, not several statements")
+        connection.execute(query)
+    except duckdb.Error as error:
+        raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
+    reader: Iterable[pa.RecordBatch] = connection.sql(
+        f"SELECT * FROM {source} WHERE {POSITION} IN (FROM selected) ORDER BY {POSITION}"
+    ).to_arrow_reader(BATCH_ROWS)
+    return reader
+
+
+def _typed(staged: StagedManifest) -> str:
+    """Return the view's columns: every known one under its name and type, absent ones null, then the shop's own."""
+    present = set(staged.schema.names)
+    parts = [POSITION]
+    for column in COLUMNS:
+        name = quoted_name(column.name)
+        if column.name not in present:
+            parts.append(f"NULL::{_sql_type(column.type)} AS {name}")
+        elif staged.is_text and not pa.types.is_nested(column.type):
+            parts.append(f"TRY_CAST({name} AS {_sql_type(column.type)}) AS {name}")
+        else:
+            parts.append(name)
+    return ", ".join(parts + [quoted_name(name) for name in carried_columns(staged.schema.names)])
+
+
+def _sql_type(type_: pa.DataType) -> str:
+    if pa.types.is_nested(type_):
+        return "VARCHAR"
+    return {"string": "VARCHAR", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT", "bool": "BOOLEAN"}[str(type_)]

@@ -1,0 +1,102 @@
+"""What becomes of each asked picture: made, skipped because the ledger has it, or refused.
+
+Table `verdicts` (one row per asked picture): ordinal, key, verdict (make | skipped | refused), code, detail, first
+(ordinal of the picture that is sampled for this key), attempt (the number this try would have), ledger_status.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from idgen.errors import CODES, Code
+from idgen.manifest.asking import ORDINALS_PER_ROW, load_keys
+from idgen.manifest.database import newest_sql, quoted, register_ledger
+from idgen.stores.protocol import ObjectStore
+
+_PAST_COLUMNS = ("key", "status", "code", "retriable", "attempt", "finished_at")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Force:
+    """Which pictures `rerun` makes again though the ledger has them; one of the three is enough. No others."""
+
+    statuses: Sequence[str] = ()
+    codes: Sequence[str] = ()
+    keys_file: str = ""
+    """One key a line: decisions, or keys whose image `verify` missed."""
+
+
+def judge(
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    ledger_files: Sequence[str],
+    *,
+    max_attempts: int,
+    force: Force | None,
+) -> None:
+    """Make table `verdicts` from table `asked` and the ledger."""
+    register_ledger(connection, store, ledger_files, _PAST_COLUMNS)
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE past AS
+        {newest_sql("(SELECT * FROM ledger_rows WHERE key IN (SELECT key FROM asked))")}""")
+    if force is not None:
+        _keep_forced(connection, force)
+    _find_taken(connection)
+    final = f"p.status IN ('ok', 'rejected') OR NOT p.retriable OR p.attempt >= {int(max_attempts)}"
+    skipped = "false" if force is not None else f"coalesce({final}, false)"
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE verdicts AS
+        WITH judged AS (
+            SELECT ordinal, key, row_id, recipe, detail,
+                CASE WHEN code <> '' THEN code
+                     WHEN row_id IN (FROM taken_ids) THEN '{Code.DUPLICATE_ROW_ID}'
+                     WHEN name IN (FROM taken_names) THEN '{Code.DUPLICATE_OUTPUT_NAME}' ELSE '' END AS new_code,
+                code <> '' AS was_refused
+            FROM asked),
+        firsts AS (SELECT key, min(ordinal) AS first FROM judged WHERE new_code = '' GROUP BY key)
+        SELECT j.ordinal, j.recipe, j.new_code AS code,
+            -- a refused picture must not speak for the key it would have had
+            CASE WHEN new_code = '' OR was_refused THEN j.key
+                 ELSE md5('refused|' || new_code || '|' || row_id || '|' || j.key) END AS key,
+            CASE WHEN was_refused OR new_code = '' THEN j.detail
+                 WHEN new_code = '{Code.DUPLICATE_ROW_ID}' THEN 'row_id: another row has it too'
+                 ELSE 'output_name: another row has it too' END AS detail,
+            CASE WHEN new_code <> '' THEN 'refused' WHEN {skipped} THEN 'skipped' ELSE 'make' END AS verdict,
+            coalesce(f.first, j.ordinal) AS first,
+            (coalesce(p.attempt, 0) + 1)::INTEGER AS attempt,
+            coalesce(p.status, '') AS ledger_status
+        FROM judged j LEFT JOIN firsts f ON f.key = j.key AND j.new_code = '' LEFT JOIN past p ON p.key = j.key""")
+
+
+def _keep_forced(connection: duckdb.DuckDBPyConnection, force: Force) -> None:
+    """Leave only the forced pictures in `asked`."""
+    if force.keys_file:
+        load_keys(connection, "forced_keys", force.keys_file)
+    else:
+        connection.execute("CREATE OR REPLACE TABLE forced_keys (id VARCHAR)")
+    matches = [
+        f"{column} = {quoted(value)}"
+        for column, wanted in (("status", force.statuses), ("code", force.codes))
+        for value in wanted
+    ]
+    connection.execute(f"""
+        DELETE FROM asked WHERE key NOT IN (
+            SELECT key FROM past WHERE {" OR ".join(matches) or "false"} UNION ALL SELECT id FROM forced_keys)""")
+
+
+def _find_taken(connection: duckdb.DuckDBPyConnection) -> None:
+    """Find ids that several rows claim, and names that several pictures claim; case does not part two file names."""
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE taken_ids AS SELECT row_id AS id FROM asked WHERE row_id <> key GROUP BY row_id
+        HAVING min(ordinal // {ORDINALS_PER_ROW}) <> max(ordinal // {ORDINALS_PER_ROW});
+        CREATE OR REPLACE TABLE taken_names AS SELECT name FROM asked WHERE name IS NOT NULL AND code = ''
+        GROUP BY name HAVING count(*) > 1""")
+
+
+def load_codes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make table `codes`: code, what_to_do."""
+    connection.execute("CREATE OR REPLACE TABLE codes (code VARCHAR, what_to_do VARCHAR)")
+    connection.executemany(
+        "INSERT INTO codes VALUES (?, ?)", [(str(code), facts.what_to_do) for code, facts in CODES.items()]
+    )

@@ -1,0 +1,40 @@
+"""Addresses in a manifest: relative ones start at the manifest's own folder; keys see them redacted."""
+
+import posixpath
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from idgen.sources.redact import redact_uri
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
+_REMEMBERED = 8192  # references repeat, and sort together in most manifests
+
+
+def is_uri(text: str) -> bool:
+    """Return whether `text` begins with a scheme, as in s3://."""
+    return _SCHEME.match(text) is not None
+
+
+class Places:
+    """Where addresses start, and what is left of them in a key."""
+
+    def __init__(self, folder: str, signature_parameters: Sequence[str]) -> None:
+        """`folder` is the manifest's: a local path, or a URI such as s3://bucket/prefix."""
+        self.folder = folder if is_uri(folder) else str(Path(folder).expanduser().absolute())
+        parameters = tuple(signature_parameters)
+        self.absolute = lru_cache(_REMEMBERED)(self._absolute)
+        self.redacted = lru_cache(_REMEMBERED)(lambda uri: redact_uri(uri, parameters))
+
+    def _absolute(self, uri: str) -> str:
+        """Return a URI or an absolute path; `..` stays inside the bucket, what may be read is decided by sources/."""
+        if is_uri(uri):
+            return uri
+        if not is_uri(self.folder):
+            return posixpath.normpath(posixpath.join(self.folder, uri))
+        if uri.startswith("/"):
+            return uri
+        scheme, _, rest = self.folder.partition("://")
+        bucket, _, prefix = rest.partition("/")
+        return f"{scheme}://{bucket}{posixpath.normpath(posixpath.join('/', prefix, uri))}"

@@ -1,0 +1,190 @@
+"""The plan: what a run will make, what it leaves alone and what it refuses, before any accelerator starts.
+
+    manifest → stage → resolve → asked.parquet → judge (DuckDB against the ledger) → sort → shards
+
+Everything but a few batches lives on disk: in `scratch` (whoever calls deletes it) and in runs/<run_id>/plan/. Both
+hold addresses with their signatures and are deleted when the run ends well.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from idgen.config import Config
+from idgen.manifest.asking import ORDINAL, load_asked, write_asked
+from idgen.manifest.database import newest_sql, open_database, quoted, register_ledger
+from idgen.manifest.judging import Force, judge, load_codes
+from idgen.manifest.places import Places
+from idgen.manifest.reading import stage
+from idgen.manifest.refusals import write_refused
+from idgen.manifest.resolve import Resolver
+from idgen.manifest.settings import SettingsTable
+from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
+from idgen.recipes import Recipe
+from idgen.stores.protocol import ObjectStore
+
+_SORT_BATCH_ROWS = 16_384
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanSummary:
+    """What the plan counted. asked = to_make + duplicates to make + skipped + refused, over pictures."""
+
+    run_id: str
+    part: str
+    """Pass whose shards were written: shards(store, run_id, part)."""
+    rows: int
+    """Manifest rows that were read."""
+    asked: int
+    to_make: int
+    """Distinct pictures in the shards."""
+    duplicates: int
+    """Pictures whose key an earlier row has too; they share its picture and its status."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """By what the ledger says."""
+    refused: dict[str, int] = field(default_factory=dict)
+    """By code."""
+    recipes: dict[str, int] = field(default_factory=dict)
+    """Distinct pictures to make by recipe."""
+    load_groups: dict[str, int] = field(default_factory=dict)
+    """Shards by load group, in plan order."""
+    shards: int = 0
+    gpu_seconds: float = 0.0
+    """Estimate from the recipes' seconds_per_picture."""
+    refused_new: int = 0
+    """Rows of plan/refused.parquet: refusals the ledger does not have yet."""
+
+
+def plan(
+    manifest: str,
+    recipes: Mapping[str, Recipe],
+    recipe_hashes: Mapping[str, str],
+    config: Config,
+    store: ObjectStore,
+    run_id: str,
+    *,
+    ledger_files: Sequence[str],
+    schedulers: Collection[str],
+    scratch: Path,
+    force: Force | None = None,
+) -> PlanSummary:
+    """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
+
+    `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
+    own, and must stay for plan_retries and write_results. Raises RunError(USAGE) for a manifest or selection that
+    cannot be used as a whole; a row that cannot be used is refused and stops nothing.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    staged = stage(manifest, scratch)
+    places = Places(staged.folder, config.sources.signature_parameters)
+    table = SettingsTable(
+        recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
+        schedulers=schedulers, places=places,
+    )  # fmt: skip
+    with open_database(scratch, config.planner.memory_mb) as connection:
+        resolver = Resolver(staged.schema.names, table, places)
+        rows = write_asked(connection, staged, resolver, config.select, scratch)
+        load_asked(connection, config.select, scratch)
+        load_codes(connection)
+        judge(connection, store, ledger_files, max_attempts=config.run.max_attempts, force=force)
+        part = free_part(store, run_id, ledger_files)
+        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, _TO_MAKE)
+        refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
+        summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
+    store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
+    return summary
+
+
+def plan_retries(
+    recipes: Mapping[str, Recipe],
+    config: Config,
+    store: ObjectStore,
+    run_id: str,
+    *,
+    ledger_files: Sequence[str],
+    scratch: Path,
+) -> tuple[str, list[ShardRef]]:
+    """Plan another pass over what failed in this run and may be tried again; return its part and shards (maybe none).
+
+    Counts the attempts of the ledger; a picture at `run.max_attempts` is left failed. Needs the `scratch` of `plan`.
+    """
+    with open_database(scratch, config.planner.memory_mb) as connection:
+        register_ledger(
+            connection, store, ledger_files, ("key", "status", "retriable", "attempt", "finished_at", "run_id")
+        )
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE retries AS
+            SELECT v.ordinal, (l.attempt + 1)::INTEGER AS attempt
+            FROM ({newest_sql(f"(SELECT * FROM ledger_rows WHERE run_id = {quoted(run_id)})")}) l
+            JOIN verdicts v ON v.key = l.key AND v.first = v.ordinal AND v.verdict = 'make'
+            WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}""")
+        if not _one(connection, "SELECT count(*) FROM retries"):
+            return "", []
+        part = free_part(store, run_id, ledger_files)
+        return part, _write_sorted(connection, store, run_id, part, recipes, config, scratch, "retries")
+
+
+_TO_MAKE = "(SELECT ordinal, attempt FROM verdicts WHERE verdict = 'make' AND first = ordinal)"
+
+
+def _write_sorted(
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    run_id: str,
+    part: str,
+    recipes: Mapping[str, Recipe],
+    config: Config,
+    scratch: Path,
+    chosen: str,
+) -> list[ShardRef]:
+    """Sort the chosen pictures (relation with `ordinal`, `attempt`), cut them and write the shards."""
+    batches: Iterable[pa.RecordBatch] = connection.sql(f"""
+        SELECT a.* REPLACE (c.attempt AS attempt), array_to_string(a.reference_uris, chr(10)) AS {REFERENCE}
+        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a JOIN {chosen} c ON {ORDINAL} = c.ordinal
+        ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, prompt, c.ordinal
+        """).to_arrow_reader(_SORT_BATCH_ROWS)
+    sizes_of = {name: sizes(recipe, config.planner, config.sampling.batch_size) for name, recipe in recipes.items()}
+    return write_shards(store, run_id, part, cut_stream(batches, sizes_of), scratch)
+
+
+def _summary(
+    connection: duckdb.DuckDBPyConnection,
+    run_id: str,
+    part: str,
+    rows: int,
+    refs: list[ShardRef],
+    recipes: Mapping[str, Recipe],
+    refused_new: int,
+) -> PlanSummary:
+    def counts(column: str, condition: str) -> dict[str, int]:
+        query = f"SELECT {column}, count(*) FROM verdicts WHERE {condition} GROUP BY {column} ORDER BY {column}"
+        return dict(connection.execute(query).fetchall())
+
+    by_recipe = counts("recipe", "verdict = 'make' AND first = ordinal")
+    load_groups: dict[str, int] = {}
+    for ref in refs:
+        load_groups[ref.load_group] = load_groups.get(ref.load_group, 0) + 1
+    return PlanSummary(
+        run_id=run_id,
+        part=part,
+        rows=rows,
+        asked=_one(connection, "SELECT count(*) FROM verdicts"),
+        to_make=sum(by_recipe.values()),
+        duplicates=_one(connection, "SELECT count(*) FROM verdicts WHERE verdict <> 'refused' AND first <> ordinal"),
+        skipped=counts("ledger_status", "verdict = 'skipped'"),
+        refused=counts("code", "verdict = 'refused'"),
+        recipes=by_recipe,
+        load_groups=load_groups,
+        shards=len(refs),
+        gpu_seconds=sum(recipes[name].seconds_per_picture * count for name, count in by_recipe.items()),
+        refused_new=refused_new,
+    )
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,244 @@
+"""From manifest rows to pictures: each row becomes `num_images` rows of PICTURES, or as many refused ones.
+
+A refused picture has status `rejected`, stage `plan`, a code, a detail that names the column, and a key of its own that
+is stable over runs. Nothing here stops a run: one bad cell costs its own row.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from idgen.errors import Code, RowError
+from idgen.manifest import values
+from idgen.manifest.columns import BY_NAME
+from idgen.manifest.keys import key_and_seed, refused_key
+from idgen.manifest.names import carried_columns
+from idgen.manifest.places import Places
+from idgen.manifest.reading import POSITION
+from idgen.manifest.settings import PER_ROW, Settings, SettingsTable
+from idgen.manifest.values import Cell
+from idgen.recipes import Recipe
+from idgen.schemas import PICTURES
+
+MAX_SEED = 2**63 - 1
+
+_EMPTY_IS_TEXT = frozenset({"prompt", "negative_prompt"})
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_ROW_FIELDS = (
+    "key", "position", "image_index", "load_group", "bucket", "recipe", "recipe_hash", "carried", "status", "code",
+    "detail", "stage", "row_id", "reference_uris", "reference_sha256", "prompt", "negative_prompt", "num_images",
+    "seed", "sku", "person_id", "shot", "output_name",
+)  # fmt: skip
+_SHARED_FIELDS = [field for field in PICTURES if field.name in BY_NAME and field.name not in _ROW_FIELDS]
+_SHARED_NAMES = [field.name for field in _SHARED_FIELDS]
+_WIDE = pa.schema(_SHARED_FIELDS)
+_id_text = values.text(values.MAX_ID_CHARS)
+_images = values.whole_number(1, values.MAX_IMAGES)
+_seed = values.whole_number(0, MAX_SEED)
+_NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
+
+_Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    """The references of one row."""
+
+    uris: list[str]
+    sha256: list[str] | None
+    contents: list[str]
+    """What of them enters the key."""
+
+
+class Resolver:
+    """Resolves batches of one manifest; remembers shared settings from batch to batch."""
+
+    def __init__(self, names: Sequence[str], table: SettingsTable, places: Places) -> None:
+        """`names` are the manifest's columns."""
+        self._table = table
+        self._places = places
+        self._shared = [name for name in names if name in BY_NAME and name not in PER_ROW]
+        self._own = [name for name in names if name in PER_ROW]
+        self._carried = carried_columns(names)
+
+    def resolve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return PICTURES rows (`attempt` 1, `row_id` = key where absent, `output_name` with its _NN) in row order.
+
+        `batch` holds the manifest's columns and POSITION.
+        """
+        shared_cells = zip(*(cells(batch.column(name), name) for name in self._shared), strict=True)
+        shared = list(shared_cells) if self._shared else [()] * batch.num_rows
+        own_columns = [cells(batch.column(name), name) for name in self._own]
+        own = list(zip(*own_columns, strict=True)) if self._own else [()] * batch.num_rows
+        carried = self._carried_texts(batch)
+        distinct: dict[int, int] = {}  # id of a Settings -> its row in `wide`
+        wide: list[dict[str, Any]] = [{}]  # row 0: nothing, for refused pictures
+        alive: list[Settings] = []  # ids stay unique while these live
+        rows: list[_Row] = []
+        places: list[int] = []
+        for position, shared_row, own_row, carry in zip(
+            batch.column(POSITION).to_pylist(), shared, own, carried, strict=True
+        ):
+            given = {name: cell for name, cell in zip(self._own, own_row, strict=True) if cell is not None}
+            try:
+                settings = self._table.get(self._shared, shared_row)
+                made = self._pictures(given, settings, position, carry)
+                place = distinct.setdefault(id(settings), len(wide))
+                if place == len(wide):
+                    wide.append(settings.columns)
+                    alive.append(settings)
+            except RowError as error:
+                made = self._refused(given, shared_row, error, position, carry)
+                place = 0
+            rows += made
+            places += [place] * len(made)
+        return _assemble(rows, wide, places)
+
+    def _pictures(self, given: dict[str, Cell], settings: Settings, position: int, carried: str) -> list[_Row]:
+        recipe = settings.recipe
+        count = _images("num_images", given.get("num_images", 1), recipe)
+        person = self._person(given, recipe)
+        prompt = values.prompt("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
+        if not prompt.strip() and recipe.prompt_required:
+            raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
+        negative = given.get("negative_prompt", recipe.defaults.negative_prompt)
+        negative = values.prompt("negative_prompt", negative, recipe)
+        first_seed = _seed("seed", given["seed"], recipe) if "seed" in given else None
+        if first_seed is not None and first_seed + count - 1 > MAX_SEED:
+            raise values.bad("seed", "is too large for num_images")
+        row_id, sku, person_id, shot = _ids(given)
+        name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
+        contents = {**settings.contents, "prompt": prompt, "negative_prompt": negative}
+        contents["reference_sha256" if person.sha256 else "reference_uris"] = person.contents
+        bucket = settings.bucket(len(person.uris))
+        rows = []
+        for index in range(count):
+            contents["image_index"] = index
+            if first_seed is not None:
+                contents["seed"] = first_seed + index
+            key, own_seed = key_and_seed(contents)
+            rows.append(
+                (
+                    key, position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash, carried,
+                    "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
+                    own_seed if first_seed is None else first_seed + index, sku, person_id, shot,
+                    numbered(name, index, count),
+                )
+            )  # fmt: skip
+        return rows
+
+    def _person(self, given: Mapping[str, Cell], recipe: Recipe) -> _Person:
+        one, several = given.get("reference_uri"), given.get("reference_uris")
+        if one is not None and several is not None:
+            raise values.bad("reference_uris", "give reference_uri or reference_uris, not both")
+        uris = values.texts("reference_uris", several) if several is not None else [one] if one is not None else []
+        if not uris and recipe.max_references:
+            raise RowError(Code.MISSING_VALUE, "reference_uri: the row has no photo of the person")
+        if len(uris) > recipe.max_references:
+            raise values.bad("reference_uris", f"{len(uris)} photos, {recipe.name} takes {recipe.max_references}")
+        column = "reference_uri" if several is None else "reference_uris"
+        uris = [self._places.absolute(values.uri(column, uri, recipe)) for uri in uris]
+        if "reference_sha256" not in given:
+            return _Person(uris, None, [self._places.redacted(uri) for uri in uris])
+        sums = values.sha256s("reference_sha256", given["reference_sha256"])
+        if len(sums) != len(uris):
+            raise values.bad("reference_sha256", f"{len(sums)} sums for {len(uris)} photos")
+        return _Person(uris, sums, sums)
+
+    def _refused(
+        self, given: dict[str, Cell], shared_row: tuple[Cell, ...], error: RowError, position: int, carried: str
+    ) -> list[_Row]:
+        try:
+            count = _images("num_images", given.get("num_images", 1), _NO_RECIPE)
+        except RowError:
+            count = 1
+        raw = {name: cell for name, cell in zip(self._shared, shared_row, strict=True) if cell is not None} | given
+        stable = {name: self._redacted_cell(name, cell) for name, cell in raw.items()}
+        row_id, sku, person_id, shot = (_plain(given.get(name)) for name in ("row_id", "sku", "person_id", "shot"))
+        rows = []
+        for index in range(count):
+            key = refused_key(stable, index)
+            rows.append(
+                (
+                    key, position, index, "", "", _plain(raw.get("recipe")), "", carried,
+                    error.status, str(error.code), error.detail, "plan", row_id or key, None, None, None, None, count,
+                    None, sku, person_id, shot, None,
+                )
+            )  # fmt: skip
+        return rows
+
+    def _redacted_cell(self, name: str, cell: Cell) -> Cell:
+        """Signed addresses change every night, the refusal must not."""
+        if not name.endswith(("_uri", "_uris")):
+            return cell
+        parts = [cell] if isinstance(cell, str) else cell
+        return [self._places.redacted(part) if isinstance(part, str) else part for part in parts]
+
+    def _carried_texts(self, batch: pa.RecordBatch) -> Iterator[str]:
+        """Yield one JSON object per row: the shop's own columns, without nulls."""
+        if not self._carried:
+            yield from ["{}"] * batch.num_rows
+            return
+        for row in batch.select(self._carried).to_pylist():
+            yield _ENCODE({name: _jsonable(cell) for name, cell in row.items() if cell is not None})
+
+
+def cells(column: pa.Array, name: str) -> list[Cell]:
+    """Return a column as Python values that can be dictionary keys; empty text is null, except in prompts."""
+    if pt.is_string(column.type) or pt.is_large_string(column.type):
+        found = column.to_numpy(zero_copy_only=False).tolist()
+        return found if name in _EMPTY_IS_TEXT else [cell or None for cell in found]
+    if pt.is_nested(column.type):
+        return [_frozen(cell) for cell in column.to_pylist()]
+    listed: list[Cell] = column.to_pylist()
+    return listed
+
+
+def numbered(name: str | None, index: int, count: int) -> str | None:
+    """Return the final name below named/, without extension: `name`, or `name_NN` where a row has several pictures."""
+    return name if name is None or count == 1 else f"{name}_{index:02d}"
+
+
+def _frozen(cell: Cell) -> Cell:
+    if isinstance(cell, dict):
+        return tuple((name, part) for name, part in sorted(cell.items()) if part is not None) or None
+    return tuple(cell) or None if isinstance(cell, list) else cell
+
+
+def _ids(given: Mapping[str, Cell]) -> tuple[str | None, ...]:
+    names = ("row_id", "sku", "person_id", "shot")
+    return tuple(_id_text(name, given[name], _NO_RECIPE) if name in given else None for name in names)
+
+
+def _plain(cell: Cell) -> str | None:
+    """Return an id of a refused row when it is fit for a ledger."""
+    try:
+        return str(_id_text("", cell, _NO_RECIPE)) if cell is not None else None
+    except RowError:
+        return None
+
+
+def _jsonable(cell: Cell) -> Cell:
+    return str(cell) if isinstance(cell, float) and not abs(cell) < float("inf") else cell
+
+
+def _assemble(rows: list[_Row], wide: list[dict[str, Any]], places: list[int]) -> pa.RecordBatch:
+    """Join the per-row fields with the shared ones, which are built once and repeated by `take`."""
+    by_name = dict(zip(_ROW_FIELDS, zip(*rows, strict=True) if rows else [()] * len(_ROW_FIELDS), strict=True))
+    records = [{name: row.get(name) for name in _SHARED_NAMES} for row in wide]
+    shared = pa.RecordBatch.from_pylist(records, schema=_WIDE).take(pa.array(places, pa.int32()))
+    arrays = []
+    for field in PICTURES:
+        if field.name in by_name:
+            arrays.append(pa.array(by_name[field.name], field.type))
+        elif field.name in _SHARED_NAMES:
+            arrays.append(shared.column(field.name))
+        elif field.name == "attempt":
+            arrays.append(pa.array([1], pa.int32()).take(pa.array([0] * len(rows), pa.int32())))
+        else:
+            arrays.append(pa.array([""] * len(rows), field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=PICTURES)

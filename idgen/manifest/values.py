@@ -1,0 +1,222 @@
+"""From what stands in a cell to a checked value: one check per column, each a RowError(BAD_VALUE) that names it.
+
+Text that came from CSV or JSONL is cast here, value by value, so one bad cell refuses its own row and no other. Details
+name the column and the rule; text is never repeated, because a shifted CSV row has prompts in the oddest columns.
+"""
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from idgen.errors import Code, RowError
+from idgen.recipes import Recipe
+
+Cell: TypeAlias = Any
+"""What a manifest's cell holds: text from CSV and JSONL, any Arrow value from Parquet."""
+Check = Callable[[str, Cell, Recipe], Any]
+
+MAX_PROMPT_CHARS = 4000
+MAX_URI_CHARS = 4096
+MAX_ID_CHARS = 256
+MAX_IMAGES = 1000
+MIN_SIDE_PX = 64
+FORMATS = ("png", "jpeg", "webp")
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_FACE_SELECT = re.compile(r"largest|center|best|index:(?:0|[1-9][0-9]{0,2})", re.ASCII)
+_NAME_SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}", re.ASCII)
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
+_MAX_SEGMENTS = 4
+_TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
+
+
+def bad(name: str, rule: str) -> RowError:
+    """Return the error for a value of column `name` that breaks `rule`."""
+    return RowError(Code.BAD_VALUE, f"{name}: {rule}")
+
+
+def text(max_chars: int) -> Check:
+    """Check for text of one line."""
+
+    def check(name: str, value: Cell, recipe: Recipe) -> str:
+        if not isinstance(value, str):
+            raise bad(name, "must be text")
+        if len(value) > max_chars:
+            raise bad(name, f"{len(value)} characters, at most {max_chars}")
+        if not value.isprintable() and _CONTROL.search(value):
+            raise bad(name, "holds a line break or another control character")
+        return value
+
+    return check
+
+
+def prompt(name: str, value: Cell, recipe: Recipe) -> str:
+    """Return a prompt in NFC, so that one text has one key however its accents are stored."""
+    checked: str = _PROMPT_TEXT(name, value, recipe)
+    return checked if checked.isascii() else unicodedata.normalize("NFC", checked)
+
+
+_PROMPT_TEXT = text(MAX_PROMPT_CHARS)
+uri = text(MAX_URI_CHARS)
+"""Check for an address: any text; what may be fetched is decided where it is fetched (sources/)."""
+
+
+def whole_number(low: int, high: int) -> Check:
+    """Check for a whole number in low..high; 30.0 counts as one (pandas writes integer columns with gaps so)."""
+
+    def check(name: str, value: Cell, recipe: Recipe) -> int:
+        number = _number(name, value)
+        if not low <= number <= high:
+            raise bad(name, f"must be {low} to {high}")
+        if number != int(number):
+            raise bad(name, "must be a whole number")
+        return int(number)
+
+    return check
+
+
+def number(low: float, high: float) -> Check:
+    """Check for a finite number in low..high, rounded to float32."""
+
+    def check(name: str, value: Cell, recipe: Recipe) -> float:
+        return _float32(name, value, low, high)
+
+    return check
+
+
+def side(name: str, value: Cell, recipe: Recipe) -> int:
+    """Return a width or height the recipe can make, pixels."""
+    pixels: int = whole_number(MIN_SIDE_PX, recipe.max_side_px)(name, value, recipe)
+    if pixels % recipe.size_multiple_px:
+        raise bad(name, f"must be a multiple of {recipe.size_multiple_px}")
+    return pixels
+
+
+def one_of(*allowed: str) -> Check:
+    """Check for one of a few words."""
+
+    def check(name: str, value: Cell, recipe: Recipe) -> str:
+        if value not in allowed:
+            raise bad(name, f"must be one of {', '.join(allowed)}")
+        return str(value)
+
+    return check
+
+
+def boolean(name: str, value: Cell, recipe: Recipe) -> bool:
+    """Return a truth value; from text true/false, yes/no, 1/0."""
+    if isinstance(value, bool):
+        return value
+    word = str(value).strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise bad(name, "must be true or false")
+    return word in _TRUE
+
+
+def face_select(name: str, value: Cell, recipe: Recipe) -> str:
+    """Return largest, center, best or index:N."""
+    if not (isinstance(value, str) and _FACE_SELECT.fullmatch(value)):
+        raise bad(name, "must be largest, center, best or index:N")
+    return value
+
+
+def output_name(name: str, value: Cell, recipe: Recipe) -> str:
+    """Return the shop's file name, without extension: at most 4 plain segments joined by /."""
+    segments = value.split("/") if isinstance(value, str) else [""]
+    if len(segments) > _MAX_SEGMENTS or not all(_NAME_SEGMENT.fullmatch(segment) for segment in segments):
+        raise bad(name, "at most 4 segments of A-Z a-z 0-9 . _ - joined by /, none with a leading dot, 64 letters each")
+    return "/".join(segments)
+
+
+def texts(name: str, value: Cell) -> list[str]:
+    """Return a list of non-empty texts; from text a JSON array, or else parts separated by |."""
+    items: list[Cell] = value
+    if isinstance(value, str):
+        items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
+    items = [item.strip() if isinstance(item, str) else item for item in items]
+    if not all(isinstance(item, str) and item for item in items):
+        raise bad(name, "must be a list of texts without gaps")
+    return items
+
+
+def sha256s(name: str, value: Cell) -> list[str]:
+    """Return a list of SHA-256 sums in lower case."""
+    sums = texts(name, value)
+    if not all(_SHA256.fullmatch(item) for item in sums):
+        raise bad(name, "must be 64 hex digits")
+    return [item.lower() for item in sums]
+
+
+def numbers(count: int, low: float, high: float) -> Check:
+    """Check for exactly `count` numbers in low..high; from text a JSON array, or else parts separated by |."""
+
+    def check(name: str, value: Cell, recipe: Recipe) -> list[float]:
+        items = value
+        if isinstance(value, str):
+            items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
+        if len(items) != count:
+            raise bad(name, f"must be {count} numbers")
+        return [_float32(name, item, low, high) for item in items]
+
+    return check
+
+
+def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
+    """Return left, top, right, bottom in 0..1 of the output."""
+    left, top, right, bottom = numbers(4, 0.0, 1.0)(name, value, recipe)
+    if left >= right or top >= bottom:
+        raise bad(name, "must be left < right and top < bottom")
+    return [left, top, right, bottom]
+
+
+def scales(name: str, value: Cell, recipe: Recipe) -> list[tuple[str, float]]:
+    """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct."""
+    known = {adapter.name for adapter in recipe.adapters}
+    pairs: Any = value
+    if isinstance(value, str):
+        try:
+            pairs = json.loads(value)
+        except ValueError:
+            pairs = None
+    if isinstance(pairs, Mapping):
+        pairs = [(adapter, scale) for adapter, scale in pairs.items() if scale is not None]
+    if not isinstance(pairs, Sequence):
+        raise bad(name, "must be an object of adapter name and number")
+    if not {adapter for adapter, _ in pairs} <= known:
+        raise bad(name, f"the recipe's adapters are {', '.join(sorted(known))}")
+    return sorted((adapter, _float32(name, scale, 0.0, 10.0)) for adapter, scale in pairs)
+
+
+def _json_list(name: str, value: str) -> list[Cell]:
+    try:
+        items = json.loads(value)
+    except ValueError as error:
+        raise bad(name, "is no JSON array") from error
+    if not isinstance(items, list):
+        raise bad(name, "is no JSON array")
+    return items
+
+
+def _number(name: str, value: Cell) -> float | int:
+    """Return a finite number; whole ones stay exact, since seeds do not fit a float."""
+    if isinstance(value, str):
+        try:
+            value = int(value) if _WHOLE.fullmatch(value) else float(value.replace("_", "?"))
+        except ValueError:
+            raise bad(name, "must be a number") from None
+    if isinstance(value, bool) or value is None or not math.isfinite(value):
+        raise bad(name, "must be a finite number")
+    return value if isinstance(value, int) else float(value)
+
+
+def _float32(name: str, value: Cell, low: float, high: float) -> float:
+    exact = _number(name, value)
+    if not low <= exact <= high:
+        raise bad(name, f"must be {low:g} to {high:g}")
+    return float(np.float32(exact)) + 0.0  # -0.0 and 0.0 make the same picture
