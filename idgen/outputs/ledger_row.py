@@ -1,0 +1,154 @@
+"""One LEDGER row from one picture: what was asked for, redacted, and how it ended."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from idgen import __version__
+from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
+from idgen.manifest.columns import COLUMNS, Column
+from idgen.schemas import LEDGER
+from idgen.sources.redact import redact_text, redact_uri
+
+_OWN_COLUMNS = {*LEDGER.names, "reference_uri"}
+_SETTINGS = tuple(column for column in COLUMNS if column.name not in _OWN_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image that is in the store: path below the output, hash and size of its bytes, its pixels."""
+
+    path: str
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+
+
+def ledger_row(
+    picture: Mapping[str, Any],
+    *,
+    status: Status,
+    stage: str,
+    run_id: str,
+    shard: str,
+    shard_try: int,
+    signature_parameters: Sequence[str],
+    code: str = "",
+    detail: str = "",
+    image: StoredImage | None = None,
+    seconds: float | None = None,
+    batch_rows: int | None = None,
+    finished_at: datetime | None = None,
+) -> dict[str, Any]:
+    """Return a row of LEDGER for a row of PICTURES or ANALYSED (as a dict; identity columns may be absent).
+
+    URIs are written without userinfo and signatures, also inside the carried columns. `seconds` is this picture's
+    share of its batch. ValueError when an `ok` row has no image, or another one has.
+    """
+    if (status == "ok") != (image is not None) or (status == "ok") != (code == ""):
+        raise ValueError(f"{status} with code {code!r} and image {image}")
+    done = _image_columns(image) if image else {}
+    return {
+        **asked_columns(picture, signature_parameters),
+        "status": status,
+        "code": str(code),
+        "detail": redact_text(detail, signature_parameters)[:MAX_DETAIL_CHARS],
+        "stage": stage,
+        "retriable": code != "" and CODES[Code(code)].retriable,
+        "run_id": run_id,
+        "shard": shard,
+        "shard_try": shard_try,
+        "finished_at": finished_at or datetime.now(UTC),
+        "seconds": seconds,
+        "batch_rows": batch_rows,
+        "idgen_version": __version__,
+        **done,
+    }
+
+
+def asked_columns(picture: Mapping[str, Any], signature_parameters: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of a ledger row that say what was asked for, redacted; no image yet."""
+    settings = {
+        column.name: _setting(column, picture[column.name], signature_parameters)
+        for column in _SETTINGS
+        if picture.get(column.name) is not None
+    }
+    return {
+        **{name: picture.get(name) for name in _COPIED},
+        **{name: picture.get(name) or "" for name in _COPIED_TEXT},
+        "image_path": "",
+        "image_sha256": "",
+        "image_bytes": 0,
+        "image_format": picture.get("output_format") or "",
+        "settings": _json(settings),
+        "reference_uris": [redact_uri(uri, signature_parameters) for uri in _references(picture)],
+        "carried": _redact_carried(picture.get("carried") or "{}", signature_parameters),
+    }
+
+
+def _image_columns(image: StoredImage) -> dict[str, Any]:
+    return {
+        "image_path": image.path,
+        "image_sha256": image.sha256,
+        "image_bytes": image.bytes,
+        "image_format": image.format,
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+_COPIED_TEXT = (
+    "key", "row_id", "replaces", "recipe", "recipe_hash", "output_name", "prompt", "negative_prompt", "sku",
+    "person_id", "shot",
+)  # fmt: skip
+_COPIED = (
+    "attempt", "image_index", "seed", "width", "height", "reference_digest", "reference_box",
+    "reference_score", "reference_faces", "warnings",
+)  # fmt: skip
+
+
+def _references(picture: Mapping[str, Any]) -> list[str]:
+    one = picture.get("reference_uri")
+    return [one] if one else list(picture.get("reference_uris") or [])
+
+
+def _setting(column: Column, value: Any, signature_parameters: Sequence[str]) -> object:  # noqa: ANN401
+    if column.name.endswith("_uri"):
+        return redact_uri(value, signature_parameters)
+    if pa.types.is_map(column.type):
+        return {name: _short(number) for name, number in dict(value).items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_short(item) for item in value]
+    return _short(value)
+
+
+def _short(value: object) -> object:
+    """Return a float32's shortest decimal (0.8, not 0.800000011920929); anything else as it is."""
+    return float(str(np.float32(value))) if isinstance(value, float | np.floating) else value
+
+
+def _redact_carried(carried: str, signature_parameters: Sequence[str]) -> str:
+    if "://" not in carried.replace("\\/", "/"):
+        return carried
+    return _json(_redacted(json.loads(carried), signature_parameters))
+
+
+def _redacted(value: object, signature_parameters: Sequence[str]) -> object:
+    if isinstance(value, str):
+        return redact_uri(value, signature_parameters)
+    if isinstance(value, list):
+        return [_redacted(item, signature_parameters) for item in value]
+    if isinstance(value, dict):
+        return {key: _redacted(item, signature_parameters) for key, item in value.items()}
+    return value
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)

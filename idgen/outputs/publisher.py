@@ -1,0 +1,173 @@
+"""Publishing beside the sampling: per finished batch encode, image objects, ledger part, named copies, in this order.
+
+A crash between two steps costs at most work done twice: an image without a ledger row is harmless, a ledger row
+without its image cannot be.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idgen.config import ImagesConfig
+from idgen.errors import Code, RowError
+from idgen.outputs.encode import encode_image
+from idgen.outputs.ledger import write_part
+from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
+from idgen.outputs.named import named_path
+from idgen.outputs.provenance import xmp_packet
+from idgen.stores.protocol import ObjectStore, StoreError
+
+Row = dict[str, Any]
+Pixels = NDArray[np.uint8]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    sequence: int
+    pictures: Sequence[Row]
+    images: Sequence[Pixels | RowError]
+    stage: str
+    seconds: float
+
+
+class Publisher:
+    """Publishes the batches of one try of one shard in `images.publishers` threads.
+
+    At most twice as many batches are in hand, so memory is bounded and a slow store slows the sampler. Use from one
+    thread; `published` is called from the publishing ones, with LEDGER rows that are in the store.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        *,
+        run_id: str,
+        shard: str,
+        shard_try: int,
+        images: ImagesConfig,
+        signature_parameters: Sequence[str],
+        published: Callable[[list[Row]], None],
+    ) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._shard = shard
+        self._shard_try = shard_try
+        self._signature_parameters = signature_parameters
+        self._config = images
+        self._published = published
+        self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
+        self._room = threading.BoundedSemaphore(2 * images.publishers)
+        self._sequence = 0
+        self._failure: BaseException | None = None
+
+    def submit(self, pictures: Sequence[Row], images: Sequence[Pixels | RowError], stage: str, seconds: float) -> None:
+        """Take a finished batch: ANALYSED rows, and for each its pixels (uint8 [H, W, 3]) or why there are none.
+
+        `stage` is where a RowError came from, `seconds` the whole batch's time. Blocks while too many batches are in
+        hand. Raises what an earlier batch broke on (StoreError when its ledger part was not written: its pictures are
+        not done).
+        """
+        self._raise_failure()
+        batch = _Batch(self._sequence, pictures, images, stage, seconds)
+        self._room.acquire()
+        self._sequence += 1
+        self._threads.submit(self._run, batch)
+
+    def close(self) -> None:
+        """Wait until everything that was taken is published; raise what a batch broke on."""
+        self._threads.shutdown(wait=True)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _run(self, batch: _Batch) -> None:
+        try:
+            if self._failure is None:  # else the store is away, and each batch in hand would wait for it in turn
+                self._publish(batch)
+        except BaseException as error:
+            self._failure = self._failure or error
+        finally:
+            self._room.release()
+
+    def _publish(self, batch: _Batch) -> None:
+        published = [
+            self._publish_image(batch, picture, result)
+            for picture, result in zip(batch.pictures, batch.images, strict=True)
+        ]
+        rows = [row for row, _ in published]
+        write_part(self._store, self._run_id, self._shard, self._shard_try, batch.sequence, rows)
+        for row, copy_to in published:
+            if copy_to:
+                self._copy(row["image_path"], copy_to)
+        self._published(rows)
+
+    def _publish_image(self, batch: _Batch, picture: Row, result: Pixels | RowError) -> tuple[Row, str]:
+        """Store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
+        if isinstance(result, RowError):
+            return self._failed(batch, picture, result, batch.stage), ""
+        try:
+            image, copy_to = self._store_image(picture, result)
+        except RowError as error:
+            return self._failed(batch, picture, error, "publish"), ""
+        except StoreError as error:
+            return self._failed(batch, picture, RowError(Code.STORE_FAILED, str(error)), "publish"), ""
+        except Exception as error:
+            log.exception("cannot publish %s", picture["key"])
+            return self._failed(batch, picture, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
+        return self._row(batch, picture, status="ok", stage="publish", image=image), copy_to
+
+    def _store_image(self, picture: Row, pixels: Pixels) -> tuple[StoredImage, str]:
+        """Encode and write one image. Raises RowError and StoreError."""
+        image_format = picture.get("output_format") or self._config.format
+        asked = asked_columns(picture, self._signature_parameters)
+        provenance = xmp_packet(asked, self._run_id, self._config.provenance)
+        encoded = encode_image(pixels, image_format, self._config.quality, provenance)
+        copy_to = _copy_path(picture, encoded.extension)
+        path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
+        self._store.put(path, encoded.data, content_type=encoded.content_type)
+        digest = hashlib.sha256(encoded.data).hexdigest()
+        height, width = pixels.shape[:2]
+        return StoredImage(path, digest, len(encoded.data), image_format, width, height), copy_to
+
+    def _copy(self, image_path: str, copy_to: str) -> None:
+        """Make the named copy. The picture is done without it: the end of the run mends what fails here."""
+        try:
+            self._store.copy(image_path, copy_to)
+        except StoreError as error:
+            log.warning("no copy under %s yet: %s", copy_to, error)
+
+    def _failed(self, batch: _Batch, picture: Row, error: RowError, stage: str) -> Row:
+        return self._row(batch, picture, status=error.status, stage=stage, code=error.code, detail=error.detail)
+
+    def _row(self, batch: _Batch, picture: Row, **outcome: Any) -> Row:  # noqa: ANN401
+        sampled = batch.stage == "sample" and batch.seconds > 0
+        return ledger_row(
+            picture,
+            run_id=self._run_id,
+            shard=self._shard,
+            shard_try=self._shard_try,
+            signature_parameters=self._signature_parameters,
+            seconds=batch.seconds / len(batch.pictures) if sampled else None,
+            batch_rows=len(batch.pictures) if sampled else None,
+            **outcome,
+        )
+
+
+def _copy_path(picture: Row, extension: str) -> str:
+    if not picture.get("output_name"):
+        return ""
+    try:
+        return named_path(picture["output_name"], picture["image_index"], picture.get("num_images") or 1, extension)
+    except ValueError as error:
+        raise RowError(Code.BAD_VALUE, str(error)) from error
