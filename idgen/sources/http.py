@@ -108,7 +108,7 @@ class HttpFiles:
                 connection.request("GET", target.path, headers=_headers(target), preload_content=False)
                 response = connection.getresponse()
                 if response.status in _REDIRECTS and response.headers.get("Location"):
-                    return b"", response.headers["Location"]
+                    return b"", _location(response)
                 _check_status(response)
                 return self._body(response), ""
             except ssl.SSLCertVerificationError as error:
@@ -183,6 +183,11 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
         )
     code = Code.FETCH_DENIED if 400 <= status < 500 else Code.FETCH_FAILED
     raise RowError(code, f"the server answered {status}")
+
+
+def _location(response: urllib3.BaseHTTPResponse) -> str:
+    """Headers come as Latin-1; many servers write UTF-8 in them."""
+    return response.headers["Location"].encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _matches(host: str, pattern: str) -> bool:

@@ -6,7 +6,6 @@ The header is judged before a pixel is decoded: a 20 kB PNG can hold 169 megapix
 import io
 import logging
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +23,7 @@ MAX_PROFILE_BYTES = 4 * 2**20
 _OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 # what Pillow raises on damaged files
-_DAMAGE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    LookupError,
-    TypeError,
-    ArithmeticError,
-    EOFError,
-    struct.error,
-    zlib.error,
-)
+_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, EOFError, struct.error)
 
 Pixels = npt.NDArray[np.uint8]
 

@@ -70,7 +70,7 @@ def answer(status: int = 200, body: bytes = b"", **headers: str) -> Route:
     def route(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         for name, value in ({"Content_Length": str(len(body))} | headers).items():
-            handler.send_header(name.replace("_", "-"), value)
+            handler.send_header(name.replace("_", "-"), value.encode().decode("latin-1"))  # as real servers do
         handler.end_headers()
         handler.wfile.write(body)
 
