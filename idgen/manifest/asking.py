@@ -14,8 +14,9 @@ from idgen.config import SelectConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import COLUMNS
 from idgen.manifest.database import quoted, quoted_name
+from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
-from idgen.manifest.reading import BATCH_ROWS, POSITION, StagedManifest
+from idgen.manifest.reading import POSITION, StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.schemas import PICTURES
 
@@ -57,7 +58,9 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
     limit = f"ORDER BY {ORDINAL} LIMIT {int(select.limit)}" if select.limit else ""
     connection.execute(f"""
         CREATE OR REPLACE TABLE asked AS
-        SELECT {ORDINAL} AS ordinal, key, row_id, lower(output_name) AS name, recipe, code, detail
+        SELECT {ORDINAL} AS ordinal, key, row_id, recipe, code, detail,
+            -- the name below named/ as outputs/named.py makes it; case does not part two file names
+            lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name
         FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) {condition} {limit}""")
 
 

@@ -11,10 +11,9 @@ import duckdb
 
 from idgen.errors import CODES, Code
 from idgen.manifest.asking import ORDINALS_PER_ROW, load_keys
-from idgen.manifest.database import newest_sql, quoted, register_ledger
+from idgen.manifest.database import LEDGER_COLUMNS, quoted, register_ledger
+from idgen.outputs.ledger import newest_sql
 from idgen.stores.protocol import ObjectStore
-
-_PAST_COLUMNS = ("key", "status", "code", "retriable", "attempt", "finished_at")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,10 +35,10 @@ def judge(
     force: Force | None,
 ) -> None:
     """Make table `verdicts` from table `asked` and the ledger."""
-    register_ledger(connection, store, ledger_files, _PAST_COLUMNS)
+    register_ledger(connection, store, ledger_files)
+    known = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE key IN (SELECT key FROM asked))"
     connection.execute(f"""
-        CREATE OR REPLACE TABLE past AS
-        {newest_sql("(SELECT * FROM ledger_rows WHERE key IN (SELECT key FROM asked))")}""")
+        CREATE OR REPLACE TABLE past AS {newest_sql(known, "key, status, code, retriable, attempt")}""")
     if force is not None:
         _keep_forced(connection, force)
     _find_taken(connection)
@@ -86,7 +85,7 @@ def _keep_forced(connection: duckdb.DuckDBPyConnection, force: Force) -> None:
 
 
 def _find_taken(connection: duckdb.DuckDBPyConnection) -> None:
-    """Find ids that several rows claim, and names that several pictures claim; case does not part two file names."""
+    """Find ids that several rows claim, and names that several pictures claim."""
     connection.execute(f"""
         CREATE OR REPLACE TABLE taken_ids AS SELECT row_id AS id FROM asked WHERE row_id <> key GROUP BY row_id
         HAVING min(ordinal // {ORDINALS_PER_ROW}) <> max(ordinal // {ORDINALS_PER_ROW});

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from idgen.config import Config
 from idgen.manifest.asking import ORDINAL, load_asked, write_asked
-from idgen.manifest.database import newest_sql, open_database, quoted, register_ledger
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
 from idgen.manifest.judging import Force, judge, load_codes
 from idgen.manifest.places import Places
 from idgen.manifest.reading import stage
@@ -24,6 +24,7 @@ from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
+from idgen.outputs.ledger import newest_sql
 from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
@@ -113,13 +114,12 @@ def plan_retries(
     Counts the attempts of the ledger; a picture at `run.max_attempts` is left failed. Needs the `scratch` of `plan`.
     """
     with open_database(scratch, config.planner.memory_mb) as connection:
-        register_ledger(
-            connection, store, ledger_files, ("key", "status", "retriable", "attempt", "finished_at", "run_id")
-        )
+        register_ledger(connection, store, ledger_files)
+        this_run = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE run_id = {quoted(run_id)})"
         connection.execute(f"""
             CREATE OR REPLACE TABLE retries AS
             SELECT v.ordinal, (l.attempt + 1)::INTEGER AS attempt
-            FROM ({newest_sql(f"(SELECT * FROM ledger_rows WHERE run_id = {quoted(run_id)})")}) l
+            FROM ({newest_sql(this_run)}) l
             JOIN verdicts v ON v.key = l.key AND v.first = v.ordinal AND v.verdict = 'make'
             WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}""")
         if not _one(connection, "SELECT count(*) FROM retries"):

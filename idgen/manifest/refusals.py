@@ -34,7 +34,7 @@ def write_refused(
         JOIN read_parquet({quoted(str(scratch / "asked.parquet"))}) a ON {ORDINAL} = v.ordinal
         WHERE v.verdict = 'refused'""")
     _write_csv(connection, store, run_id, scratch)
-    register_ledger(connection, store, ledger_files, ("key", "status"))
+    register_ledger(connection, store, ledger_files)
     batches = connection.sql("""
         SELECT * FROM refused WHERE key NOT IN (SELECT key FROM ledger_rows)
         QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal

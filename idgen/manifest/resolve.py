@@ -66,7 +66,7 @@ class Resolver:
         self._carried = carried_columns(names)
 
     def resolve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return PICTURES rows (`attempt` 1, `row_id` = key where absent, `output_name` with its _NN) in row order.
+        """Return PICTURES rows (`attempt` 1, `row_id` = key where absent) in row order.
 
         `batch` holds the manifest's columns and POSITION.
         """
@@ -126,7 +126,7 @@ class Resolver:
                     key, position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash, carried,
                     "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
                     own_seed if first_seed is None else first_seed + index, sku, person_id, shot,
-                    numbered(name, index, count),
+                    name,
                 )
             )  # fmt: skip
         return rows
@@ -196,11 +196,6 @@ def cells(column: pa.Array, name: str) -> list[Cell]:
         return [_frozen(cell) for cell in column.to_pylist()]
     listed: list[Cell] = column.to_pylist()
     return listed
-
-
-def numbered(name: str | None, index: int, count: int) -> str | None:
-    """Return the final name below named/, without extension: `name`, or `name_NN` where a row has several pictures."""
-    return name if name is None or count == 1 else f"{name}_{index:02d}"
 
 
 def _frozen(cell: Cell) -> Cell:

@@ -1,0 +1,208 @@
+"""What became of every picture asked for: results.parquet, failed.parquet, and the balance of the run.
+
+Both files come from a streaming join of what was asked (scratch) with the ledger: nothing of it is kept in memory while
+a run goes on. A picture's status is this run's; `ledger_status` is what the catalogue holds, which differs for skipped
+pictures and where a forced second try failed beside an older ok.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from idgen.errors import RowError
+from idgen.manifest.asking import ORDINALS_PER_ROW
+from idgen.manifest.columns import COLUMNS
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, quoted_name, register_ledger
+from idgen.manifest.names import OWN_PREFIX, carried_columns
+from idgen.manifest.places import Places
+from idgen.manifest.reading import POSITION, read_staged
+from idgen.manifest.values import texts
+from idgen.outputs.ledger import newest_sql
+from idgen.stores.protocol import ObjectStore
+
+_BATCH_ROWS = 16_384
+_URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith(("_uri", "_uris"))]
+_TOLD_COLUMNS = (
+    f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
+    " warnings, reference_uris, reference_faces, reference_score"
+)
+_RESULT_NAMES = frozenset(
+    {
+        "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
+        "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
+        "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
+    }
+)  # fmt: skip
+"""Columns of results.parquet that no manifest column is named after."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Balance:
+    """Pictures by how they ended; `unfinished` are those a stopped run left."""
+
+    asked: int
+    ok: int
+    rejected: int
+    failed: int
+    skipped: int
+    unfinished: int
+    codes: dict[str, int]
+    """Pictures of this run without an image, by code."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every picture asked for has exactly one status."""
+        return self.asked == self.ok + self.rejected + self.failed + self.skipped + self.unfinished
+
+
+def write_results(
+    store: ObjectStore,
+    run_id: str,
+    *,
+    ledger_files: Sequence[str],
+    scratch: Path,
+    signature_parameters: Sequence[str],
+    memory_mb: int,
+) -> Balance:
+    """Write the run's results.parquet and failed.parquet and return the balance. Needs the `scratch` of `plan`.
+
+    results.parquet: one row per picture, in the manifest's order, with the shop's own columns (one whose name is taken
+    gets `manifest_` in front). failed.parquet: every manifest row with a picture that is not in the catalogue, with the
+    manifest's own columns (addresses absolute, without signatures) and idgen_status, idgen_code, idgen_detail,
+    idgen_what_to_do; a manifest may hold such columns, they are not read.
+    """
+    with open_database(scratch, memory_mb) as connection:
+        register_ledger(connection, store, ledger_files)
+        _load_outcomes(connection, run_id)
+        folder = f"runs/{run_id}"
+        _write(connection, _results_sql(store, scratch), scratch / "results.parquet")
+        store.put_file(f"{folder}/results.parquet", scratch / "results.parquet")
+        _write_failed(connection, scratch, signature_parameters)
+        store.put_file(f"{folder}/failed.parquet", scratch / "failed.parquet")
+        return _balance(connection)
+
+
+def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """Make tables `told` (per key the ledger row to tell of) and `outcomes` (per picture its status)."""
+    connection.execute(f"""
+        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict FROM verdicts;
+        CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_ASKED.format(LEDGER_COLUMNS, "true"), "key, status")};
+        CREATE OR REPLACE TABLE told AS
+        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"verdict = 'skipped' OR run_id = {quoted(run_id)}"))};
+        CREATE OR REPLACE TABLE outcomes AS
+        SELECT v.ordinal, v.key, v.first,
+            CASE v.verdict WHEN 'refused' THEN 'rejected' WHEN 'skipped' THEN 'skipped'
+                 ELSE coalesce(t.status, 'unfinished') END AS status,
+            coalesce(n.status, '') AS ledger_status,
+            coalesce(CASE v.verdict WHEN 'refused' THEN v.code ELSE t.code END, '') AS code,
+            coalesce(CASE v.verdict WHEN 'refused' THEN v.detail ELSE t.detail END, '') AS detail
+        FROM verdicts v LEFT JOIN told t ON t.key = v.key LEFT JOIN newest n ON n.key = v.key""")
+
+
+_OF_ASKED = "(SELECT {} FROM ledger_rows JOIN asked_keys USING (key) WHERE {})"
+
+
+def _results_sql(store: ObjectStore, scratch: Path) -> str:
+    """Return the query of results.parquet."""
+    prefix = quoted(store.uri("x").removesuffix("x"))
+    staged = read_staged(scratch)
+    own = carried_columns(staged.schema.names)
+    carried = "".join(f", c.{quoted_name(name)} AS {quoted_name(_free(name))}" for name in own)
+    return f"""
+        SELECT CASE WHEN a.row_id = a.key THEN o.key ELSE a.row_id END AS row_id, a.image_index, o.key, o.status,
+            o.ledger_status, o.code, o.detail, coalesce(k.what_to_do, '') AS what_to_do,
+            CASE WHEN o.first <> o.ordinal THEN f.row_id ELSE '' END AS duplicate_of,
+            CASE WHEN t.image_path <> '' THEN {prefix} || t.image_path ELSE '' END AS image_uri,
+            coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
+            coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
+            t.settings, t.reference_uris, t.reference_faces, t.reference_score,
+            a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
+            coalesce(t.image_format, a.output_format) AS output_format, a.sku, a.person_id, a.shot, a.replaces,
+            a.carried, a.position{carried}
+        FROM outcomes o
+        JOIN read_parquet({quoted(str(scratch / "asked.parquet"))}) a
+            ON a.position * {ORDINALS_PER_ROW} + a.image_index = o.ordinal
+        JOIN read_parquet({quoted(str(staged.path))}) c ON c.{POSITION} = a.position
+        JOIN asked f ON f.ordinal = o.first
+        LEFT JOIN codes k ON k.code = o.code
+        LEFT JOIN told t ON t.key = o.key
+        ORDER BY o.ordinal"""
+
+
+def _free(name: str) -> str:
+    """Return the name of a carried column in the results."""
+    return f"manifest_{name}" if name.casefold() in _RESULT_NAMES else name
+
+
+def _write(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, signature_parameters: Sequence[str]) -> None:
+    """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
+    staged = read_staged(scratch)
+    places = Places(staged.folder, signature_parameters)
+    reader = connection.sql(f"""
+        SELECT c.* EXCLUDE ({POSITION}), w.status AS {OWN_PREFIX}status, w.code AS {OWN_PREFIX}code,
+            w.detail AS {OWN_PREFIX}detail, coalesce(k.what_to_do, '') AS {OWN_PREFIX}what_to_do
+        FROM read_parquet({quoted(str(staged.path))}) c
+        JOIN (SELECT ordinal // {ORDINALS_PER_ROW} AS position, arg_min(status, ordinal) AS status,
+                  arg_min(code, ordinal) AS code, arg_min(detail, ordinal) AS detail
+              FROM outcomes WHERE status <> 'ok' AND NOT (status = 'skipped' AND ledger_status = 'ok')
+              GROUP BY 1) w ON w.position = c.{POSITION}
+        LEFT JOIN codes k ON k.code = w.code
+        ORDER BY c.{POSITION}""").to_arrow_reader(_BATCH_ROWS)
+    with pq.ParquetWriter(scratch / "failed.parquet", reader.schema, compression="zstd") as writer:
+        for batch in reader:
+            writer.write_batch(_with_addresses(batch, places))
+
+
+def _with_addresses(batch: pa.RecordBatch, places: Places) -> pa.RecordBatch:
+    """Return the rows with addresses that do not depend on the manifest's folder and hold no signature."""
+
+    def mended(cell: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(cell, list):
+            return [places.redacted(places.absolute(part)) for part in cell]
+        return cell and places.redacted(places.absolute(cell))
+
+    columns = []
+    for field in batch.schema:
+        column = batch.column(field.name)
+        if field.name in _URI_COLUMNS:
+            cells = column.to_pylist()
+            if field.name == "reference_uris" and pa.types.is_string(field.type):
+                column = pa.array([_listed(cell, places) for cell in cells], field.type)
+            else:
+                column = pa.array([mended(cell) for cell in cells], field.type)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _listed(cell: str | None, places: Places) -> str | None:
+    """Return a list of addresses that is written as text; what is no such list stays for the plan to refuse."""
+    try:
+        uris = texts("reference_uris", cell) if cell else []
+    except RowError:
+        return None
+    return json.dumps([places.redacted(places.absolute(uri)) for uri in uris], ensure_ascii=False) if uris else cell
+
+
+def _balance(connection: duckdb.DuckDBPyConnection) -> Balance:
+    by_status = dict(connection.execute("SELECT status, count(*) FROM outcomes GROUP BY status").fetchall())
+    asked = connection.execute("SELECT count(*) FROM asked").fetchone()
+    codes = connection.execute("""
+        SELECT code, count(*) FROM outcomes WHERE status IN ('rejected', 'failed') GROUP BY code ORDER BY code""")
+    names = ("ok", "rejected", "failed", "skipped", "unfinished")
+    return Balance(
+        asked=int(asked[0]) if asked else 0,
+        **{name: by_status.get(name, 0) for name in names},
+        codes=dict(codes.fetchall()),
+    )
