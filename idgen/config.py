@@ -40,6 +40,22 @@ class SelectConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RerunConfig:
+    """What `rerun` makes again although the ledger has it. Rows are picked by select.*, too."""
+
+    status: list[str] = doc("pictures whose newest ledger row has one of these: ok, rejected, failed", default_factory=list)
+    code: list[str] = doc("pictures with one of these codes, as in rerun.code=[reference_missing]", default_factory=list)
+    missing: bool = doc("pictures whose image object is gone", False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerifyConfig:
+    """How closely `verify` looks."""
+
+    hashes: bool = doc("read every image and compare its sha256", False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SourcesConfig:
     """Where references may come from, and how much of them."""
 
@@ -147,6 +163,8 @@ class Config:
     )
     run: RunConfig = field(default_factory=RunConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
+    rerun: RerunConfig = field(default_factory=RerunConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)

@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from idgen.actors.monitor import MonitorState, RemoteMonitor
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.stores.protocol import ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,17 @@ def pools(config: Config, shards: int) -> Pools:
             request_resources(bundles=[_bundle(sized)] * sized.sampling_actors)
             asked = True
         time.sleep(2)
+
+
+def check_output(store: ObjectStore, *, shared: bool) -> None:
+    """Raise RunError(USAGE) when the output is a local folder that only one of several nodes would see."""
+    nodes = sum(1 for node in ray.nodes() if node["Alive"])
+    if "://" not in store.root and nodes > 1 and not shared:
+        raise RunError(
+            Exit.USAGE,
+            f"output {store.root} is a local folder but the cluster has {nodes} nodes: use s3://, "
+            "or set cluster.shared_output=true when all of them see that folder",
+        )
 
 
 def _sized(config: Config, shards: int, cluster: dict[str, float]) -> Pools:

@@ -154,7 +154,6 @@ class Monitor(Protocol):
         ...
 
 
-
 class RemoteMonitor:
     """The monitor actor behind plain calls. Only what decides something is waited for."""
 

@@ -10,12 +10,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from idgen.actors.monitor import Monitor, Orders
 from idgen.config import ImagesConfig, SamplingConfig
@@ -23,14 +24,16 @@ from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.recipes import Recipe
-from idgen.sampling.batches import BatchSize, in_batches
+from idgen.sampling import batches
+from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.sampling.sampler import OutOfMemory, Sampler
+from idgen.sampling.sampler import Sampler
 from idgen.schemas import COUNTS
 from idgen.stores.opening import open_store
 
 Row = dict[str, Any]
-Results = list[np.ndarray | RowError]
+Results = list[NDArray[np.uint8] | RowError]
+Published = Callable[[list[Row]], None]
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +61,10 @@ class SamplerActor:
         self._settings = settings
         self._monitor = monitor
         self._store = open_store(settings.output)
-        self._batch_size = BatchSize()
+        self._batch_sizes: dict[str, BatchSize] = {}
         self._load_group = ""
         self._sampler: Sampler | None = None
-        self._loads = 0
+        self._work: Counter[str] = Counter()  # of samplers that were dropped, and the loads
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Sample and publish one shard (ANALYSED, all of one bucket); return its row of COUNTS."""
@@ -105,17 +108,15 @@ class SamplerActor:
         if not live:
             return
         sampler = self._load(live[0])
-        bucket = Bucket.from_picture(live[0])
-        size = self._settings.sampling.batch_size or self._recipes[live[0]["recipe"]].batch_size
 
-        def sample(batch: Sequence[Row]) -> Results:
+        def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
             return self._guarded(sampler, shard, batch, bucket)
 
         together = [row for row in live if row["key"] not in orders.suspects]
         alone = [row for row in live if row["key"] in orders.suspects]
-        for group, limit in ((together, size), (alone, 1)):
-            for batch, results, seconds in in_batches(group, sample, self._batch_size, live[0]["bucket"], limit):
-                publisher.submit(list(batch), results, "sample", seconds)
+        for group, size in ((together, self._batch_size(live[0])), (alone, BatchSize(1))):
+            for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
+                publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
     def _guarded(self, sampler: Sampler, shard: str, batch: Sequence[Row], bucket: Bucket) -> Results:
         """Sample with attempt marks and a deadline; a bug costs its own row, never the batch."""
@@ -140,7 +141,7 @@ class SamplerActor:
 
     def _load(self, row: Row) -> Sampler:
         if self._sampler is None or self._load_group != row["load_group"]:
-            self._sampler = None  # frees the old one first: two do not fit
+            self._drop()
             sampling = self._settings.sampling
             self._sampler = Sampler.load(
                 self._recipes[row["recipe"]],
@@ -149,13 +150,24 @@ class SamplerActor:
                 compile=sampling.compile,
             )
             self._load_group = row["load_group"]
-            self._loads += 1
+            self._work["loads"] += 1
         return self._sampler
+
+    def _drop(self) -> None:
+        """Let go of the loaded recipe before the next one comes: two do not fit."""
+        if self._sampler is not None:
+            self._work.update(asdict(self._sampler.counts))
+            self._sampler.release()
+            self._sampler = None
+
+    def _batch_size(self, row: Row) -> BatchSize:
+        rows = self._settings.sampling.batch_size or self._recipes[row["recipe"]].batch_size
+        return self._batch_sizes.setdefault(row["load_group"], BatchSize(rows))
 
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._settings.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: "Any") -> Publisher:  # noqa: ANN401
+    def _publisher(self, shard: str, shard_try: int, published: Published) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._settings.run_id,
@@ -167,9 +179,9 @@ class SamplerActor:
         )
 
     def _work_counts(self) -> Counter[str]:
-        work = Counter(loads=self._loads)
+        work = Counter(self._work)
         if self._sampler is not None:
-            work.update(self._sampler.counts.as_dict())
+            work.update(asdict(self._sampler.counts))
         return work
 
 

@@ -1,0 +1,109 @@
+"""The face actor: one shard of the plan in, the same rows with their identities out. CPU only, no torch.
+
+A row whose reference is missing, broken or faceless gets a status and rides along; the others go on.
+"""
+
+import faulthandler
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pyarrow as pa
+
+from idgen import weights
+from idgen.actors.monitor import Monitor, Orders
+from idgen.config import FacesConfig, SourcesConfig
+from idgen.errors import Code, RowError
+from idgen.faces.analysis import FaceAnalyser
+from idgen.faces.identity import Identity, Request
+from idgen.faces.references import ReferenceReader
+from idgen.manifest.shards import ShardRef, read_shard
+from idgen.recipes import FacePack, Recipe
+from idgen.schemas import ANALYSED, IDENTITY
+from idgen.sources.fetch import Fetcher
+from idgen.stores.opening import open_store
+
+Row = dict[str, Any]
+Result = Identity | RowError | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceSettings:
+    """What a face actor is told once; small and picklable."""
+
+    output: str
+    faces: FacesConfig
+    sources: SourcesConfig
+    roots: list[str]
+    """Folders that may be read beside `sources.roots`: the manifest's own."""
+
+
+class FaceActor:
+    """Plain class; pipeline.py gives it to Ray Data."""
+
+    def __init__(self, recipes: dict[str, Recipe], settings: FaceSettings, monitor: Monitor) -> None:
+        self._recipes = recipes
+        self._settings = settings
+        self._monitor = monitor
+        self._store = open_store(settings.output)
+        self._fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
+        self._readers: dict[FacePack, ReferenceReader] = {}
+
+    def __call__(self, item: pa.Table) -> pa.Table:
+        """Read the shard that `item` (one row: a ShardRef) names and return its rows as ANALYSED."""
+        shard = ShardRef(**item.select([field.name for field in fields(ShardRef)]).to_pylist()[0])
+        orders = self._monitor.begin_shard("faces", shard.name)
+        rows = read_shard(self._store, shard).to_pylist()
+        reader = self._reader(self._recipes[rows[0]["recipe"]].face_pack)
+        analyses, fetches = reader.analyses, reader.fetches
+        results = self._read(reader, shard.name, rows, orders)
+        counts = {"face_analyses": reader.analyses - analyses, "fetches": reader.fetches - fetches}
+        self._monitor.end_shard("faces", shard.name, counts)
+        return _analysed(shard.name, rows, results)
+
+    def _read(self, reader: ReferenceReader, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:
+        """One result per row; None for all that a stop came before."""
+        if orders.stop:
+            return [None] * len(rows)
+        stopped = False
+
+        def begin(digest: str) -> None:
+            nonlocal stopped
+            stopped = self._monitor.begin("faces", shard, [digest])
+            faulthandler.dump_traceback_later(self._settings.faces.batch_deadline_s, exit=True)
+
+        def end(_digest: str) -> None:
+            faulthandler.cancel_dump_traceback_later()
+            self._monitor.end("faces", shard)
+
+        skip = {digest: RowError(Code.WORKER_CRASHED, "reading the reference") for digest in orders.given_up}
+        return reader.read([_request(row) for row in rows], lambda: stopped, begin=begin, end=end, skip=skip)
+
+    def _reader(self, pack: FacePack) -> ReferenceReader:
+        if pack not in self._readers:
+            analyser = FaceAnalyser(
+                weights.locate(pack.weights),
+                pack.det_size_px,
+                pack.det_threshold,
+                threads=max(1, int(self._settings.faces.num_cpus)),
+                config=self._settings.faces,
+            )
+            self._readers[pack] = ReferenceReader(self._fetcher, analyser, self._settings.sources)
+        return self._readers[pack]
+
+
+def _request(row: Row) -> Request:
+    return Request(tuple(row["reference_uris"]), tuple(row["reference_sha256"] or ()), row["face_select"])
+
+
+def _analysed(shard: str, rows: Sequence[Row], results: Sequence[Result]) -> pa.Table:
+    out = []
+    for row, result in itertools.zip_longest(rows, results):
+        found: Row = {"shard": shard, **row}
+        if isinstance(result, RowError):
+            found |= {"status": result.status, "code": result.code, "detail": result.detail, "stage": "faces"}
+        elif result is not None:
+            found |= {field.name: getattr(result, field.name) for field in IDENTITY}
+        out.append(found)
+    return pa.Table.from_pylist(out, schema=ANALYSED)

@@ -1,0 +1,146 @@
+"""The driver's side of the line: cluster, actors' settings, a first pass and a second one over what may go better."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from idgen import pipeline
+from idgen.actors import cluster
+from idgen.actors.faces import FaceSettings
+from idgen.actors.monitor import Progress, RemoteMonitor
+from idgen.actors.sampler import SamplerSettings
+from idgen.driver.setup import Run
+from idgen.driver.watch import StopRequest, Watch
+from idgen.errors import Exit, RunError
+from idgen.manifest.planner import PlanSummary, plan_retries
+from idgen.manifest.shards import ShardRef, shards
+from idgen.outputs.lease import Lease
+from idgen.outputs.ledger import ledger_files
+from idgen.report.progress import Counts, ProgressLine, progress_record
+from idgen.stores.protocol import StoreError
+
+NO_PROGRESS_S = 1800.0  # Ray's own default; a shard of work and a wait for nodes may take longer
+
+
+@dataclass(slots=True)
+class Work:
+    """What the line did: work counts of all actors, worker deaths, and why it stopped early, if it did."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    deaths: int = 0
+    stop_reason: str = ""
+    exit_code: Exit | None = None
+    """Set when the run was stopped."""
+    gpus: float = 0.0
+    seconds: float = 0.0
+    """Of the actors' shards, summed."""
+
+
+def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
+    """Sample and publish everything the plan lists; return what was done.
+
+    Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
+    """
+    cluster.connect(run.config)
+    stop.listen()
+    pools = cluster.pools(run.config, plan.shards)
+    cluster.check_output(run.store, shared=run.config.cluster.shared_output)
+    monitor = cluster.start_monitor(run.config.run.breaker_failures)
+    line = _line(run, pools, monitor)
+    shown = _Shown(run, plan)
+    work = Work(gpus=pools.sampling_actors * pools.sampling_gpus)
+    deadline_s = run.config.run.deadline_s
+    with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost, deadline_s=deadline_s):
+        for part in _passes(run, plan, monitor, shown):
+            for counts in _counted(part, line):
+                work.seconds += float(str(counts["seconds"]))
+    progress = monitor.progress()
+    shown.show(progress)
+    shown.write(progress)
+    shown.line.close()
+    work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
+    if progress.stop_reason:
+        work.exit_code = stop.exit_code if stop.event.is_set() else Exit.TOO_MANY_FAILED
+    return work
+
+
+def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Line:
+    config = run.config
+    return pipeline.Line(
+        recipes=run.recipes,
+        faces=FaceSettings(
+            output=run.store.root, faces=config.faces, sources=config.sources, roots=run.manifest_roots
+        ),
+        sampler=SamplerSettings(
+            output=run.store.root,
+            run_id=run.id,
+            sampling=config.sampling,
+            images=config.images,
+            signature_parameters=config.sources.signature_parameters,
+        ),
+        pools=pools,
+        monitor=monitor,
+        no_progress_timeout_s=max(NO_PROGRESS_S, 10 * config.planner.shard_seconds + config.cluster.wait_s),
+    )
+
+
+def _passes(run: Run, plan: PlanSummary, monitor: RemoteMonitor, shown: "_Shown") -> Iterator[list[ShardRef]]:
+    """The planned shards, then those of pictures that failed in a way that may pass."""
+    yield shards(run.store, run.id, plan.part)
+    if not run.config.run.second_pass or monitor.progress().stop_reason:
+        return
+    _, again = plan_retries(
+        run.recipes, run.config, run.store, run.id, ledger_files=ledger_files(run.store), scratch=run.scratch
+    )
+    shown.retried = sum(shard.rows for shard in again)
+    if again:
+        yield again
+
+
+def _counted(part: list[ShardRef], line: pipeline.Line) -> Iterator[dict[str, object]]:
+    """Run one pass; what an actor raised comes out as the error it is, not as Ray's wrapping of it."""
+    try:
+        yield from pipeline.run(part, line)
+    except Exception as error:
+        raise _own(error) from error
+
+
+def _own(error: BaseException) -> BaseException:
+    """Find the RunError or StoreError inside what Ray raised."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, RunError):
+            return seen
+        if isinstance(seen, StoreError):
+            return RunError(Exit.UNAVAILABLE, f"the output store stays away: {seen}")
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return error
+
+
+class _Shown:
+    """Progress as people see it: a line in the terminal, progress.json in the run's folder."""
+
+    def __init__(self, run: Run, plan: PlanSummary) -> None:
+        self._run, self._plan = run, plan
+        self.line = ProgressLine(sys.stderr)
+        self.retried = 0
+
+    def counts(self, progress: Progress) -> Counts:
+        plan, statuses = self._plan, Counter(progress.statuses)
+        return Counts(
+            asked=plan.to_make + sum(plan.skipped.values()) + sum(plan.refused.values()),
+            ok=statuses["ok"],
+            rejected=statuses["rejected"] + sum(plan.refused.values()),
+            failed=max(0, statuses["failed"] - self.retried),
+            skipped=sum(plan.skipped.values()),
+        )
+
+    def show(self, progress: Progress) -> None:
+        self.line.update(self.counts(progress))
+
+    def write(self, progress: Progress) -> None:
+        rate = self.line.speed.per_second(time.monotonic())
+        started = self._run.started_at.isoformat(timespec="seconds")
+        self._run.folder.write_progress(progress_record(self._run.id, self.counts(progress), rate, started_at=started))

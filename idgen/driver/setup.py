@@ -1,0 +1,121 @@
+"""Opening a run: where it writes, what it is called, which recipes it may use, what it reads."""
+
+import os
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from idgen import weights
+from idgen.config import Config
+from idgen.errors import Exit, RunError
+from idgen.outputs.run_folder import RunFolder
+from idgen.recipes import Recipe, recipe_hash
+from idgen.settings import load_recipes
+from idgen.stores.opening import open_store
+from idgen.stores.protocol import ObjectStore
+
+HASH_CACHE = Path("~/.cache/idgen/hashes.json")
+SINGLE_OUTPUT = "output/single"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One run of generate, rerun or plan."""
+
+    id: str
+    config: Config
+    recipes: dict[str, Recipe]
+    hashes: "RecipeHashes"
+    store: ObjectStore
+    folder: RunFolder
+    scratch: Path
+    started_at: datetime
+    started_s: float
+    """Of the monotonic clock."""
+
+    def now_s(self) -> float:
+        """Seconds since the run was opened."""
+        return time.monotonic() - self.started_s
+
+    @property
+    def manifest_roots(self) -> list[str]:
+        """Local folders that references may lie in although `sources.roots` does not name them."""
+        roots = [] if "://" in self.config.manifest else [str(Path(self.config.manifest).resolve().parent)]
+        if self.config.reference and "://" not in self.config.reference:
+            roots.append(str(Path(self.config.reference).resolve().parent))
+        return roots
+
+
+class RecipeHashes(Mapping[str, str]):
+    """Recipe name -> hash. Weights are looked for and hashed only for recipes that some row names."""
+
+    def __init__(self, recipes: Mapping[str, Recipe]) -> None:
+        self._recipes = recipes
+        self._known: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        if name not in self._known:
+            recipe = self._recipes[name]
+            self._known[name] = recipe_hash(recipe, weights.identity(recipe, cache=HASH_CACHE.expanduser()))
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._recipes)
+
+    def __len__(self) -> int:
+        return len(self._recipes)
+
+
+def open_run(config: Config, scratch: Path) -> Run:
+    """Return a run that has written nothing yet. Raises RunError(USAGE) for what cannot work."""
+    config = _single_picture(config, scratch) if config.reference else config
+    if not config.manifest:
+        raise RunError(Exit.USAGE, "say what to make: manifest=<file>, or reference=<photo> prompt=<text>")
+    if not config.output:
+        raise RunError(Exit.USAGE, "say where the pictures go: output=<folder or s3://bucket/prefix>")
+    _check_place(config)
+    recipes = load_recipes(config)
+    if config.recipe and config.recipe not in recipes:
+        raise RunError(Exit.USAGE, f"recipe={config.recipe}: there are {', '.join(sorted(recipes))}")
+    store = open_store(config.output)
+    run_id = config.run.id or _new_id()
+    folder = RunFolder(store, run_id)
+    if store.head(f"runs/{run_id}/summary.json"):
+        raise RunError(Exit.USAGE, f"run {run_id} has ended already: choose another run.id, or leave it out")
+    return Run(
+        id=run_id,
+        config=config,
+        recipes=recipes,
+        hashes=RecipeHashes(recipes),
+        store=store,
+        folder=folder,
+        scratch=scratch,
+        started_at=datetime.now(UTC),
+        started_s=time.monotonic(),
+    )
+
+
+def _new_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _single_picture(config: Config, scratch: Path) -> Config:
+    """Make a manifest of one row, so that one picture goes the same road as a million."""
+    reference = config.reference if "://" in config.reference else str(Path(config.reference).resolve())
+    row = {"row_id": "single", "reference_uri": reference, "prompt": config.prompt or None}
+    path = scratch / "single.parquet"
+    pq.write_table(pa.table({name: pa.array([value], pa.string()) for name, value in row.items()}), path)
+    return replace(config, manifest=str(path), output=config.output or SINGLE_OUTPUT)
+
+
+def _check_place(config: Config) -> None:
+    """A submitted job runs in a folder of Ray's that vanishes: nothing may be written to a relative path there."""
+    local = "://" not in config.output
+    if local and not os.path.isabs(config.output) and os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        raise RunError(Exit.USAGE, f"output={config.output} is relative: inside a Ray job give an absolute path or s3://")
