@@ -20,9 +20,9 @@ import pyarrow as pa
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
 from idgen.report.rows import COLUMNS, STATUSES, Shown, read_results, run_folder
-from idgen.report.run_card import Section, balance, run_sections, to_html, to_markdown
+from idgen.report.run_card import Section, balance, brief, run_sections, to_html, to_markdown
 from idgen.report.status import read_json
-from idgen.report.thumbnails import ReferenceSource, make_thumbnails, reference_name, result_name
+from idgen.report.thumbnails import ReadPhoto, make_thumbnails, reference_name, result_name
 from idgen.stores.protocol import ObjectStore
 
 _SCRIPTS = ("rows.js", "cards.js", "dialog.js", "app.js")
@@ -37,7 +37,7 @@ def write_report(
     *,
     notes: Sequence[str] = (),
     summary: Mapping[str, Any] | None = None,
-    references: ReferenceSource | None = None,
+    references: ReadPhoto | None = None,
     reference_uris: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Write runs/<run_id>/report/ (index.html, run_card.md, thumbs/, refs/) and return index.html's path in the store.
@@ -60,7 +60,7 @@ def write_report(
     )
     sections = run_sections(shown.tally, summary)
     links = [name for name in ("results.parquet", "failed.parquet", "summary.json") if _linked(store, folder, name)]
-    page = build_page(run_id, shown, thumbnails, sections=sections, notes=notes, links=links)
+    page = build_page(run_id, shown, thumbnails, sections=sections, brief=brief(summary), notes=notes, links=links)
     card = to_markdown(run_id, sections, notes)
     store.put(f"{folder}/report/run_card.md", card.encode(), content_type="text/markdown; charset=utf-8")
     store.put(f"{folder}/report/index.html", page.encode(), content_type="text/html; charset=utf-8")
@@ -73,6 +73,7 @@ def build_page(
     thumbnails: set[str],
     *,
     sections: Sequence[Section] = (),
+    brief: str = "",
     notes: Sequence[str] = (),
     links: Sequence[str] = (),
 ) -> str:
@@ -90,6 +91,7 @@ def build_page(
             "run_id": html.escape(run_id),
             "account": html.escape(balance(shown.tally)),
             "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),
+            "brief": html.escape(brief),
             "card": to_html(sections),
             "links": "".join(f'<a href="../{name}" download>{name}</a>' for name in links),
             "data": page_json(run_id, shown, thumbnails),

@@ -1,5 +1,6 @@
-"""How far a run is: counts, a moving rate, an estimate of the time left; as a record, a line of text, a terminal line."""
+"""How far a run is: counts, a moving rate, the time left; as a record, as text, as a line in a terminal."""
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable
@@ -114,10 +115,13 @@ def progress_record(run_id: str, counts: Counts, per_second: float | None, *, st
 
 
 class ProgressLine:
-    """Progress in a terminal: one line that is rewritten on a TTY, else a plain line every `every_s` seconds."""
+    """Progress in a terminal: one line that is rewritten on a TTY, else a plain line every `every_s` seconds.
+
+    `width` in characters cuts the rewritten line; 0 = the terminal's, as a line that wraps cannot be rewritten.
+    """
 
     def __init__(
-        self, stream: TextIO, *, every_s: float = 30.0, width: int = 120, clock: Callable[[], float] = time.monotonic
+        self, stream: TextIO, *, every_s: float = 30.0, width: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.speed = Speed()
         self._stream, self._every_s, self._width, self._clock = stream, every_s, width, clock
@@ -146,6 +150,10 @@ class ProgressLine:
     def _print(self, now_s: float) -> None:
         assert self._counts is not None
         line = format_progress(self._counts, self.speed.per_second(now_s))
-        self._stream.write(f"\r\x1b[2K{line[: self._width]}" if self._tty else f"{line}\n")
+        if self._tty:
+            width = self._width or shutil.get_terminal_size().columns - 1
+            self._stream.write(f"\r\x1b[2K{line[:width]}")
+        else:
+            self._stream.write(f"{line}\n")
         self._stream.flush()
         self._printed_s = now_s

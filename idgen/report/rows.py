@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.errors import Exit, RunError
-from idgen.stores.protocol import ObjectStore
+from idgen.stores.protocol import ObjectStore, StoreError
 
 STATUSES = ("ok", "rejected", "failed", "skipped")
 
@@ -51,7 +51,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A run's results: `tally` and `problems` (code -> pictures without an image) over all, `table` with the rows shown."""
+    """A run's results: `tally` and `problems` (code -> pictures without image) count all; `table`: rows shown."""
 
     tally: Tally
     problems: dict[str, int]
@@ -69,7 +69,8 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
     """Count all of results.parquet and read at most `max_rows` pictures of it, in the manifest's order.
 
     Of a larger run what has no image comes first (up to half of the rows), then the manifest's first pictures.
-    Memory grows with `max_rows` and a few bytes per picture. RunError(USAGE) when there are no results.
+    Memory grows with `max_rows` and a few bytes per picture. RunError(USAGE) when there are no results,
+    StoreError when they cannot be opened.
     """
     filesystem, root = store.filesystem()
     path = f"{root.rstrip('/')}/{run_folder(run_id)}/results.parquet"
@@ -77,6 +78,8 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
         handle = filesystem.open_input_file(path)
     except FileNotFoundError:
         raise RunError(Exit.USAGE, f"run {run_id} has no results.parquet in {store.root}; has it ended?") from None
+    except OSError as error:
+        raise StoreError(f"results.parquet of run {run_id} cannot be read") from error
     with handle, pq.ParquetFile(handle) as file:
         marks = _marks(file)
         return Shown(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))

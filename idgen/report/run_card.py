@@ -1,4 +1,4 @@
-"""The run on one card: counts, times, cost, recipes with their licences, versions. Markdown for people, HTML in the gallery.
+"""The run on one card: counts, times, cost, recipes with their licences, versions; as Markdown and as HTML.
 
 Everything comes from the run's summary.json; what it lacks is left out.
 """
@@ -68,6 +68,16 @@ def balance(tally: Tally) -> str:
     """Return the account of the run, as in `asked 10 = ok 7 + rejected 1 + failed 1 + skipped 1`."""
     parts = f"ok {tally.ok:,} + rejected {tally.rejected:,} + failed {tally.failed:,} + skipped {tally.skipped:,}"
     return f"asked {tally.asked:,} = {parts}" + (f" + not begun {tally.unfinished:,}" if tally.unfinished else "")
+
+
+def brief(summary: Facts) -> str:
+    """Return the run in a few words: how long, how fast, how dear, and whether a recipe forbids commercial use."""
+    times = dict(_times(summary))
+    words = [times[label] for label in ("Took", "Rate", "GPU time") if label in times]
+    recipes = [recipe for _, recipe in map(_recipe, _dicts(summary.get("recipes")))]
+    if any("commercial use: no" in recipe for recipe in recipes):
+        words.append("not for commercial use")
+    return " · ".join(words)
 
 
 def _counts(tally: Tally) -> list[tuple[str, str]]:

@@ -76,7 +76,9 @@ def format_runs(runs: list[RunStatus]) -> str:
     if not runs:
         return "no runs yet"
     width = max(len(one_line(run.run_id)) for run in runs)
-    lines = [f"{'run':<{width}}  {'state':<14} {'asked':>10} {'ok':>10} {'rejected':>9} {'failed':>9} {'skipped':>10}  age"]
+    lines = [
+        f"{'run':<{width}}  {'state':<14} {'asked':>10} {'ok':>10} {'rejected':>9} {'failed':>9} {'skipped':>10}  age"
+    ]
     for run in runs:
         state = f"ended, exit {run.exit_code}" if run.state == "ended" else run.state
         of = run.counts

@@ -9,18 +9,22 @@ import io
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from idgen.errors import Code
+from idgen.config import SourcesConfig
+from idgen.errors import Code, RowError
 from idgen.report.rows import run_folder
+from idgen.sources.fetch import Fetcher
+from idgen.sources.images import decode
 from idgen.stores.protocol import ObjectStore
 
 THREADS = 6  # bounds memory: each holds at most one decoded picture
@@ -35,12 +39,8 @@ _NEVER_FETCHED = frozenset(
 """Rows with these codes showed that their reference cannot be had; asking again would only cost time-outs."""
 
 
-class ReferenceSource(Protocol):
-    """Where reference photos come from."""
-
-    def photo(self, uri: str) -> NDArray[np.uint8]:
-        """Return the upright photo as uint8 [H, W, 3] sRGB; raises what it likes."""
-        ...
+ReadPhoto = Callable[[str], NDArray[np.uint8]]
+"""From a reference's URI to its upright sRGB pixels [H, W, 3]; may raise anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,19 @@ class Job:
 
     path: str
     load: Callable[[], Image.Image]
+
+
+class PhotoReader:
+    """A ReadPhoto that fetches and decodes within the run's limits, except that small photos are shown too."""
+
+    def __init__(self, sources: SourcesConfig, extra_roots: Sequence[str] = ()) -> None:
+        """`extra_roots`: further local folders that may be read (the manifest's own)."""
+        self._limits = replace(sources, min_side_px=1)
+        self._fetcher = Fetcher(sources, extra_roots=extra_roots)
+
+    def __call__(self, uri: str) -> NDArray[np.uint8]:
+        """Return the photo as uint8 [H, W, 3]; RowError when it may not be had or is none."""
+        return decode(self._fetcher.fetch(uri), self._limits).rgb
 
 
 def result_name(key: str) -> str:
@@ -67,7 +80,7 @@ def make_thumbnails(
     table: pa.Table,
     *,
     side_px: int,
-    references: ReferenceSource | None = None,
+    references: ReadPhoto | None = None,
     reference_uris: Mapping[str, Sequence[str]] | None = None,
     deadline_s: float = 600.0,
 ) -> set[str]:
@@ -84,14 +97,17 @@ def make_thumbnails(
     missing = [job for path, job in jobs.items() if path not in there]
     end_s = time.monotonic() + deadline_s
     with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
-        made = list(pool.map(lambda job: _make(store, folder, job, side_px, end_s), missing))
-    return (there & jobs.keys()) | {job.path for job, done in zip(missing, made, strict=True) if done}
+        faults = list(pool.map(lambda job: _make(store, folder, job, side_px, end_s), missing))
+    if unmade := Counter(filter(None, faults)):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in unmade.most_common())
+        _log.warning("report: %d of %d thumbnails could not be made: %s", unmade.total(), len(missing), reasons)
+    return (there & jobs.keys()) | {job.path for job, fault in zip(missing, faults, strict=True) if not fault}
 
 
 def encode_thumbnail(image: Image.Image, side_px: int) -> bytes:
     """Return a JPEG at most `side_px` wide and half as much again high, without any metadata of the source."""
     small = image.convert("RGB")
-    small.thumbnail((side_px, side_px * 3 // 2), Image.Resampling.LANCZOS)
+    small.thumbnail((side_px, side_px * 3 // 2), Image.Resampling.LANCZOS, reducing_gap=2.0)
     clean = Image.new("RGB", small.size)
     clean.paste(small)
     out = io.BytesIO()
@@ -105,16 +121,14 @@ def _result_jobs(store: ObjectStore, table: pa.Table) -> Iterator[Job]:
             yield Job(result_name(key), lambda path=path: _open(store.get(path)))  # type: ignore[misc]
 
 
-def _reference_jobs(
-    references: ReferenceSource, table: pa.Table, full: Mapping[str, Sequence[str]]
-) -> Iterator[Job]:
+def _reference_jobs(references: ReadPhoto, table: pa.Table, full: Mapping[str, Sequence[str]]) -> Iterator[Job]:
     for row in table.select(["key", "code", "reference_uris"]).to_pylist():
         if row["code"] in _NEVER_FETCHED:
             continue
         shown = row["reference_uris"] or []
         uris = full.get(row["key"], shown)
         for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):
-            yield Job(reference_name(redacted), lambda uri=uri: Image.fromarray(references.photo(uri)))  # type: ignore[misc]
+            yield Job(reference_name(redacted), lambda uri=uri: Image.fromarray(references(uri)))  # type: ignore[misc]
 
 
 def _distinct(table: pa.Table, *names: str) -> Iterable[tuple[Any, ...]]:
@@ -128,12 +142,12 @@ def _open(data: bytes) -> Image.Image:
         return image
 
 
-def _make(store: ObjectStore, folder: str, job: Job, side_px: int, end_s: float) -> bool:
+def _make(store: ObjectStore, folder: str, job: Job, side_px: int, end_s: float) -> str:
+    """Write one thumbnail; return "" or, in a word, why there is none."""
     if time.monotonic() > end_s:
-        return False
+        return "out of time"
     try:
         store.put(folder + job.path, encode_thumbnail(job.load(), side_px), content_type="image/jpeg")
     except Exception as error:  # an extra must never end a run; the type says enough, a message could hold a URI
-        _log.warning("no thumbnail %s: %s", job.path, type(error).__name__)
-        return False
-    return True
+        return error.code if isinstance(error, RowError) else type(error).__name__
+    return ""

@@ -12,11 +12,24 @@ from PIL import Image
 
 from idgen.errors import CODES, Code
 from idgen.stores.local import LocalStore
+from idgen.stores.protocol import ObjectStore
 
 RUN = "20261012-140300-4711"
 BAD = [Code.NO_FACE, Code.REFERENCE_MISSING, Code.FACE_TOO_SMALL, Code.FETCH_TIMEOUT, Code.WORKER_CRASHED]
-PLACES = ["by the sea at dusk", "in a bright studio", "on a rooftop in Lisbon", "in a pine forest", "at a street market"]
-CLOTHES = ["a linen summer dress", "a navy wool coat", "a white cotton shirt", "a quilted green jacket", "a knitted cardigan"]
+PLACES = [
+    "by the sea at dusk",
+    "in a bright studio",
+    "on a rooftop in Lisbon",
+    "in a pine forest",
+    "at a street market",
+]
+CLOTHES = [
+    "a linen summer dress",
+    "a navy wool coat",
+    "a white cotton shirt",
+    "a quilted green jacket",
+    "a knitted cardigan",
+]
 
 SCHEMA = pa.schema(
     [
@@ -55,7 +68,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "what_to_do": CODES[bad].what_to_do if bad else "",
         "duplicate_of": "",
         "image_path": "" if bad else f"images/{key[:2]}/{key}.png",
-        "prompt": f"{person} wearing {CLOTHES[number // 13 % 5]} {PLACES[number // 3 % 5]}, catalogue photo no. {number}",
+        "prompt": f"{person} wearing {CLOTHES[number // 13 % 5]} {PLACES[number // 3 % 5]}, photo no. {number}",
         "negative_prompt": "lowres, bad anatomy",
         "settings": json.dumps({"guidance_scale": 7.5, "ip_adapter_scale": 0.8, "scheduler": "ddim"}),
         "sku": f"{number // 13 % 40:04d}",
@@ -68,7 +81,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "width": 512,
         "height": 768,
         "seed": 2**62 + number,
-        "seconds": 0.4 + number % 9 / 10,
+        "seconds": None if bad else 0.4 + number % 9 / 10,
         "finished_at": None,
         "warnings": ["the face covers 2 % of the photo"] if number % 17 == 5 else [],
         "reference_uris": [f"s3://people/{person}.jpg"],
@@ -87,9 +100,9 @@ def picture(number: int, width: int = 192, height: int = 288) -> bytes:
     return out.getvalue()
 
 
-def write_run(folder: Path, rows: list[dict[str, Any]], summary: dict[str, Any] | None = None) -> LocalStore:
-    """Put results.parquet (and summary.json) of run RUN under a folder; pictures are the caller's."""
-    store = LocalStore(str(folder))
+def write_run(where: Path | ObjectStore, rows: list[dict[str, Any]], summary: dict[str, Any] | None = None) -> Any:
+    """Put results.parquet (and summary.json) of run RUN under a folder and return its store; pictures are yours."""
+    store = LocalStore(str(where)) if isinstance(where, Path) else where
     out = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), out, row_group_size=1000)
     store.put(f"runs/{RUN}/results.parquet", out.getvalue().to_pybytes())
@@ -98,10 +111,11 @@ def write_run(folder: Path, rows: list[dict[str, Any]], summary: dict[str, Any] 
     return store
 
 
-def put_pictures(store: LocalStore, rows: list[dict[str, Any]]) -> None:
+def put_pictures(store: ObjectStore, rows: list[dict[str, Any]], kinds: int = 40, **size: int) -> None:
+    files = [picture(number, **size) for number in range(min(kinds, len(rows)))]
     for number, made in enumerate(rows):
         if made["image_path"]:
-            store.put(made["image_path"], picture(number))
+            store.put(made["image_path"], files[number % kinds])
 
 
 class Portraits:
@@ -111,7 +125,7 @@ class Portraits:
         self.asked: list[str] = []
         self.missing = missing
 
-    def photo(self, uri: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def __call__(self, uri: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
         self.asked.append(uri)
         if uri in self.missing:
             raise OSError("not here")

@@ -2,6 +2,7 @@
 
 const PER_PAGE = 48;
 const LONGEST_LIST = 2000;
+const REASONS_SHOWN = 6;
 const at = (id) => document.getElementById(id);
 const ticked = new Set();
 let wish = { ...EVERYTHING };
@@ -9,7 +10,7 @@ let rows = [];
 let page = 0;
 
 const groupLabels = { sku: "SKU", person_id: "Person", recipe: "Recipe", code: "Reason" };
-const sorts = { "": "As in the manifest", problems: "Problems first", slowest: "Slowest first", newest: "Newest first" };
+const sorts = { "": "Manifest", problems: "Problems first", slowest: "Slowest first", newest: "Newest first" };
 const hooks = { open: (row) => view(rows, row), isTicked: (row) => ticked.has(keyOf(row)), tick };
 
 /** Take part of a wish, look again, and show the first page. */
@@ -136,6 +137,15 @@ function fillNext() {
     const words = make("p", {}, make("b", {}, sentence(facts.meaning) || "No reason given"), facts.what_to_do ? make("span", {}, facts.what_to_do) : "");
     at("next-list").append(make("li", {}, make("strong", {}, number(count)), words, show));
   }
+  const folded = [...at("next-list").children].slice(REASONS_SHOWN);
+  for (const line of folded) line.hidden = true;
+  at("next-more").hidden = !folded.length;
+  at("next-more").textContent = `${folded.length} more ${folded.length === 1 ? "reason" : "reasons"}`;
+  at("next-more").addEventListener("click", () => {
+    for (const line of folded) line.hidden = false;
+    at("next-more").hidden = true;
+    folded[0].querySelector("button").focus();
+  });
   at("next").hidden = !Object.keys(DATA.problems).length;
 }
 

@@ -24,10 +24,6 @@ function number(value) {
   return value.toLocaleString("en");
 }
 
-function statusOf(row) {
-  return cell("status", row) || "unfinished";
-}
-
 /** Short name of what the picture shows, for labels and alternative texts. */
 function nameOf(row) {
   const prompt = cell("prompt", row).replace(/\s+/g, " ").trim();
@@ -107,7 +103,7 @@ function strip(row) {
 
 function facts(row) {
   const parts = [cell("sku", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
-  const made = [cell("recipe", row), cell("seed", row) === null ? "" : `seed ${cell("seed", row)}`].filter(Boolean);
+  const made = [cell("recipe", row), cell("seed", row) === null ? "" : `seed\u00a0${cell("seed", row)}`].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",

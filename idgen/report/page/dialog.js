@@ -29,7 +29,7 @@ function paintViewer() {
 
 function viewerPictures(row) {
   const path = cell("image_path", row);
-  const result = path ? picture(path, `Result: ${nameOf(row)}`, "large", false) : blank(isProblem(row) ? "No picture" : "Not here");
+  const result = path ? picture(path, `Result: ${nameOf(row)}`, "large", false) : blank("No picture");
   const references = referencesOf(row).map(([thumb, address], at) =>
     make(
       "figure",
@@ -38,7 +38,9 @@ function viewerPictures(row) {
       make("figcaption", {}, make("bdi", {}, address)),
     ),
   );
-  return make("div", { className: "viewer-pictures" }, make("div", { className: "viewer-result" }, result), make("div", { className: "viewer-references" }, ...references));
+  const place = path || !references.length ? make("div", { className: "viewer-result" }, result) : null;
+  const className = place ? "viewer-pictures" : "viewer-pictures without-result";
+  return make("div", { className }, place, make("div", { className: "viewer-references" }, ...references));
 }
 
 function viewerFacts(row) {

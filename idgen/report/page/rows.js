@@ -8,6 +8,11 @@ function cell(name, row) {
   return Array.isArray(column) ? column[row] : column.values[column.at[row]];
 }
 
+/** The row's status; of a picture that a stopped run never began, "unfinished". */
+function statusOf(row) {
+  return cell("status", row) || "unfinished";
+}
+
 /** Status that matters for the picture itself: of an earlier run's row, what that run left in the ledger. */
 function outcome(row) {
   const status = cell("status", row);
@@ -46,7 +51,7 @@ function select(wish) {
   const person = wish.person_id.toLowerCase();
   const found = [];
   for (let row = 0; row < DATA.rows; row++) {
-    if (wish.status && cell("status", row) !== (wish.status === "unfinished" ? "" : wish.status)) continue;
+    if (wish.status && statusOf(row) !== wish.status) continue;
     if (wish.code && cell("code", row) !== wish.code) continue;
     if (wish.recipe && cell("recipe", row) !== wish.recipe) continue;
     if (sku && !cell("sku", row).toLowerCase().includes(sku)) continue;

@@ -1,0 +1,131 @@
+import io
+import logging
+import threading
+import time
+
+import numpy as np
+import pytest
+from make_run import RUN, Portraits, picture, put_pictures, row, write_run
+from PIL import Image
+
+from idgen.config import SourcesConfig
+from idgen.report import thumbnails
+from idgen.report.rows import read_results
+from idgen.report.thumbnails import PhotoReader, encode_thumbnail, make_thumbnails, reference_name, result_name
+
+FOLDER = f"runs/{RUN}/report/"
+
+
+def made(store, references=None, **options):
+    table = read_results(store, RUN, 1000).table
+    return make_thumbnails(store, RUN, table, side_px=64, references=references, **options)
+
+
+def test_each_picture_and_each_distinct_reference_gets_one_thumbnail(tmp_path):
+    rows = [row(n) for n in range(30)]
+    store, portraits = write_run(tmp_path, rows), Portraits()
+    put_pictures(store, rows)
+    names = made(store, portraits)
+    with_image = {result_name(one["key"]) for one in rows if one["image_path"]}
+    assert {name for name in names if name.startswith("thumbs/")} == with_image
+    assert len({name for name in names if name.startswith("refs/")}) == 13 == len(portraits.asked)
+    assert {info.path.removeprefix(FOLDER) for info in store.list(FOLDER)} == names
+
+
+def test_what_is_there_is_not_made_again(tmp_path):
+    rows = [row(n) for n in range(12)]
+    store, portraits = write_run(tmp_path, rows), Portraits()
+    put_pictures(store, rows)
+    first = made(store, portraits)
+    asked, times = len(portraits.asked), {info.path: info.modified for info in store.list(FOLDER)}
+    assert made(store, portraits) == first
+    assert len(portraits.asked) == asked
+    assert {info.path: info.modified for info in store.list(FOLDER)} == times
+
+
+def test_pictures_that_are_gone_or_damaged_and_references_that_fail_only_lack_a_thumbnail(tmp_path, caplog):
+    rows = [row(n) for n in range(4)]
+    store = write_run(tmp_path, rows)
+    put_pictures(store, rows)
+    store.delete([rows[0]["image_path"]])
+    store.put(rows[1]["image_path"], picture(1)[:200])
+    missing = rows[2]["reference_uris"][0]
+    with caplog.at_level(logging.WARNING):
+        names = made(store, Portraits(missing=frozenset([missing])))
+    assert {name for name in names if name.startswith("thumbs/")} == {result_name(rows[n]["key"]) for n in (2, 3)}
+    assert reference_name(missing) not in names
+    assert len(names) == 2 + 3
+    assert [record.getMessage()[:9] for record in caplog.records] == ["report: 3"]
+    assert missing not in caplog.text
+
+
+def test_references_that_the_run_could_not_fetch_are_not_asked_for_again(tmp_path):
+    portraits = Portraits()
+    made(write_run(tmp_path, [row(0, status="failed", code="fetch_timeout", image_path="")]), portraits)
+    assert portraits.asked == []
+
+
+def test_the_photo_without_a_face_is_shown(tmp_path):
+    portraits = Portraits()
+    assert made(write_run(tmp_path, [row(10)]), portraits) == {reference_name("s3://people/model-10.jpg")}
+
+
+def test_without_a_reader_no_reference_is_touched(tmp_path):
+    assert not [name for name in made(write_run(tmp_path, [row(0)])) if name.startswith("refs/")]
+
+
+def test_after_the_deadline_no_thumbnail_is_begun(tmp_path):
+    portraits = Portraits()
+    assert made(write_run(tmp_path, [row(n) for n in range(20)]), portraits, deadline_s=-1.0) == set()
+    assert portraits.asked == []
+
+
+def test_no_more_than_the_stated_number_of_pictures_is_open_at_a_time(tmp_path):
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slow(uri):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02)
+        with lock:
+            now[0] -= 1
+        return np.zeros((64, 64, 3), np.uint8)
+
+    rows = [row(n, image_path="", reference_uris=[f"s3://people/{n}.jpg"]) for n in range(40)]
+    assert len(made(write_run(tmp_path, [r for r in rows if not r["code"]]), slow)) > 30
+    assert 1 < most[0] <= thumbnails.THREADS
+
+
+def test_a_key_that_is_no_file_name_makes_no_file(tmp_path):
+    keys = ["../../../../etc/passwd", "a/b", "", "ABC", "0" * 500]
+    assert [result_name(key) for key in keys] == [""] * 5
+    rows = [row(n, key=key, reference_uris=[]) for n, key in enumerate(keys)]
+    store = write_run(tmp_path, rows)
+    put_pictures(store, rows)
+    assert made(store) == set()
+
+
+def test_a_thumbnail_keeps_the_proportions_and_nothing_else_of_its_source():
+    source = Image.new("RGBA", (800, 1200), (200, 30, 40, 255))
+    source.info["exif"] = b"Exif\0\0GPS CANARY"
+    source.info["comment"] = b"CANARY"
+    data = encode_thumbnail(source, 256)
+    assert b"CANARY" not in data
+    with Image.open(io.BytesIO(data)) as small:
+        assert (small.format, small.size, dict(small.getexif())) == ("JPEG", (256, 384), {})
+
+
+@pytest.mark.parametrize("uri", ["http://169.254.169.254/latest", "file:///etc/passwd", "/etc/passwd", "gopher://x/"])
+def test_hostile_addresses_are_refused_by_the_fetcher(tmp_path, uri):
+    config = SourcesConfig()
+    store = write_run(tmp_path, [row(0, reference_uris=[uri], image_path="")])
+    assert made(store, PhotoReader(config)) == set()
+
+
+def test_photos_below_the_runs_smallest_side_are_shown_all_the_same(tmp_path):
+    photo = tmp_path / "small.png"
+    Image.new("RGB", (40, 50), (9, 99, 199)).save(photo)
+    config = SourcesConfig(roots=[str(tmp_path)])
+    store = write_run(tmp_path / "out", [row(0, reference_uris=[str(photo)], image_path="")])
+    assert made(store, PhotoReader(config)) == {reference_name(str(photo))}
