@@ -28,7 +28,7 @@ def locate(location: str, revision: str | None = None) -> Path:
     if not location:
         raise RunError(Exit.USAGE, "the recipe names no weights here; give a local path or a hub id")
     if location.startswith("tiny:"):
-        from idgen.tiny import world  # makes the tiny world, which needs torch, only when it is not there yet
+        from idgen.tiny import world
 
         return world.locate(location.removeprefix("tiny:"))
     path = Path(location).expanduser()

@@ -19,10 +19,10 @@ def draw(name: str, shape: tuple[int, ...], gain: float = 1.0) -> Tensor:
     seed = zlib.crc32(f"{name} {shape}".encode())
     values = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape, np.float32)
     inputs = int(np.prod(shape[1:]))
-    return torch.from_numpy(values) * (gain / max(1, inputs) ** 0.5)
+    return torch.from_numpy(values * np.float32(gain / max(1, inputs) ** 0.5))
 
 
-def fill(module: Module, name: str, gain: Gain) -> Module:
+def fill(module: Module, name: str, gain: Gain = lambda _: 1.0) -> Module:
     """Draw every parameter of `module` and return it; norms become 1 plus, biases 0 plus a tenth of a draw."""
     norms = {id(part.weight) for part in module.modules() if isinstance(part, nn.GroupNorm | nn.LayerNorm)}
     with torch.no_grad():

@@ -30,7 +30,7 @@ def locate(name: str) -> Path:
 
 
 def ensure() -> Path:
-    """Return the world's folder, made in a few seconds when it is not there; several processes may call this at once."""
+    """Return the world's folder, made in seconds when it is not there; processes may call this at once."""
     folder = folder_of_the_world()
     if (folder / "world.json").is_file():
         return folder
