@@ -21,6 +21,8 @@ class Base:
     weights: str = ""
     """Location of a folder in diffusers layout."""
     revision: str | None = None
+    vae: str = ""
+    """Location of a VAE folder that takes the place of the base's own; empty = its own."""
     dtype: Dtype = "float16"
     """Of the UNet and the text encoder."""
     vae_dtype: Dtype = "float32"
@@ -100,7 +102,7 @@ class Recipe:
 
 
 _NOT_IN_HASH = {"title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture"}
-_LOCATIONS = {"weights", "revision", "sha256"}
+_LOCATIONS = {"weights", "revision", "vae", "sha256"}
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

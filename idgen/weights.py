@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
@@ -42,13 +42,19 @@ def locate(location: str, revision: str | None = None) -> Path:
 
 
 def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return the sha256 of what each role of `recipe` loads: base, `adapter:<name>` each, face_pack.
+    """Return the sha256 of what each role of `recipe` loads: base, vae if it is not the base's, adapters, face_pack.
+
+    Adapters are called `adapter:<name>`.
 
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
     hashes = _HashCache(cache)
-    roles = {"base": _tree_hash(_base_files(locate(recipe.base.weights, recipe.base.revision)), hashes)}
+    own_vae = not recipe.base.vae
+    base = _base_files(locate(recipe.base.weights, recipe.base.revision), own_vae)
+    roles = {"base": _tree_hash(base, hashes)}
+    if not own_vae:
+        roles["vae"] = _tree_hash(_named(vae := locate(recipe.base.vae), _component_files(vae, None)), hashes)
     for spec in recipe.adapters:
         path = locate(spec.weights)
         found = hashes.sha256(path)
@@ -102,12 +108,16 @@ def _in_hub_cache(location: str, revision: str | None) -> Path:
         ) from error
 
 
-def _base_files(folder: Path) -> list[tuple[str, Path]]:
+def _base_files(folder: Path, own_vae: bool) -> list[tuple[str, Path]]:
     """Return (name, file) of everything in a diffusers folder that decides a picture."""
     if not (folder / "unet").is_dir():
         raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no unet folder")
     variant = weight_variant(folder)
-    files = [path for name in COMPONENTS for path in _component_files(folder / name, variant)]
+    components = [name for name in COMPONENTS if own_vae or name != "vae"]
+    return _named(folder, (path for name in components for path in _component_files(folder / name, variant)))
+
+
+def _named(folder: Path, files: Iterable[Path]) -> list[tuple[str, Path]]:
     return [(path.relative_to(folder).as_posix(), path) for path in files]
 
 

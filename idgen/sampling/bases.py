@@ -13,10 +13,10 @@ import transformers
 from safetensors import safe_open
 from torch import nn
 
+from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
 from idgen.sampling.caches import Text
-from idgen.weights import weight_variant
 
 Pipeline = Any
 """diffusers carries no types."""
@@ -46,19 +46,24 @@ class LoadedBase(Protocol):
 class Sd15Base:
     """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
 
-    def __init__(self, spec: Base, folder: Path) -> None:
+    def __init__(self, spec: Base, folder: Path, vae_folder: Path | None = None) -> None:
         self.dtype, self.vae_dtype = DTYPES[spec.dtype], DTYPES[spec.vae_dtype]
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
-        variant = weight_variant(folder)
+        variant = weights.weight_variant(folder)
         try:
             # stored dtype first: LoRAs are merged in float32 before the one and only cast (`place`)
             unet = diffusers.UNet2DConditionModel.from_pretrained(
                 folder / "unet", dtype=_stored_dtype(folder / "unet"), variant=variant, local_files_only=True
             )
+            parts = {"unet": unet}
+            if vae_folder is not None:
+                parts["vae"] = diffusers.AutoencoderKL.from_pretrained(
+                    vae_folder, dtype=self.vae_dtype, local_files_only=True
+                )
             self.pipeline: Pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
                 folder,
-                unet=unet,
+                **parts,
                 dtype={"vae": self.vae_dtype, "default": self.dtype},
                 variant=variant,
                 local_files_only=True,
@@ -97,12 +102,13 @@ class Sd15Base:
         return Text(pipeline.text_encoder(ids)[0][0].to(self.dtype))
 
 
-BASES: dict[str, Callable[[Base, Path], LoadedBase]] = {"sd15": Sd15Base}
+BASES: dict[str, Callable[[Base, Path, Path | None], LoadedBase]] = {"sd15": Sd15Base}
 
 
-def load(spec: Base, folder: Path) -> LoadedBase:
-    """Return the base of a recipe from a local folder in diffusers layout. Raises RunError when it cannot be read."""
-    return BASES[spec.kind](spec, folder)
+def load(spec: Base) -> LoadedBase:
+    """Return the base of a recipe from local folders in diffusers layout. Raises RunError when it cannot be read."""
+    vae_folder = weights.locate(spec.vae) if spec.vae else None
+    return BASES[spec.kind](spec, weights.locate(spec.weights, spec.revision), vae_folder)
 
 
 def _stored_dtype(folder: Path) -> torch.dtype:

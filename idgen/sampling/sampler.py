@@ -69,7 +69,7 @@ class Sampler:
         Raises RunError when weights are missing or do not fit each other.
         """
         place = torch.device(device)
-        base = bases.load(recipe.base, weights.locate(recipe.base.weights, recipe.base.revision))
+        base = bases.load(recipe.base)
         unet = base.pipeline.unet
         attention.install(unet)
         adapters = [table.make(spec, lora_scale) for spec in recipe.adapters]

@@ -12,7 +12,6 @@ from idgen.tiny.random_weights import draw
 
 NAME = "ip-adapter-faceid_sd15"
 TOKENS, EMBEDDING_WIDTH, HIDDEN_WIDTH, LORA_RANK = 4, 512, 128, 8
-SEPARATE = {"to_q": "to_q_lora", "to_k": "to_k_lora", "to_v": "to_v_lora", "to_out": "to_out_lora"}
 
 
 def write(folder: Path) -> None:
