@@ -7,6 +7,7 @@ import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from idgen.report.progress import duration
@@ -87,7 +88,7 @@ def _counts(tally: Tally) -> list[tuple[str, str]]:
 def _times(summary: Facts) -> Iterable[tuple[str, str]]:
     for name, label in (("started_at", "Started"), ("finished_at", "Finished")):
         if summary.get(name):
-            yield label, one_line(summary[name])
+            yield label, _moment(str(summary[name]))
     if (seconds := _number(summary.get("seconds"))) is not None:
         yield "Took", duration(seconds)
     if (rate := _number(summary.get("images_per_s"))) is not None:
@@ -98,6 +99,15 @@ def _times(summary: Facts) -> Iterable[tuple[str, str]]:
         yield "Device", one_line(summary["device"])
     if summary.get("exit_code") is not None:
         yield "Exit code", one_line(summary["exit_code"])
+
+
+def _moment(text: str) -> str:
+    """An ISO time for people, in UTC; other text as it is."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return one_line(text)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if moment.tzinfo else one_line(text)
 
 
 def _recipe(recipe: Facts) -> tuple[str, str]:

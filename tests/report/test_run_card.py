@@ -12,6 +12,7 @@ def test_the_card_says_counts_times_cost_licences_versions_and_warnings():
         "# Run run-1",
         "> a note",
         "asked 1,000 = ok 900 + rejected 40 + failed 10 + skipped 50",
+        "Started: 2026-10-12 14:03 UTC",
         "Took: 77 min",
         "Rate: 2.08 images/s",
         "GPU time: 1.28 GPU-hours",

@@ -75,7 +75,8 @@ function reason(row) {
   if (!code) return null;
   const facts = DATA.codes[code];
   const todo = cell("what_to_do", row) || facts.what_to_do;
-  return make("p", { className: "reason" }, make("b", {}, sentence(facts.meaning)), todo ? make("span", {}, `→ ${todo}`) : "");
+  const detail = cell("detail", row) ? make("bdi", { className: "detail" }, cell("detail", row)) : null;
+  return make("p", { className: "reason" }, make("b", {}, sentence(facts.meaning)), detail, todo ? make("span", {}, `→ ${todo}`) : "");
 }
 
 function sentence(words) {
@@ -90,7 +91,7 @@ function cardFrame(row, open) {
   if (source) frame.append(picture(source, `Result: ${nameOf(row)}`, "result"));
   else if (first) {
     frame.append(picture(first[0], `${referenceAlt(row, 0)}, no result`, "result dimmed"), make("span", { className: "caption" }, "Reference photo"));
-  } else frame.append(blank(isProblem(row) ? "No picture" : "Not here"));
+  } else frame.append(blank(statusOf(row) === "unfinished" ? "Not begun" : "No picture"));
   frame.addEventListener("click", () => open(row));
   return frame;
 }
@@ -103,13 +104,13 @@ function strip(row) {
 
 function facts(row) {
   const parts = [cell("sku", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
-  const made = [cell("recipe", row), cell("seed", row) === null ? "" : `seed\u00a0${cell("seed", row)}`].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",
     {},
-    parts.length ? make("p", { className: "names" }, parts.join(" · ")) : null,
-    made.length ? make("p", { className: "made" }, made.join(" · ")) : null,
+    parts.length ? make("p", {}, parts.join(" · ")) : null,
+    cell("recipe", row) ? make("p", {}, cell("recipe", row)) : null,
+    cell("seed", row) === null ? null : make("p", {}, `seed ${cell("seed", row)}`),
     warnings ? make("p", { className: "warned" }, warnings === 1 ? `⚠ ${cell("warnings", row)[0]}` : `⚠ ${warnings} warnings`) : null,
   );
 }

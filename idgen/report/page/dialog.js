@@ -49,7 +49,7 @@ function viewerFacts(row) {
     "div",
     { className: "viewer-facts" },
     make("p", {}, badge(row)),
-    said ? make("div", { className: "viewer-reason" }, said, cell("detail", row) ? make("p", { className: "detail" }, make("bdi", {}, cell("detail", row))) : null) : null,
+    said ? make("div", { className: "viewer-reason" }, said) : null,
     quotation("Prompt", cell("prompt", row)),
     cell("negative_prompt", row) ? quotation("Negative prompt", cell("negative_prompt", row)) : null,
     warningsOf(row),
