@@ -13,22 +13,34 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idgen.outputs.ledger import COMPACT_PREFIX, PART_DIR, connect, dataset, kept_sql, ledger_files, stream
+from idgen.outputs.ledger import (
+    COMPACT_PREFIX,
+    LEDGER_DIR,
+    PART_DIR,
+    connect,
+    dataset,
+    is_ledger_file,
+    kept_sql,
+    stream,
+)
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore, StoreError
 
+_GROWTH = 4
+_ALWAYS_BYTES = 16 * 2**20
+_ROW_GROUP = 32_768
+_ROWS_READ = 8_192
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def compact(store: ObjectStore, run_id: str, *, keep_run: str | None = None, memory_mb: int = 512) -> str | None:
-    """Merge all parts, those of `keep_run` excepted, and all compact files into one new file; return its path.
+    """Merge the parts, those of `keep_run` excepted, and the smaller compact files into one new file; return its path.
 
     None when there is nothing to merge. Keeps per key the newest row and the newest ok. Call it under the lease.
     Needs local disk for the merged file and what DuckDB spills. Raises StoreError; the ledger is whole even then.
     """
-    kept = f"{PART_DIR}/{keep_run}/"
-    merged = [path for path in ledger_files(store) if keep_run is None or not path.startswith(kept)]
-    if not any(path.startswith(PART_DIR) for path in merged) and len(merged) < 2:
+    merged = _chosen(store, keep_run)
+    if not merged:
         return None
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = f"{COMPACT_PREFIX}{now}-{_NOT_IN_A_NAME.sub('_', run_id)}.parquet"
@@ -40,10 +52,34 @@ def compact(store: ObjectStore, run_id: str, *, keep_run: str | None = None, mem
     return target
 
 
+def _chosen(store: ObjectStore, keep_run: str | None) -> list[str]:
+    """Return what to merge. A compact file is left alone while it is much larger than what would join it.
+
+    So each row is rewritten a few times in its life (by log4 of the catalogue), not once per run. The view of a union
+    does not care which part of it was merged.
+    """
+    files = [found for found in store.list(LEDGER_DIR) if is_ledger_file(found.path)]
+    kept = f"{PART_DIR}/{keep_run}/"
+    parts = [found for found in files if not found.path.startswith((COMPACT_PREFIX, *([kept] if keep_run else [])))]
+    compacts = sorted(
+        (found for found in files if found.path.startswith(COMPACT_PREFIX)), key=lambda found: found.bytes
+    )
+    total = sum(found.bytes for found in parts)
+    chosen = [found.path for found in parts]
+    for found in compacts:
+        if found.bytes > max(_GROWTH * total, _ALWAYS_BYTES):
+            break
+        chosen.append(found.path)
+        total += found.bytes
+    return chosen if len(chosen) > 1 or parts else []
+
+
 def _merge(store: ObjectStore, files: list[str], target: Path, memory_mb: int) -> None:
     with connect(memory_mb, str(target.parent / "spill")) as connection:
-        connection.register("ledger", dataset(store, files))
-        rows = stream(connection, kept_sql("ledger"))
+        # little read ahead: rows are wide, and every column is needed
+        scanner = dataset(store, files).scanner(batch_size=_ROWS_READ, batch_readahead=2, fragment_readahead=2)
+        connection.register("ledger", scanner.to_reader())
+        rows = stream(connection, kept_sql("ledger"), _ROW_GROUP)
         with pq.ParquetWriter(target, LEDGER, compression="zstd") as writer:
             try:
                 for batch in rows:

@@ -80,11 +80,12 @@ def _is_try(rest: str) -> bool:
 
 def ledger_files(store: ObjectStore) -> list[str]:
     """Return the paths of all parts and compact files. Raises StoreError."""
-    return [
-        found.path
-        for found in store.list(LEDGER_DIR)
-        if found.path.endswith(".parquet") and found.path.startswith((f"{PART_DIR}/", COMPACT_PREFIX))
-    ]
+    return [found.path for found in store.list(LEDGER_DIR) if is_ledger_file(found.path)]
+
+
+def is_ledger_file(path: str) -> bool:
+    """True for parts and compact files."""
+    return path.endswith(".parquet") and path.startswith((f"{PART_DIR}/", COMPACT_PREFIX))
 
 
 def dataset(store: ObjectStore, files: Iterable[str] | None = None) -> ds.Dataset:
@@ -136,9 +137,9 @@ def newest(store: ObjectStore, connection: duckdb.DuckDBPyConnection, columns: s
     return stream(connection, newest_sql("ledger", columns))
 
 
-def stream(connection: duckdb.DuckDBPyConnection, query: str) -> pa.RecordBatchReader:
+def stream(connection: duckdb.DuckDBPyConnection, query: str, batch_rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
     """Run a query over registered ledger files; what the store breaks on the way is a StoreError."""
     try:
-        return connection.sql(query).to_arrow_reader(BATCH_ROWS)
+        return connection.sql(query).to_arrow_reader(batch_rows)
     except (duckdb.Error, OSError) as error:
         raise StoreError(f"the ledger cannot be read: {error}") from error

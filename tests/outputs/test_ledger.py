@@ -10,7 +10,7 @@ from doubles.pictures import SIGNATURES, picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from idgen.outputs import ledger
+from idgen.outputs import compaction, ledger
 from idgen.outputs.compaction import compact
 from idgen.outputs.ledger_row import StoredImage, ledger_row
 from idgen.schemas import LEDGER
@@ -251,3 +251,22 @@ def test_a_damaged_part_stops_merging_and_nothing_is_deleted(store):
     with pytest.raises(StoreError, match="s-0-1"):
         compact(store, "now")
     assert len(ledger.ledger_files(store)) == 2
+
+
+def test_a_large_compact_file_is_left_alone_until_enough_joins_it(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(compaction, "_ALWAYS_BYTES", 0)
+    entries = [(n, "failed", 0, 1, 0, "run-a") for n in range(3000)]
+    ledger.write_part(store, "a", "s", 0, 0, [row(n, s, m, run_id=r) for n, s, m, _, _, r in entries])
+    large = compact(store, "a")
+    ledger.write_part(store, "b", "s", 0, 0, [row(0, "ok", 1, run_id="run-b"), row(1, "failed", 1, run_id="run-b")])
+    small = compact(store, "b")
+    assert ledger.ledger_files(store) == [large, small]
+    found = view(store, tmp_path, "key, status, run_id")
+    assert len(found) == 3000
+    assert [found[picture(n)["key"]]["run_id"] for n in range(3)] == ["run-b", "run-b", "run-a"]
+    ledger.write_part(store, "c", "s", 0, 0, [row(n, "ok", 2) for n in range(1000)])
+    assert ledger.ledger_files(store) != [compact(store, "c")]
+    ledger.write_part(store, "d", "s", 0, 0, [row(n, "ok", 3) for n in range(3000)])
+    last = compact(store, "d")
+    assert ledger.ledger_files(store) == [last]
+    assert {found["status"] for found in view(store, tmp_path).values()} == {"ok"}

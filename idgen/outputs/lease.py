@@ -1,0 +1,160 @@
+"""One driver per catalogue: lease.json, renewed while the driver lives.
+
+No clock but our own is trusted: a lease counts as held while its content keeps changing, and as left behind when it
+did not change for a whole lifetime while we watched.
+"""
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from idgen.errors import Exit, RunError
+from idgen.stores.protocol import ObjectExists, ObjectMissing, ObjectStore, StoreError
+
+LEASE_PATH = "lease.json"
+_LOOKS = 15
+"""How often a waiting driver looks within one lifetime."""
+
+log = logging.getLogger(__name__)
+
+
+class Lease:
+    """The right to write one catalogue, as a context manager or by `acquire` and `release`.
+
+    `lost` is set when somebody else took it, or when it could not be renewed for a whole lifetime: the driver must
+    then stop in order. Two drivers that take over in the same moment both write; the one that does not find itself
+    there after a pause gives way. What still slips through meets in the ledger, whose parts have different names.
+    """
+
+    def __init__(self, store: ObjectStore, owner: str, *, renew_s: float = 10.0, lifetime_s: float = 30.0) -> None:
+        self._store = store
+        self._renew_s = renew_s
+        self._lifetime_s = lifetime_s
+        self._identity = {
+            "owner": owner,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "token": uuid.uuid4().hex,  # tells our lease from one that an earlier process of the same run left
+            "lifetime_s": lifetime_s,
+        }
+        self._renewals = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost = threading.Event()
+
+    def acquire(self) -> "Lease":
+        """Take the lease, waiting up to a lifetime for one that nobody renews.
+
+        Raises RunError (REFUSED) naming owner and host when somebody does, StoreError when the store is away.
+        """
+        while not self._take():
+            found = self._read()
+            if found is None:
+                continue
+            self._watch(found)
+            self._store.put(LEASE_PATH, self._content())
+            time.sleep(self._renew_s / 5)
+            now = self._read()
+            if now is not None and now.get("token") != self._identity["token"]:
+                raise self._refusal(now)
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def release(self) -> None:
+        """Stop renewing and remove the lease, unless it is somebody else's by now."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            found = self._read()
+            if found is not None and found.get("token") == self._identity["token"]:
+                self._store.delete([LEASE_PATH])
+        except StoreError as error:
+            log.warning("the lease stays until its lifetime is over: %s", error)
+
+    def __enter__(self) -> "Lease":
+        return self.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _take(self) -> bool:
+        """True when the lease is ours."""
+        try:
+            self._store.put(LEASE_PATH, self._content(), if_absent=True)
+        except ObjectExists:
+            found = self._read()
+            return found is not None and found.get("token") == self._identity["token"]
+        return True
+
+    def _watch(self, found: dict[str, Any]) -> None:
+        """Return when `found` stayed as it is for one lifetime, or vanished. Raises RunError when it changed."""
+        lifetime_s = max(self._lifetime_s, _seconds(found.get("lifetime_s")))
+        log.warning(
+            "run %s on %s holds the lease; waiting %.0f s for it", found.get("owner"), found.get("host"), lifetime_s
+        )
+        end = time.monotonic() + lifetime_s
+        while time.monotonic() < end:
+            time.sleep(lifetime_s / _LOOKS)
+            now = self._read()
+            if now is None:
+                return
+            if now != found:
+                raise self._refusal(now)
+
+    def _refusal(self, found: dict[str, Any]) -> RunError:
+        return RunError(
+            Exit.REFUSED,
+            f"{self._store.root} is being written by run {found.get('owner')!r} on {found.get('host')!r} "
+            f"(process {found.get('pid')!r}); wait for it to end, or stop it",
+        )
+
+    def _keep(self) -> None:
+        """Renew until told to stop, or until the lease is not ours any more."""
+        renewed = time.monotonic()
+        while not self._stop.wait(self._renew_s):
+            try:
+                found = self._read()
+                if found is None or found.get("token") == self._identity["token"]:
+                    self._store.put(LEASE_PATH, self._content(), if_absent=found is None)
+                    renewed = time.monotonic()
+                    continue
+                log.error("run %s on %s took the lease", found.get("owner"), found.get("host"))
+            except StoreError as error:
+                log.warning("the lease was not renewed: %s", error)
+                if time.monotonic() - renewed < self._lifetime_s:
+                    continue
+            self.lost.set()
+            return
+
+    def _read(self) -> dict[str, Any] | None:
+        """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
+        try:
+            data = self._store.get(LEASE_PATH)
+        except ObjectMissing:
+            return None
+        try:
+            found = json.loads(data)
+        except ValueError:
+            found = None
+        return found if isinstance(found, dict) else {"owner": "unknown", "host": "unknown", "raw": data.hex()}
+
+    def _content(self) -> bytes:
+        self._renewals += 1
+        now = {"renewed_at": datetime.now(UTC).isoformat(), "renewals": self._renewals}
+        return json.dumps(self._identity | now, indent=1).encode()
+
+
+def _seconds(value: object) -> float:
+    """Return a lifetime somebody else wrote, within reason."""
+    return min(float(value), 600.0) if isinstance(value, int | float) else 0.0
