@@ -1,6 +1,6 @@
 """What the report shows of a run: every picture counted, the first `max_rows` of them read in full."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ _STRINGS = pa.list_(pa.string())
 
 COLUMNS: dict[str, pa.DataType] = {
     **dict.fromkeys(
-        ("row_id", "key", "recipe", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "stage"),
+        ("row_id", "key", "recipe", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of"),
         pa.string(),
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
@@ -159,9 +159,3 @@ def _cast(table: pa.Table, name: str) -> pa.ChunkedArray:
 
 def _plain(table: pa.Table, name: str) -> pa.ChunkedArray:
     return table.column(name).cast(pa.string())
-
-
-def text(row: Mapping[str, Any], name: str) -> str:
-    """The row's value as text, "" for null."""
-    value = row.get(name)
-    return "" if value is None else str(value)

@@ -78,6 +78,7 @@ function lines(row) {
     ["SKU", cell("sku", row)],
     ["Person", cell("person_id", row)],
     ["Shot", cell("shot", row)],
+    ["Faces in the photo", (cell("reference_faces", row) || []).join(", ")],
     ["Row", cell("row_id", row)],
     ["Image of the row", cell("image_index", row)],
     ["Shop's name", cell("output_name", row)],
