@@ -49,7 +49,7 @@ def decode(data: bytes, config: SourcesConfig) -> Photo:
         image.load()
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
-    image = _upright(image, warnings)
+    _turn_upright(image, warnings)
     image = _flattened(_eight_bit(image), warnings)
     image = _srgb(image, warnings)
     if min(image.size) < config.warn_side_px:
@@ -88,13 +88,12 @@ def _check_size(image: Image.Image, config: SourcesConfig) -> None:
         raise RowError(Code.IMAGE_TOO_SMALL, f"{width}x{height}, each side must have {config.min_side_px} px")
 
 
-def _upright(image: Image.Image, warnings: list[str]) -> Image.Image:
+def _turn_upright(image: Image.Image, warnings: list[str]) -> None:
     try:
-        return ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # EXIF is read by many hands and broken in many ways; the pixels are fine
         logger.debug("EXIF ignored: %s", type(error).__name__)
         warnings.append("exif_ignored: damaged, the photo may lie on its side")
-        return image
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

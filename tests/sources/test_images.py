@@ -255,19 +255,21 @@ def test_a_small_photo_gets_a_warning():
 
 
 MEASURE = """
-import resource, sys
+import re, sys
 from idgen.config import SourcesConfig
 from idgen.errors import RowError
 from idgen.sources.images import decode
+
+def peak_mb():  # of this process alone: getrusage's begins with its parent's
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+
 data = open(sys.argv[1], "rb").read()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-code = ""
+before, code = peak_mb(), "ok"
 try:
-    decode(data, SourcesConfig())
+    decode(data, SourcesConfig(**eval(sys.argv[2])))
 except RowError as error:
     code = error.code
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(code, (after - before) // 1024, after // 1024)
+print(code, peak_mb() - before, peak_mb())
 """
 
 
@@ -276,10 +278,27 @@ def test_a_pixel_bomb_is_refused_before_it_fills_memory(tmp_path, kind, side):
     path = tmp_path / "bomb"
     path.write_bytes(bomb_png(side, side) if kind == "PNG" else webp_header(side))
     assert path.stat().st_size < 500_000
-    run = subprocess.run([sys.executable, "-c", MEASURE, str(path)], capture_output=True, text=True, timeout=120)
+    code, grown_mb = measured(path)
+    assert code == Code.IMAGE_TOO_LARGE
+    assert grown_mb < 10
+
+
+def test_the_largest_photo_that_is_decoded_needs_less_than_a_gigabyte(tmp_path):
+    """And shows that the measurement above would see a bomb."""
+    path = tmp_path / "large.png"
+    path.write_bytes(bomb_png(8000, 8000))
+    code, grown_mb = measured(path)
+    assert code == "ok"
+    assert 190 < grown_mb < 800
+
+
+def measured(path, **settings):
+    """Decode in a child process; returns the code and the megabytes its peak grew by."""
+    arguments = [sys.executable, "-c", MEASURE, str(path), repr(settings)]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
     code, grown_mb, _ = run.stdout.split()
-    assert code == Code.IMAGE_TOO_LARGE, run.stderr
-    assert int(grown_mb) < 30
+    return code, int(grown_mb)
 
 
 def webp_header(side):
