@@ -96,9 +96,12 @@ def _selected_rows(
         connection.execute(query)
     except duckdb.Error as error:
         raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
-    reader: Iterable[pa.RecordBatch] = connection.sql(
-        f"SELECT * FROM {source} WHERE {POSITION} IN (FROM selected) ORDER BY {POSITION}"
-    ).to_arrow_reader(BATCH_ROWS)
+    # a cursor, since `select.limit` may leave the reader unfinished
+    reader: Iterable[pa.RecordBatch] = (
+        connection.cursor()
+        .sql(f"SELECT * FROM {source} WHERE {POSITION} IN (FROM selected) ORDER BY {POSITION}")
+        .to_arrow_reader(BATCH_ROWS)
+    )
     return reader
 
 

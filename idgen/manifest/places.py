@@ -2,10 +2,11 @@
 
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from idgen.manifest.values import Cell
 from idgen.sources.redact import redact_uri
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
@@ -26,6 +27,14 @@ class Places:
         parameters = tuple(signature_parameters)
         self.absolute = lru_cache(_REMEMBERED)(self._absolute)
         self.redacted = lru_cache(_REMEMBERED)(lambda uri: redact_uri(uri, parameters))
+
+    def clean(self, value: Cell) -> Cell:
+        """Return any value of a manifest with the addresses in it redacted; for the shop's own columns."""
+        if isinstance(value, str):
+            return self.redacted(value) if "://" in value else value
+        if isinstance(value, Mapping):
+            return {name: self.clean(part) for name, part in value.items()}
+        return [self.clean(part) for part in value] if isinstance(value, list | tuple) else value
 
     def _absolute(self, uri: str) -> str:
         """Return a URI or an absolute path; `..` stays inside the bucket, what may be read is decided by sources/."""

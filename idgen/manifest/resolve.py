@@ -179,12 +179,17 @@ class Resolver:
         return [self._places.redacted(part) if isinstance(part, str) else part for part in parts]
 
     def _carried_texts(self, batch: pa.RecordBatch) -> Iterator[str]:
-        """Yield one JSON object per row: the shop's own columns, without nulls."""
+        """Yield one JSON object per row: the shop's own columns, without nulls and signatures."""
         if not self._carried:
             yield from ["{}"] * batch.num_rows
             return
         for row in batch.select(self._carried).to_pylist():
-            yield _ENCODE({name: _jsonable(cell) for name, cell in row.items() if cell is not None})
+            yield _ENCODE({name: self._jsonable(cell) for name, cell in row.items() if cell is not None})
+
+    def _jsonable(self, cell: Cell) -> Cell:
+        if isinstance(cell, float):
+            return cell if abs(cell) < float("inf") else str(cell)
+        return self._places.clean(cell)
 
 
 def cells(column: pa.Array, name: str) -> list[Cell]:
@@ -215,10 +220,6 @@ def _plain(cell: Cell) -> str | None:
         return str(_id_text("", cell, _NO_RECIPE)) if cell is not None else None
     except RowError:
         return None
-
-
-def _jsonable(cell: Cell) -> Cell:
-    return str(cell) if isinstance(cell, float) and not abs(cell) < float("inf") else cell
 
 
 def _assemble(rows: list[_Row], wide: list[dict[str, Any]], places: list[int]) -> pa.RecordBatch:

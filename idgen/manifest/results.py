@@ -6,7 +6,7 @@ pictures and where a forced second try failed beside an older ok.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +20,13 @@ from idgen.manifest.columns import COLUMNS
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, quoted_name, register_ledger
 from idgen.manifest.names import OWN_PREFIX, carried_columns
 from idgen.manifest.places import Places
-from idgen.manifest.reading import POSITION, read_staged
-from idgen.manifest.values import texts
+from idgen.manifest.reading import POSITION, StagedManifest, read_staged
+from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
-_URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith(("_uri", "_uris"))]
+_URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
 _TOLD_COLUMNS = (
     f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
     " warnings, reference_uris, reference_faces, reference_score"
@@ -80,9 +80,10 @@ def write_results(
         register_ledger(connection, store, ledger_files)
         _load_outcomes(connection, run_id)
         folder = f"runs/{run_id}"
-        _write(connection, _results_sql(store, scratch), scratch / "results.parquet")
+        places = Places(read_staged(scratch).folder, signature_parameters)
+        _write_results(connection, store, scratch, places)
         store.put_file(f"{folder}/results.parquet", scratch / "results.parquet")
-        _write_failed(connection, scratch, signature_parameters)
+        _write_failed(connection, scratch, places)
         store.put_file(f"{folder}/failed.parquet", scratch / "failed.parquet")
         return _balance(connection)
 
@@ -107,10 +108,9 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
 _OF_ASKED = "(SELECT {} FROM ledger_rows JOIN asked_keys USING (key) WHERE {})"
 
 
-def _results_sql(store: ObjectStore, scratch: Path) -> str:
+def _results_sql(store: ObjectStore, staged: StagedManifest, scratch: Path) -> str:
     """Return the query of results.parquet."""
     prefix = quoted(store.uri("x").removesuffix("x"))
-    staged = read_staged(scratch)
     own = carried_columns(staged.schema.names)
     carried = "".join(f", c.{quoted_name(name)} AS {quoted_name(_free(name))}" for name in own)
     return f"""
@@ -139,17 +139,18 @@ def _free(name: str) -> str:
     return f"manifest_{name}" if name.casefold() in _RESULT_NAMES else name
 
 
-def _write(connection: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
-    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, places: Places) -> None:
+    staged = read_staged(scratch)
+    own = {_free(name) for name in carried_columns(staged.schema.names)}
+    reader = connection.sql(_results_sql(store, staged, scratch)).to_arrow_reader(_BATCH_ROWS)
+    with pq.ParquetWriter(scratch / "results.parquet", reader.schema, compression="zstd") as writer:
         for batch in reader:
-            writer.write_batch(batch)
+            writer.write_batch(_mapped(batch, own, places.clean))
 
 
-def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, signature_parameters: Sequence[str]) -> None:
+def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: Places) -> None:
     """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
     staged = read_staged(scratch)
-    places = Places(staged.folder, signature_parameters)
     reader = connection.sql(f"""
         SELECT c.* EXCLUDE ({POSITION}), w.status AS {OWN_PREFIX}status, w.code AS {OWN_PREFIX}code,
             w.detail AS {OWN_PREFIX}detail, coalesce(k.what_to_do, '') AS {OWN_PREFIX}what_to_do
@@ -160,49 +161,44 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, signatur
               GROUP BY 1) w ON w.position = c.{POSITION}
         LEFT JOIN codes k ON k.code = w.code
         ORDER BY c.{POSITION}""").to_arrow_reader(_BATCH_ROWS)
+    own = set(carried_columns(staged.schema.names))
     with pq.ParquetWriter(scratch / "failed.parquet", reader.schema, compression="zstd") as writer:
         for batch in reader:
-            writer.write_batch(_with_addresses(batch, places))
+            clean = _mapped(batch, own, places.clean)
+            clean = _mapped(clean, _URI_COLUMNS, lambda cell: cell and places.redacted(places.absolute(cell)))
+            writer.write_batch(_mapped(clean, ["reference_uris"], lambda cell: _addresses(cell, places)))
 
 
-def _with_addresses(batch: pa.RecordBatch, places: Places) -> pa.RecordBatch:
-    """Return the rows with addresses that do not depend on the manifest's folder and hold no signature."""
-
-    def mended(cell: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(cell, list):
-            return [places.redacted(places.absolute(part)) for part in cell]
-        return cell and places.redacted(places.absolute(cell))
-
-    columns = []
-    for field in batch.schema:
-        column = batch.column(field.name)
-        if field.name in _URI_COLUMNS:
-            cells = column.to_pylist()
-            if field.name == "reference_uris" and pa.types.is_string(field.type):
-                column = pa.array([_listed(cell, places) for cell in cells], field.type)
-            else:
-                column = pa.array([mended(cell) for cell in cells], field.type)
-        columns.append(column)
+def _mapped(batch: pa.RecordBatch, names: Collection[str], change: Callable[[Cell], Cell]) -> pa.RecordBatch:
+    """Return the batch with text and nested columns of these names changed cell by cell."""
+    columns = [
+        pa.array([change(cell) for cell in column.to_pylist()], field.type)
+        if field.name in names and (pa.types.is_string(field.type) or pa.types.is_nested(field.type))
+        else column
+        for field, column in zip(batch.schema, batch.columns, strict=True)
+    ]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def _listed(cell: str | None, places: Places) -> str | None:
-    """Return a list of addresses that is written as text; what is no such list stays for the plan to refuse."""
+def _addresses(cell: Cell, places: Places) -> Cell:
+    """Return addresses that do not depend on the manifest's folder and hold no signature; a list in text stays text."""
+    if not cell:
+        return cell
     try:
-        uris = texts("reference_uris", cell) if cell else []
+        uris = [places.redacted(places.absolute(uri)) for uri in texts("", cell)]
     except RowError:
-        return None
-    return json.dumps([places.redacted(places.absolute(uri)) for uri in uris], ensure_ascii=False) if uris else cell
+        return places.clean(cell)  # the plan refused it, and will again
+    return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
 
 
 def _balance(connection: duckdb.DuckDBPyConnection) -> Balance:
     by_status = dict(connection.execute("SELECT status, count(*) FROM outcomes GROUP BY status").fetchall())
-    asked = connection.execute("SELECT count(*) FROM asked").fetchone()
+    asked = connection.execute("SELECT count(*) FROM asked").fetchall()
     codes = connection.execute("""
         SELECT code, count(*) FROM outcomes WHERE status IN ('rejected', 'failed') GROUP BY code ORDER BY code""")
     names = ("ok", "rejected", "failed", "skipped", "unfinished")
     return Balance(
-        asked=int(asked[0]) if asked else 0,
+        asked=int(asked[0][0]),
         **{name: by_status.get(name, 0) for name in names},
         codes=dict(codes.fetchall()),
     )

@@ -1,0 +1,9 @@
+from pathlib import Path
+
+import pytest
+from planning import Desk
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)

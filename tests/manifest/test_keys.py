@@ -1,0 +1,153 @@
+import json
+import unicodedata
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from planning import HASHES, RECIPES, Desk, row
+
+from idgen.config import SourcesConfig
+from idgen.manifest.columns import BY_NAME
+from idgen.manifest.keys import canonical_float
+from idgen.manifest.places import Places
+from idgen.manifest.reading import POSITION
+from idgen.manifest.resolve import Resolver
+from idgen.manifest.settings import SettingsTable
+
+SIGNED = "https://shop.example/p.jpg?v=2&X-Amz-Signature={0}&X-Amz-Date={0}"
+
+KNOWN_KEY = "960c958d9159d146b696adab6b842c08"
+KNOWN_SEED = 7154475288461710802
+
+
+def pictures(rows, *, folder="/data", hashes=HASHES):
+    """Resolve rows given as dicts; unknown columns are carried."""
+    names = list(dict.fromkeys(name for item in rows for name in item))
+    arrays = [
+        pa.array([item.get(name) for item in rows], BY_NAME[name].type if name in BY_NAME else None) for name in names
+    ]
+    batch = pa.RecordBatch.from_arrays([*arrays, pa.array(range(len(rows)))], names=[*names, POSITION])
+    places = Places(folder, SourcesConfig().signature_parameters)
+    table = SettingsTable(
+        RECIPES, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"], places=places
+    )
+    return Resolver(names, table, places).resolve(batch).to_pylist()
+
+
+def key(**changes) -> str:
+    (made,) = pictures([row(1, **changes)])
+    assert made["code"] == "", made["detail"]
+    return made["key"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("prompt", "else"), ("negative_prompt", ""), ("reference_uri", "s3://photos/9.jpg"), ("seed", 7),
+        ("width", 640),
+        ("height", 640), ("num_inference_steps", 31), ("scheduler", "euler"), ("guidance_scale", 7.25),
+        ("ip_adapter_scale", 0.5), ("ip_adapter_scales", {"faceid": 0.5}), ("lora_scale", 0.5), ("recipe", "other"),
+        ("face_select", "index:1"), ("face_box", [0.0, 0.0, 0.5, 0.5]), ("paste_back", True),
+    ],
+)  # fmt: skip
+def test_what_decides_the_pixels_is_in_the_key(column: str, value):
+    assert key(**{column: list(value.items()) if isinstance(value, dict) else value}) != key()
+
+
+def test_only_ids_names_and_formats_decide_nothing():
+    for name, column in BY_NAME.items():
+        assert (column.part == "-") == (
+            name in ("row_id", "num_images", "sku", "person_id", "shot", "output_name", "output_format")
+        )
+
+
+def test_the_recipes_weights_are_in_the_key():
+    assert pictures([row(1)], hashes={**HASHES, "faceid": "cc" * 16})[0]["key"] != key()
+
+
+def test_a_value_that_equals_the_default_changes_no_key():
+    assert key(width=512, guidance_scale=7.5, face_select="largest", ip_adapter_scale=1.0) == key()
+
+
+def test_tonights_signed_link_gives_last_nights_key():
+    assert key(reference_uri=SIGNED.format("1")) == key(reference_uri=SIGNED.format("2"))
+    assert key(reference_uri=SIGNED.format("1")) != key(reference_uri="https://shop.example/p.jpg?v=3")
+
+
+def test_a_sum_takes_the_place_of_the_address():
+    one = key(reference_sha256=["AB" * 32])
+    assert one == key(reference_sha256=["ab" * 32], reference_uri="s3://photos/moved.jpg")
+    assert one != key(reference_sha256=["ac" * 32])
+
+
+def test_one_photo_has_one_key_in_either_column():
+    assert key(reference_uri=None, reference_uris=["s3://photos/1.jpg"]) == key(reference_uri="s3://photos/1.jpg")
+
+
+def test_accents_have_one_key_however_they_are_stored():
+    assert key(prompt="café") == key(prompt=unicodedata.normalize("NFD", "café"))
+
+
+def test_two_objects_whose_names_differ_in_form_are_two():
+    names = [unicodedata.normalize(form, "s3://photos/é.jpg") for form in ("NFC", "NFD")]
+    assert key(reference_uri=names[0]) != key(reference_uri=names[1])
+
+
+def test_files_that_differ_after_a_hash_or_question_mark_are_two():
+    assert len({key(reference_uri=f"p/a{sign}{n}.jpg") for sign in "#?" for n in (1, 2)}) == 4
+
+
+def test_whole_floats_and_negative_zero_have_one_spelling(desk: Desk):
+    seen = set()
+    for ending, values in (("csv", ["1", "1.0", "1e0", " 1.00 "]), ("jsonl", [1, 1.0]), ("parquet", [1.0])):
+        for value in values:
+            desk.plan([row(1, guidance_scale=value)], ending=ending)
+            seen |= desk.keys()
+    assert len(seen) == 1
+    assert key(ip_adapter_scale=-0.0) == key(ip_adapter_scale=0.0)
+    assert canonical_float(-0.0) == "0.0"
+    assert canonical_float(0.1) == canonical_float(0.10000000149011612) == "0.1"
+
+
+def test_the_seed_is_the_manifests_plus_the_index_or_follows_from_the_key():
+    assert [p["seed"] for p in pictures([row(1, seed=2**63 - 3, num_images=3)])] == [2**63 - 3, 2**63 - 2, 2**63 - 1]
+    first, second = pictures([row(1, num_images=2)])
+    assert first["seed"] != second["seed"]
+    assert 0 <= first["seed"] < 2**63
+    assert first["seed"] == pictures([row(1, sku="x", row_id="else")])[0]["seed"]
+
+
+def test_a_key_never_changes_between_versions():
+    """Keys are the catalogue's memory: a change here makes every picture again."""
+    assert (key(), pictures([row(1)])[0]["seed"]) == (KNOWN_KEY, KNOWN_SEED)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["sku", "shot", "row_id", "season", "brand"]), st.text("abc1", min_size=1)),
+    st.lists(st.sampled_from(["prompt", "width", "seed", "reference_uri"]), unique=True),
+)
+@settings(max_examples=40, deadline=None)
+def test_only_what_decides_pixels_moves_the_key(free, deciding):
+    other = {"prompt": "changed", "width": 768, "seed": 3, "reference_uri": "s3://photos/else.jpg"}
+    assert (key(**free, **{name: other[name] for name in deciding}) == key()) == (not deciding)
+
+
+def test_load_group_and_bucket_part_what_cannot_share_a_batch():
+    base, prompt, scale, width, lora, two = (
+        pictures([item])[0]
+        for item in (
+            row(1), row(2), row(1, ip_adapter_scale=0.3), row(1, width=640), row(1, lora_scale=0.5),
+            row(1, reference_uri=None, reference_uris=["a.jpg", "b.jpg"]),
+        )
+    )  # fmt: skip
+    assert base["bucket"] == prompt["bucket"] == scale["bucket"] == lora["bucket"]
+    assert len({base["bucket"], width["bucket"], two["bucket"]}) == 3
+    assert base["load_group"] == width["load_group"] == two["load_group"] != lora["load_group"]
+
+
+def test_carried_columns_ride_along_as_json_without_signatures():
+    (made,) = pictures([row(1, season="ss27", price=1.5, link=SIGNED.format("x"), tags=["a"], gone=None)])
+    assert json.loads(made["carried"]) == {
+        "season": "ss27", "price": 1.5, "link": "https://shop.example/p.jpg?v=2", "tags": ["a"],
+    }  # fmt: skip
