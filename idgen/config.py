@@ -149,6 +149,14 @@ class ReportConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BenchmarkConfig:
+    """What jobs/benchmark.py measures."""
+
+    pictures: int = doc("pictures of each part", 64)
+    min_seconds_per_picture: float = doc("steps are raised until one picture takes this long", 0.2)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything a job can be told."""
 
@@ -172,4 +180,5 @@ class Config:
     images: ImagesConfig = field(default_factory=ImagesConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     notes: list[str] = doc("lines printed at the end of the job", default_factory=list)

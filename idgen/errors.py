@@ -82,8 +82,8 @@ CODES: dict[Code, CodeFacts] = {
     Code.DUPLICATE_ROW_ID: CodeFacts("rejected", False, "another row has the same row_id", "make row_id unique"),
     Code.DUPLICATE_OUTPUT_NAME: CodeFacts("rejected", False, "another row has the same output_name", "make output_name unique"),
     Code.URI_FORBIDDEN: CodeFacts("rejected", False, "this address may not be fetched", "use an allowed scheme, host or folder (sources.* in the config)"),
-    Code.REFERENCE_MISSING: CodeFacts("failed", False, "nothing is stored at that address", "put the photo there, then rerun rerun.code=[reference_missing]"),
-    Code.FETCH_DENIED: CodeFacts("failed", False, "the store refused access", "give the workers' role read access, then rerun rerun.code=[fetch_denied]"),
+    Code.REFERENCE_MISSING: CodeFacts("failed", False, "nothing is stored at that address", "put the photo there, then jobs/rerun.py rerun.code=[reference_missing]"),
+    Code.FETCH_DENIED: CodeFacts("failed", False, "the store refused access", "give the workers' role read access, then jobs/rerun.py rerun.code=[fetch_denied]"),
     Code.FETCH_FAILED: CodeFacts("failed", True, "the transfer broke", "it is tried again by itself"),
     Code.FETCH_TIMEOUT: CodeFacts("failed", True, "the transfer took too long", "it is tried again by itself"),
     Code.TOO_MANY_BYTES: CodeFacts("rejected", False, "the file is larger than sources.max_bytes", "store a smaller photo"),
@@ -97,9 +97,9 @@ CODES: dict[Code, CodeFacts] = {
     Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
     Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.vae_dtype to float32, or another seed"),
-    Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; rerun rerun.code=[worker_crashed] forces it"),
+    Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] forces it"),
     Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is tried again by itself"),
-    Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; rerun rerun.code=[internal] after the fix"),
+    Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; after the fix jobs/rerun.py rerun.code=[internal]"),
 }  # fmt: skip
 
 

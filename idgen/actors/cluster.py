@@ -36,15 +36,18 @@ def connect(config: Config) -> None:
     if ray.is_initialized():
         return
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
-    quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": False}
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         if address and address != "local":
             ray.init(address=address, **quiet)
         else:
-            num_cpus = config.cluster.num_cpus or None
+            # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
+            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             ray.init(
                 address="local",
-                num_cpus=num_cpus,
+                num_cpus=config.cluster.num_cpus or None,
                 include_dashboard=False,
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,
                 **quiet,

@@ -19,6 +19,7 @@ from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.identity import Identity, Request
 from idgen.faces.references import ReferenceReader
 from idgen.manifest.shards import ShardRef, read_shard
+from idgen.outputs.run_log import keep_log
 from idgen.recipes import FacePack, Recipe
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
@@ -33,6 +34,7 @@ class FaceSettings:
     """What a face actor is told once; small and picklable."""
 
     output: str
+    run_id: str
     faces: FacesConfig
     sources: SourcesConfig
     roots: list[str]
@@ -47,6 +49,7 @@ class FaceActor:
         self._settings = settings
         self._monitor = monitor
         self._store = open_store(settings.output)
+        keep_log(self._store, settings.run_id, "faces")
         self._fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
         self._readers: dict[FacePack, ReferenceReader] = {}
 

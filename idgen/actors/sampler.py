@@ -23,6 +23,7 @@ from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
+from idgen.outputs.run_log import keep_log
 from idgen.recipes import Recipe
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
@@ -61,6 +62,7 @@ class SamplerActor:
         self._settings = settings
         self._monitor = monitor
         self._store = open_store(settings.output)
+        keep_log(self._store, settings.run_id, "sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
         self._load_group = ""
         self._sampler: Sampler | None = None

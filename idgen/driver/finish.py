@@ -40,8 +40,12 @@ def config_hash(run: Run) -> str:
 def print_plan(run: Run, plan: PlanSummary) -> None:
     """Say in a few lines what the plan found."""
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
-    print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} rows of {redact_text(run.config.manifest)}")
-    print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {plan.gpu_seconds / 3600:.2f} hours of sampling")
+    print(
+        f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} rows of {redact_text(run.config.manifest)}"
+    )
+    print(
+        f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {plan.gpu_seconds / 3600:.2f} hours of sampling"
+    )
     print(f"  done before {skipped:,}, duplicates {plan.duplicates:,}, refused {refused:,}")
     for code, count in sorted(plan.refused.items()):
         print(f"    {code}: {count:,}  ({CODES[Code(code)].what_to_do})")
@@ -80,10 +84,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     code = exit_code(run, balance, work)
     summary = _summary(run, plan, balance, work, code)
     gallery = _gallery(run, summary) if run.config.report.enabled else ""
-    run.folder.write_summary(summary)
-    if code == Exit.OK:
-        run.folder.delete_plan_shards()
-        run.folder.write_success()
+    run.folder.finish(summary)
     _print_end(run, plan, balance, work, code, gallery)
     return code
 
@@ -150,24 +151,32 @@ def _summary(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None",
 def _gallery(run: Run, summary: dict[str, Any]) -> str:
     """Make the gallery; a run is not a failure because its report is."""
     from idgen.report.gallery import write_report
-    from idgen.report.thumbnails import photo_reader
-    from idgen.sources.fetch import Fetcher
+    from idgen.report.thumbnails import PhotoReader
 
-    fetcher = Fetcher(run.config.sources, extra_roots=run.manifest_roots)
     path = write_report(
         run.store,
         run.id,
         run.config.report,
         notes=run.config.notes,
         summary=summary,
-        references=photo_reader(fetcher, run.config.sources),
+        references=PhotoReader(run.config.sources, run.manifest_roots),
+        reference_uris=_full_uris(run),
     )
     return run.store.uri(path)
 
 
-def _print_end(
-    run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str
-) -> None:
+def _full_uris(run: Run) -> dict[str, list[str]]:
+    """Key -> references with their signatures, of as many pictures as the gallery shows; never written anywhere."""
+    uris: dict[str, list[str]] = {}
+    with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
+        for batch in asked.iter_batches(columns=["key", "reference_uris"]):
+            uris.update(zip(batch.column("key").to_pylist(), batch.column("reference_uris").to_pylist(), strict=True))
+            if len(uris) >= run.config.report.max_rows:
+                break
+    return {key: value or [] for key, value in uris.items()}
+
+
+def _print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str) -> None:
     if work is None and not plan.refused:
         print("nothing to do: every picture is done")
     line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"

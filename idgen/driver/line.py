@@ -71,7 +71,11 @@ def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Li
     return pipeline.Line(
         recipes=run.recipes,
         faces=FaceSettings(
-            output=run.store.root, faces=config.faces, sources=config.sources, roots=run.manifest_roots
+            output=run.store.root,
+            run_id=run.id,
+            faces=config.faces,
+            sources=config.sources,
+            roots=run.manifest_roots,
         ),
         sampler=SamplerSettings(
             output=run.store.root,

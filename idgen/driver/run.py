@@ -17,7 +17,7 @@ from idgen.manifest.planner import plan as plan_run
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
-from idgen.outputs.verify import verify
+from idgen.outputs.run_log import run_log
 from idgen.sampling import scheduler_names
 
 
@@ -35,6 +35,8 @@ def rerun_job(config: Config) -> int:
     with _opened(config) as run:
         keys_file = "" if rerun.status or rerun.code else config.select.file
         if rerun.missing:
+            from idgen.outputs.verify import verify
+
             keys_file = str(run.scratch / "missing.txt")
             Path(keys_file).write_text("\n".join(verify(run.store, hashes=False).missing_keys) + "\n")
         return _make(run, Force(statuses=rerun.status, codes=rerun.code, keys_file=keys_file))
@@ -59,7 +61,7 @@ def _opened(config: Config) -> Iterator[Run]:
 
 def _make(run: Run, force: Force | None) -> int:
     stop = StopRequest()
-    with Lease(run.store, run.id) as lease:
+    with Lease(run.store, run.id) as lease, run_log(run.folder, "driver"):
         compact(run.store, run.id)
         finish.write_config(run)
         plan = _plan(run, force)

@@ -118,4 +118,6 @@ def _check_place(config: Config) -> None:
     """A submitted job runs in a folder of Ray's that vanishes: nothing may be written to a relative path there."""
     local = "://" not in config.output
     if local and not os.path.isabs(config.output) and os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
-        raise RunError(Exit.USAGE, f"output={config.output} is relative: inside a Ray job give an absolute path or s3://")
+        raise RunError(
+            Exit.USAGE, f"output={config.output} is relative: inside a Ray job give an absolute path or s3://"
+        )

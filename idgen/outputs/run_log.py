@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from idgen.outputs.run_folder import RunFolder
 from idgen.sources.redact import redact_text
-from idgen.stores.protocol import StoreError
+from idgen.stores.protocol import ObjectStore, StoreError
 
 _MAX_CHUNK_BYTES = 2**20
 _MAX_BUFFER_LINES = 100_000
@@ -102,3 +102,8 @@ def run_log(folder: RunFolder, name: str) -> Iterator[None]:
     finally:
         logging.getLogger("idgen").removeHandler(handler)
         handler.close()
+
+
+def keep_log(store: ObjectStore, run_id: str, name: str) -> None:
+    """Keep idgen's log records of this process in the run's folder for as long as it lives; for actors."""
+    logging.getLogger("idgen").addHandler(RunLog(RunFolder(store, run_id), name))

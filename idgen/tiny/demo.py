@@ -44,7 +44,7 @@ def write_demo(folder: Path) -> Path:
 
 
 def _rows() -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number, name in enumerate(PEOPLE):
         for shot, prompt in SHOTS:
             row_id, sku = f"{name}-{shot}", f"{4100 + number:05d}"

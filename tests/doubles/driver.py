@@ -1,13 +1,13 @@
-"""`python -m tests.doubles.driver words…`: jobs/generate.py on a local cluster whose workers have test faults."""
+"""`python -m doubles.driver words…`: jobs/generate.py on a local cluster whose workers have test faults."""
 
 import os
 import sys
 
 import ray
-from idgen.driver.run import generate_job
+from doubles.worker_faults import ENVIRONMENT
 
 from idgen.command import main
-from tests.doubles.worker_faults import ENVIRONMENT
+from idgen.driver.run import generate_job
 
 if __name__ == "__main__":
     ray.init(
@@ -18,7 +18,7 @@ if __name__ == "__main__":
         log_to_driver=False,
         runtime_env={
             "env_vars": {ENVIRONMENT: os.environ.get(ENVIRONMENT, "{}")},
-            "worker_process_setup_hook": "tests.doubles.worker_faults.install",
+            "worker_process_setup_hook": "doubles.worker_faults.install",
         },
     )
     sys.exit(main("", generate_job))

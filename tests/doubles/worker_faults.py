@@ -5,7 +5,8 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
 
     log         file to which each attempted key is appended, one a line
     die_on      prompts that end the process at once, like a segfault
-    die_once    {"file": path, "after": n}: the first process to attempt its n-th row dies; the file remembers
+    die_once    {"file": path, "after": n, "batch_size": b}: the first process to attempt its n-th row dies; the file
+                remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
 """
 
@@ -23,7 +24,12 @@ def install() -> None:
     faults = json.loads(os.environ.get(ENVIRONMENT, "{}"))
     if not faults:
         return
+    from idgen.sampling import batches
     from idgen.sampling.rows import SampleRow
+
+    once = faults.get("die_once", {})
+    if "batch_size" in once and Path(once["file"]).exists():
+        batches.BatchSize.rows = lambda self, bucket: min(self._rows, once["batch_size"])
 
     original = SampleRow.from_picture.__func__
 

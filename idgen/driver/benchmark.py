@@ -1,0 +1,165 @@
+"""The job against its own sampler in a plain loop: what faces, Ray, encoding, store and ledger cost together.
+
+Both take the same pictures in the same batches with the same threads. The loop runs in a process of its own before and
+after the job, because a machine's speed drifts; the job's rate is taken between the first and the last published
+batch, so that neither side pays for start-up.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from idgen.config import Config
+from idgen.driver.run import generate_job
+from idgen.driver.setup import RecipeHashes
+from idgen.errors import Exit, RunError
+from idgen.outputs.ledger import dataset
+from idgen.sampling.rows import Bucket, SampleRow
+from idgen.settings import load_recipes
+from idgen.stores.opening import open_store
+
+STEPS_AT_MOST = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Pictures per second over `pictures` pictures."""
+
+    pictures: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """The rate."""
+        return self.pictures / self.seconds
+
+
+def benchmark_job(config: Config) -> int:
+    """Measure, print a table and JSON, and return OK."""
+    if not config.recipe:
+        raise RunError(Exit.USAGE, "say which recipe to measure: recipe=<name>")
+    with tempfile.TemporaryDirectory(prefix="idgen-benchmark-") as folder:
+        first = _bare(config, 0)
+        steps = int(first["steps"])
+        job = _job(config, steps, Path(folder))
+        second = _bare(config, steps)
+    bare = Rate(int(first["pictures"] + second["pictures"]), first["seconds"] + second["seconds"])
+    print(f"{'':14}{'pictures':>10}{'seconds':>10}{'images/s':>10}   ({steps} steps, batch {first['batch']})")
+    for name, rate in (("bare sampler", bare), ("whole job", job)):
+        print(f"{name:14}{rate.pictures:10,}{rate.seconds:10.1f}{rate.per_second:10.3f}")
+    drift = first["pictures"] / first["seconds"] / (second["pictures"] / second["seconds"])
+    print(f"job / bare = {job.per_second / bare.per_second:.3f}   (bare before / after: {drift:.3f})")
+    print(json.dumps({"job_per_s": job.per_second, "bare_per_s": bare.per_second, "steps": steps, "drift": drift}))
+    return Exit.OK
+
+
+def _job(config: Config, steps: int, folder: Path) -> Rate:
+    """Run the job over copies of the first reference with distinct prompts; rate between first and last batch."""
+    rows = config.benchmark.pictures
+    uris = _references(config)
+    table = pa.table(
+        {
+            "reference_uri": [uris[i * len(uris) // rows] for i in range(rows)],
+            "prompt": [f"portrait number {i}" for i in range(rows)],
+            "num_inference_steps": pa.array([steps] * rows, pa.int32()),
+        }
+    )
+    pq.write_table(table, folder / "manifest.parquet")
+    roots = [*config.sources.roots, str(Path(config.manifest).resolve().parent)]
+    quiet = replace(
+        config,
+        manifest=str(folder / "manifest.parquet"),
+        output=str(folder / "out"),
+        sources=replace(config.sources, roots=roots),
+        report=replace(config.report, enabled=False),
+        planner=replace(config.planner, shard_seconds=1e9, max_shard_rows=max(8, rows // 4)),
+        notes=[],
+    )
+    code = generate_job(quiet)
+    if code != Exit.OK:
+        raise RunError(Exit.BUG, f"the job ended with {code}")
+    ledger = dataset(open_store(quiet.output)).to_table(columns=["finished_at", "status", "batch_rows", "shard"])
+    return _between(ledger)
+
+
+def _between(ledger: pa.Table) -> Rate:
+    """From the first batch's end to the last one's, without the first batch's pictures."""
+    times = sorted(value.timestamp() for value in ledger["finished_at"].to_pylist())
+    batch = max(ledger["batch_rows"].to_pylist())
+    return Rate(len(times) - batch, times[-1] - times[batch - 1])
+
+
+def _bare(config: Config, steps: int) -> dict[str, float]:
+    """Run `_loop` (0 steps = find how many) in a process of its own with as many threads as a sampling actor has; its last line is JSON."""
+    words = [json.dumps({"overrides": config.overrides, "recipes_dir": config.recipes_dir}), config.recipe]
+    numbers = [str(steps), str(config.benchmark.pictures), str(config.benchmark.min_seconds_per_picture)]
+    threads = str(max(1, int(config.sampling.num_cpus)))
+    device = "cuda" if config.sampling.num_gpus > 0 else "cpu"
+    batch = str(config.sampling.batch_size)
+    done = subprocess.run(
+        [sys.executable, "-m", "idgen.driver.benchmark", *words, *numbers, device, batch],
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _references(config: Config) -> list[str]:
+    """Distinct references of the manifest, the demo's CSV or a Parquet file, that are local pictures."""
+    from idgen.manifest.reading import stage
+
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = stage(config.manifest, Path(scratch))
+        column = pq.read_table(staged.path, columns=["reference_uri"])["reference_uri"].to_pylist()
+    folder = Path(config.manifest).resolve().parent
+    found = [str(folder / uri) for uri in dict.fromkeys(column) if uri and "://" not in uri]
+    return [uri for uri in found if Path(uri).exists()][:8]
+
+
+def _loop(layer: str, recipe: str, steps: int, pictures: int, at_least_s: float, device: str, batch: int) -> None:
+    import numpy as np
+
+    from idgen.sampling.sampler import Sampler
+
+    config = Config(**json.loads(layer))
+    chosen = load_recipes(config)[recipe]
+    RecipeHashes({recipe: chosen})[recipe]  # finds missing weights with a clear error
+    sampler = Sampler.load(chosen, lora_scale=chosen.defaults.lora_scale, device=device)
+    batch = batch or chosen.batch_size
+    rng = np.random.default_rng(0)
+    rows = [
+        SampleRow(key=str(i), prompt=f"portrait number {i}", negative_prompt=chosen.defaults.negative_prompt, seed=i,
+                  id_embedding=rng.standard_normal((1, 512)).astype(np.float32))
+        for i in range(pictures)
+    ]  # fmt: skip
+
+    def timed(rows: list[SampleRow], steps: int) -> float:
+        start = time.perf_counter()
+        facts = chosen.defaults
+        bucket = Bucket(width=facts.width, height=facts.height, num_inference_steps=steps, scheduler=facts.scheduler,
+                        guidance_scale=facts.guidance_scale)  # fmt: skip
+        for at in range(0, len(rows), batch):
+            sampler.sample(rows[at : at + batch], bucket)
+        return time.perf_counter() - start
+
+    fixed, steps = steps > 0, steps or chosen.defaults.num_inference_steps
+    timed(rows[:batch], 2)
+    while not fixed and timed(rows[:batch], steps) / batch < at_least_s and steps < STEPS_AT_MOST:
+        steps = min(STEPS_AT_MOST, steps * 2)
+    seconds = timed(rows, steps)
+    print(json.dumps({"steps": steps, "pictures": pictures, "seconds": seconds, "batch": batch}))
+
+
+if __name__ == "__main__":
+    _loop(*sys.argv[1:3], *(int(n) for n in sys.argv[3:5]), float(sys.argv[5]), sys.argv[6], int(sys.argv[7]))

@@ -1,0 +1,77 @@
+"""Real clusters, real kills: every picture asked for ends in exactly one status, and nothing is made twice."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from doubles.catalogue import Catalogue, rows
+
+pytestmark = pytest.mark.cluster
+
+
+def attempted(log):
+    return Counter(Path(log).read_text().split())
+
+
+def test_a_row_that_kills_its_process_costs_only_itself(tmp_path):
+    shop = Catalogue(tmp_path)
+    shop.write([*rows(11), {"row_id": "poison", "photo": "ada", "prompt": "boom"}])
+    log = tmp_path / "attempts"
+    shop.run("sampling.batch_size=4", faults={"die_on": ["boom"], "log": str(log)})
+    results = shop.results()
+    assert results["poison"]["status"] == "failed"
+    assert results["poison"]["code"] == "worker_crashed"
+    assert Counter(row["status"] for row in results.values()) == {"ok": 11, "failed": 1}
+    assert set(shop.statuses().values()) == {"ok", "failed"}
+    assert len(shop.ledger()) == 12
+    assert attempted(log)[results["poison"]["key"]] == 3, "once in company, twice alone"
+    assert shop.summary()["worker_deaths"] == 3
+
+
+def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes_the_same_pictures_once(tmp_path):
+    shop = Catalogue(tmp_path)
+    shop.write(rows(16))
+    once = {"file": str(tmp_path / "died"), "after": 11, "batch_size": 3}
+    log = tmp_path / "attempts"
+    shop.run("sampling.batch_size=4", "planner.shard_seconds=60", faults={"die_once": once, "log": str(log)})
+    assert (tmp_path / "died").exists()
+    assert shop.statuses() == {row["key"]: "ok" for row in shop.results().values()}
+    assert len(shop.ledger()) == 16, "no key twice, none lost"
+    assert {row["batch_rows"] for row in shop.ledger()} >= {4, 3, 1}
+    assert sum(attempted(log).values()) <= 16 + 3 * 4, "a death costs the batches in hand"
+
+
+def test_a_killed_driver_loses_nothing_and_repeats_no_published_picture(tmp_path):
+    shop = Catalogue(tmp_path)
+    shop.write(rows(16))
+    log = tmp_path / "attempts"
+    faults = {"log": str(log), "sleep_s": 0.3}
+    process = shop.start("sampling.batch_size=2", "planner.shard_seconds=8", faults=faults)
+    shop.kill_when(process, published=4)
+    before = {row["key"] for row in shop.ledger()}
+    assert 4 <= len(before) < 16
+    tried = attempted(log)
+    shop.run("sampling.batch_size=2", "planner.shard_seconds=8", faults={"log": str(log)})
+    assert Counter(shop.statuses().values()) == {"ok": 16}
+    assert len(shop.ledger()) == 16
+    again = attempted(log) - tried
+    late = {row["key"] for row in shop.ledger() if row["run_id"] == min(r["run_id"] for r in shop.ledger())}
+    assert not set(again) & late, "what the dead run published is left alone"
+    images = list(Path(shop.output, "images").rglob("*.png"))
+    assert len(images) == 16
+    assert Counter(row["status"] for row in shop.results().values()) == {"ok": 16 - len(late), "skipped": len(late)}
+
+
+def test_a_stop_ends_in_order_and_the_next_run_goes_on(tmp_path):
+    shop = Catalogue(tmp_path)
+    shop.write(rows(12))
+    text = shop.run("run.deadline_s=1", "sampling.batch_size=2", faults={"sleep_s": 0.5}, expect=5)
+    assert "deadline" in text
+    done = len(shop.ledger())
+    summary = shop.summary()
+    assert done < 12
+    assert summary["unfinished"] == 12 - done
+    assert summary["asked"] == summary["ok"] + summary["unfinished"]
+    shop.run()
+    assert Counter(shop.statuses().values()) == {"ok": 12}
+    assert len(shop.ledger()) == 12

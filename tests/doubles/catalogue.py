@@ -1,0 +1,103 @@
+"""A shop's catalogue in a folder: writes manifests, runs jobs as people do (a process each), reads what came out."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from doubles.worker_faults import ENVIRONMENT
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ROOT / "manifests" / "demo"
+PEOPLE = ("ada", "ben", "cleo", "dan", "emi", "finn", "gia", "hana")
+
+
+class Catalogue:
+    """One output with its manifest."""
+
+    def __init__(self, folder: Path, output: str = "") -> None:
+        self.folder = folder
+        self.output = output or str(folder / "out")
+        self.manifest = folder / "manifest.parquet"
+
+    def write(self, rows):
+        """Write the manifest; a photo is a name of PEOPLE or a URI."""
+        columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)}
+        if "photo" in columns:
+            uris = [f"{PHOTOS}/{photo}.png" if photo in PEOPLE else photo for photo in columns.pop("photo")]
+            columns["reference_uri"] = uris
+        pq.write_table(pa.table(columns), self.manifest)
+
+    def words(self, *more):
+        """The command line of a job on this catalogue, on the tiny world."""
+        fixed = [f"manifest={self.manifest}", f"output={self.output}", f"sources.roots=[{PHOTOS}]"]
+        quick = ["report.enabled=false", "run.max_failed_fraction=1"]
+        return [str(ROOT / "configs" / "demo.yaml"), *fixed, *quick, *more]
+
+    def start(self, *more, job="generate", faults=None):
+        """Start a job; with `faults` (tests/doubles/worker_faults.py) its workers misbehave."""
+        python = [sys.executable, "-m", "doubles.driver"] if faults else [sys.executable, f"jobs/{job}.py"]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", ENVIRONMENT: json.dumps(faults or {})}
+        environment.pop("RAY_ADDRESS", None)
+        return subprocess.Popen(
+            [*python, *self.words(*more)],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *more, expect=0, **how):
+        """Run a job to its end; return what it printed."""
+        process = self.start(*more, **how)
+        text, _ = process.communicate(timeout=400)
+        assert process.returncode == expect, text[-6000:]
+        return text
+
+    def kill_when(self, process, published, timeout_s=200):
+        """SIGKILL the driver alone once that many ledger rows are there; its local cluster dies with it."""
+        deadline = time.monotonic() + timeout_s
+        while len(self.ledger()) < published:
+            assert process.poll() is None, process.stdout.read()[-6000:]
+            assert time.monotonic() < deadline, "nothing was published in time"
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def ledger(self):
+        """All ledger rows, parts and compact files, as dicts."""
+        files = [str(path) for path in Path(self.output, "ledger").rglob("*.parquet")]
+        return ds.dataset(files).to_table().to_pylist() if files else []
+
+    def statuses(self):
+        """Status by key of the newest row; asserts that no picture was published ok twice."""
+        rows = sorted(self.ledger(), key=lambda row: row["finished_at"])
+        oks = Counter(row["key"] for row in rows if row["status"] == "ok")
+        assert all(count == 1 for count in oks.values()), oks
+        return {row["key"]: row["status"] for row in rows}
+
+    def summary(self):
+        """The newest run's summary.json."""
+        return json.loads(max(Path(self.output, "runs").glob("*/summary.json"), key=os.path.getmtime).read_text())
+
+    def results(self):
+        """The newest run's results, by row_id."""
+        path = max(Path(self.output, "runs").glob("*/results.parquet"), key=os.path.getmtime)
+        return {row["row_id"]: row for row in pq.read_table(path).to_pylist()}
+
+
+def rows(count, **more):
+    """`count` manifest rows over the drawn people, each with a prompt of its own."""
+    return [
+        {"row_id": f"r{i:03d}", "photo": PEOPLE[i % len(PEOPLE)], "prompt": f"portrait number {i}", **more}
+        for i in range(count)
+    ]
