@@ -69,7 +69,10 @@ def shard_keys(store: ObjectStore, run_id: str, shard: str) -> set[str]:
     tries = [found.path for found in store.list(prefix) if _is_try(found.path[len(prefix) :])]
     if not tries:
         return set()
-    return set(dataset(store, tries).to_table(columns=["key"])["key"].to_pylist())
+    try:
+        return set(dataset(store, tries).to_table(columns=["key"])["key"].to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"the ledger cannot be read: {error}") from error
 
 
 def _is_try(rest: str) -> bool:

@@ -52,7 +52,8 @@ class S3Store:
         self._read_timeout_s = read_timeout_s
         self._lock = threading.Lock()
         self._filesystem: pyarrow.fs.FileSystem | None = None
-        self._client = _client(read_timeout_s)
+        self._endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+        self._client = _client(self._endpoint, read_timeout_s)
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
 
     def __reduce__(self) -> "tuple[type[S3Store], tuple[str, str, float]]":
@@ -136,18 +137,16 @@ class S3Store:
         """Return a pyarrow S3 filesystem with the same endpoint, and bucket/prefix inside it."""
         with self._lock:
             if self._filesystem is None:
-                self._filesystem = _arrow_filesystem(self._client.meta.region_name, self._read_timeout_s)
+                self._filesystem = _arrow_filesystem(
+                    self._endpoint, self._client.meta.region_name, self._read_timeout_s
+                )
         return self._filesystem, f"{self._bucket}/{self._prefix}".rstrip("/")
 
     def _key(self, path: str) -> str:
         return self._prefix + check_path(path)
 
 
-def _endpoint() -> str:
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-
-
-def _client(read_timeout_s: float) -> "S3Client":
+def _client(endpoint: str, read_timeout_s: float) -> "S3Client":
     """Return a client (thread-safe) of an own session (which is not) with the credentials of this moment."""
     config = Config(
         # max_attempts would count retries, total_max_attempts counts tries
@@ -156,11 +155,11 @@ def _client(read_timeout_s: float) -> "S3Client":
         read_timeout=read_timeout_s,
         max_pool_connections=32,
         # bucket.host needs wildcard DNS, which stores of one's own seldom have; pyarrow does the same
-        s3={"addressing_style": "path"} if _endpoint() else {},
+        s3={"addressing_style": "path"} if endpoint else {},
     )
     session = botocore.session.Session()
     session.register_component("data_loader", _service_models())
-    return boto3.session.Session(botocore_session=session).client("s3", config=config)
+    return boto3.session.Session(botocore_session=session).client("s3", config=config, endpoint_url=endpoint or None)
 
 
 @cache
@@ -169,9 +168,9 @@ def _service_models() -> botocore.loaders.Loader:
     return botocore.loaders.create_loader()
 
 
-def _arrow_filesystem(region: str, read_timeout_s: float) -> pyarrow.fs.FileSystem:
+def _arrow_filesystem(endpoint: str, region: str, read_timeout_s: float) -> pyarrow.fs.FileSystem:
     options: dict[str, object] = {"region": region} if region and region != "aws-global" else {}
-    if endpoint := _endpoint():
+    if endpoint:
         parts = urlsplit(endpoint)
         options |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
     return pyarrow.fs.S3FileSystem(

@@ -251,6 +251,8 @@ def test_a_damaged_part_stops_merging_and_nothing_is_deleted(store):
     with pytest.raises(StoreError, match="s-0-1"):
         compact(store, "now")
     assert len(ledger.ledger_files(store)) == 2
+    with pytest.raises(StoreError, match="s-0-1"):
+        ledger.shard_keys(store, "run", "s")
 
 
 def test_a_large_compact_file_is_left_alone_until_enough_joins_it(store, tmp_path, monkeypatch):
