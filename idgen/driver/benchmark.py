@@ -13,13 +13,13 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen.config import Config
 from idgen.driver.run import generate_job
-from idgen.driver.setup import RecipeHashes
 from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import dataset
 from idgen.sampling.rows import Bucket, SampleRow
@@ -98,15 +98,19 @@ def _between(ledger: pa.Table) -> Rate:
 
 
 def _bare(config: Config, steps: int) -> dict[str, float]:
-    """Run `_loop` (0 steps = find how many) in a process of its own with as many threads as a sampling actor has; its last line is JSON."""
-    words = [json.dumps({"overrides": config.overrides, "recipes_dir": config.recipes_dir}), config.recipe]
-    numbers = [str(steps), str(config.benchmark.pictures), str(config.benchmark.min_seconds_per_picture)]
-    threads = str(max(1, int(config.sampling.num_cpus)))
-    device = "cuda" if config.sampling.num_gpus > 0 else "cpu"
-    batch = str(config.sampling.batch_size)
+    """Run `_loop` (0 steps = find how many) in a process with as many threads as a sampling actor; its JSON answer."""
+    task = {
+        "layer": {"overrides": config.overrides, "recipes_dir": config.recipes_dir},
+        "recipe": config.recipe,
+        "steps": steps,
+        "pictures": config.benchmark.pictures,
+        "at_least_s": config.benchmark.min_seconds_per_picture,
+        "device": "cuda" if config.sampling.num_gpus > 0 else "cpu",
+        "batch": config.sampling.batch_size,
+    }
     done = subprocess.run(
-        [sys.executable, "-m", "idgen.driver.benchmark", *words, *numbers, device, batch],
-        env={**os.environ, "OMP_NUM_THREADS": threads},
+        [sys.executable, "-m", "idgen.driver.benchmark", json.dumps(task)],
+        env={**os.environ, "OMP_NUM_THREADS": str(max(1, int(config.sampling.num_cpus)))},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -127,39 +131,49 @@ def _references(config: Config) -> list[str]:
     return [uri for uri in found if Path(uri).exists()][:8]
 
 
-def _loop(layer: str, recipe: str, steps: int, pictures: int, at_least_s: float, device: str, batch: int) -> None:
+def _loop(
+    layer: dict[str, Any], recipe: str, steps: int, pictures: int, at_least_s: float, device: str, batch: int
+) -> None:
+    """The bare sampler over `pictures` rows of distinct people and prompts; prints what it took as JSON."""
     import numpy as np
 
     from idgen.sampling.sampler import Sampler
 
-    config = Config(**json.loads(layer))
-    chosen = load_recipes(config)[recipe]
-    RecipeHashes({recipe: chosen})[recipe]  # finds missing weights with a clear error
-    sampler = Sampler.load(chosen, lora_scale=chosen.defaults.lora_scale, device=device)
+    chosen = load_recipes(Config(**layer))[recipe]
+    facts = chosen.defaults
+    sampler = Sampler.load(chosen, lora_scale=facts.lora_scale, device=device)
     batch = batch or chosen.batch_size
     rng = np.random.default_rng(0)
     rows = [
-        SampleRow(key=str(i), prompt=f"portrait number {i}", negative_prompt=chosen.defaults.negative_prompt, seed=i,
-                  id_embedding=rng.standard_normal((1, 512)).astype(np.float32))
+        SampleRow(
+            key=str(i),
+            prompt=f"portrait number {i}",
+            negative_prompt=facts.negative_prompt,
+            seed=i,
+            id_embedding=rng.standard_normal((1, 512)).astype(np.float32),
+        )
         for i in range(pictures)
-    ]  # fmt: skip
+    ]
 
     def timed(rows: list[SampleRow], steps: int) -> float:
         start = time.perf_counter()
-        facts = chosen.defaults
-        bucket = Bucket(width=facts.width, height=facts.height, num_inference_steps=steps, scheduler=facts.scheduler,
-                        guidance_scale=facts.guidance_scale)  # fmt: skip
+        bucket = Bucket(
+            width=facts.width,
+            height=facts.height,
+            num_inference_steps=steps,
+            scheduler=facts.scheduler,
+            guidance_scale=facts.guidance_scale,
+        )
         for at in range(0, len(rows), batch):
             sampler.sample(rows[at : at + batch], bucket)
         return time.perf_counter() - start
 
-    fixed, steps = steps > 0, steps or chosen.defaults.num_inference_steps
-    timed(rows[:batch], 2)
+    fixed, steps = steps > 0, steps or facts.num_inference_steps
+    timed(rows[:batch], 2)  # warm
     while not fixed and timed(rows[:batch], steps) / batch < at_least_s and steps < STEPS_AT_MOST:
         steps = min(STEPS_AT_MOST, steps * 2)
-    seconds = timed(rows, steps)
-    print(json.dumps({"steps": steps, "pictures": pictures, "seconds": seconds, "batch": batch}))
+    print(json.dumps({"steps": steps, "pictures": pictures, "seconds": timed(rows, steps), "batch": batch}))
 
 
 if __name__ == "__main__":
-    _loop(*sys.argv[1:3], *(int(n) for n in sys.argv[3:5]), float(sys.argv[5]), sys.argv[6], int(sys.argv[7]))
+    _loop(**json.loads(sys.argv[1]))

@@ -71,7 +71,7 @@ def record_refusals(run: Run, plan: PlanSummary) -> None:
 
 
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
-    """Write everything that tells of the run, print the summary, and return the exit code. `work` None = no line ran."""
+    """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran."""
     balance = write_results(
         run.store,
         run.id,
