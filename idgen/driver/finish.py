@@ -22,7 +22,9 @@ from idgen.versions import git_commit, versions
 if TYPE_CHECKING:
     from idgen.driver.line import Work
 
-_NAMED_COLUMNS = ["status", "ledger_status", "output_name", "image_path", "image_bytes", "finished_at"]
+_NAMED_COLUMNS = [
+    "ledger_status", "output_name", "image_index", "num_images", "image_path", "image_bytes", "finished_at",
+]  # fmt: skip
 
 
 def write_config(run: Run) -> None:
@@ -81,7 +83,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
         memory_mb=run.config.planner.memory_mb,
     )
     mend(run.store, _named(run))
-    code = exit_code(run, balance, work)
+    code = exit_code(run, plan, balance, work)
     summary = _summary(run, plan, balance, work, code)
     gallery = _gallery(run, summary) if run.config.report.enabled else ""
     run.folder.finish(summary)
@@ -89,15 +91,19 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     return code
 
 
-def exit_code(run: Run, balance: Balance, work: "Work | None") -> Exit:
-    """Return what the run ends with: a bug first, then a stop, then too many failures."""
+def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None") -> Exit:
+    """Return what the run ends with: a bug first, then a stop, then too many failures.
+
+    Rows that an earlier run refused already are no news: the same command twice ends well the second time.
+    """
     stopped = work is not None and work.exit_code is not None
     if not balance.adds_up or (balance.unfinished and not stopped):
         return Exit.BUG
     if work is not None and work.exit_code is not None:
         return work.exit_code
-    tried = balance.asked - balance.skipped
-    failed = balance.rejected + balance.failed
+    known = sum(plan.refused.values()) - plan.refused_new
+    tried = balance.asked - balance.skipped - known
+    failed = balance.rejected + balance.failed - known
     return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
@@ -108,7 +114,7 @@ def _named(run: Run) -> Iterator[NamedPicture]:
             for row in batch.to_pylist():
                 if row["ledger_status"] == "ok" and row["output_name"] and row["image_path"]:
                     extension = row["image_path"].rpartition(".")[2]
-                    path = named_path(row["output_name"], 0, 1, extension)
+                    path = named_path(row["output_name"], row["image_index"], row["num_images"] or 1, extension)
                     yield NamedPicture(
                         named_path=path,
                         image_path=row["image_path"],
@@ -177,8 +183,8 @@ def _full_uris(run: Run) -> dict[str, list[str]]:
 
 
 def _print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str) -> None:
-    if work is None and not plan.refused:
-        print("nothing to do: every picture is done")
+    if work is None:
+        print("nothing to do: every picture is done" + (" or refused" if plan.refused else ""))
     line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"
     left = f" + left {balance.unfinished:,}" if balance.unfinished else ""
     print(f"{line} + skipped {balance.skipped:,}{left}   in {run.now_s():.0f} s")
