@@ -68,7 +68,7 @@ def _json_rows(files: Files, path: str) -> Iterator[dict[str, str | None]]:
                 row = keep.decode(line)
                 if not isinstance(row, dict):
                     raise ValueError("no object")
-            except ValueError:
+            except (ValueError, RecursionError):
                 name = path.rpartition("/")[2]
                 raise RunError(Exit.USAGE, f"manifest: line {number} of {name} is no JSON object") from None
             nested = json.loads(line) if any(isinstance(cell, dict | list) for cell in row.values()) else row

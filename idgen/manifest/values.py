@@ -8,7 +8,8 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -178,26 +179,26 @@ def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
 def scales(name: str, value: Cell, recipe: Recipe) -> list[tuple[str, float]]:
     """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct."""
     known = {adapter.name for adapter in recipe.adapters}
-    pairs: Any = value
+    pairs: list[tuple[str, Cell]] = value
     if isinstance(value, str):
-        try:
-            pairs = json.loads(value)
-        except ValueError:
-            pairs = None
-    if isinstance(pairs, Mapping):
-        pairs = [(adapter, scale) for adapter, scale in pairs.items() if scale is not None]
-    if not isinstance(pairs, Sequence):
-        raise bad(name, "must be an object of adapter name and number")
+        found = _json(name, value)
+        if not isinstance(found, dict):
+            raise bad(name, "must be an object of adapter name and number")
+        pairs = list(found.items())
     if not {adapter for adapter, _ in pairs} <= known:
         raise bad(name, f"the recipe's adapters are {', '.join(sorted(known))}")
     return sorted((adapter, _float32(name, scale, 0.0, 10.0)) for adapter, scale in pairs)
 
 
-def _json_list(name: str, value: str) -> list[Cell]:
+def _json(name: str, value: str) -> Cell:
     try:
-        items = json.loads(value)
-    except ValueError as error:
-        raise bad(name, "is no JSON array") from error
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        raise bad(name, "is no JSON") from None
+
+
+def _json_list(name: str, value: str) -> list[Cell]:
+    items = _json(name, value)
     if not isinstance(items, list):
         raise bad(name, "is no JSON array")
     return items
@@ -210,9 +211,11 @@ def _number(name: str, value: Cell) -> float | int:
             value = int(value) if _WHOLE.fullmatch(value) else float(value.replace("_", "?"))
         except ValueError:
             raise bad(name, "must be a number") from None
-    if isinstance(value, bool) or value is None or not math.isfinite(value):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, float | Decimal) or not math.isfinite(value):
         raise bad(name, "must be a finite number")
-    return value if isinstance(value, int) else float(value)
+    return float(value)
 
 
 def _float32(name: str, value: Cell, low: float, high: float) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planning import Desk, row, write_manifest
 
@@ -20,7 +20,7 @@ ROWS = [row(number, num_images=2 if number % 5 == 0 else None) for number in ran
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=25, unique=True), st.integers(1, 4), st.randoms())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_reordered_split_and_grown_manifest_keeps_its_keys(numbers, pieces, shuffler: random.Random):
     with TemporaryDirectory() as folder:
         desk = Desk(Path(folder))

@@ -3,7 +3,7 @@ import random
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planning import Desk, row
 
@@ -13,7 +13,7 @@ ENDINGS = ["ok", "no_face", "fetch_failed", "internal", "left"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 3), st.sampled_from(ENDINGS)), min_size=1, max_size=12))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_picture_asked_for_ends_in_exactly_one_status(tmp_path_factory: pytest.TempPathFactory, asked):
     desk = Desk(tmp_path_factory.mktemp("desk"))
     rows = [
