@@ -4,8 +4,7 @@ A row's picture does not depend on the rows beside it (beyond rounding): every r
 negative prompt, people and scales; everything else is the bucket's.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -88,12 +87,19 @@ class Sampler:
         Raises OutOfMemory when the batch does not fit; nothing of it is kept.
         """
         self.counts.sampler_calls += 1
-        with _out_of_memory(self.release):
+        try:
             latents = self.denoise(self.condition(rows, bucket), bucket)
             return [
                 RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()
                 for picture in decode(self.pipeline.vae, latents)
             ]
+        except RuntimeError as error:
+            if not _is_shortage(error):
+                raise
+            detail = str(error).partition("\n")[0]
+        # outside of `except`, where the error's frames would keep the batch's tensors alive
+        self.release()
+        raise OutOfMemory(detail)
 
     @torch.inference_mode()
     def condition(self, rows: Sequence[SampleRow], bucket: Bucket) -> Conditions:
@@ -164,21 +170,9 @@ class Sampler:
         return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
 
 
-@contextmanager
-def _out_of_memory(release: Callable[[], None]) -> Iterator[None]:
-    """Turn what allocators raise into OutOfMemory; the traceback that holds the tensors is dropped first."""
-    detail = ""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        detail = str(error)
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):  # the CPU allocator's words; it has no class of its own
-            raise
-        detail = str(error)
-    if detail:
-        release()
-        raise OutOfMemory(detail.splitlines()[0])
+def _is_shortage(error: RuntimeError) -> bool:
+    """True for what allocators raise; the CPU's has no class of its own, only words."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:

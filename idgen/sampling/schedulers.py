@@ -16,9 +16,15 @@ class HostTimesteps:
     and LCM, one per batch with the others. The UNet moves the one number it needs itself, without a stall.
     """
 
-    def set_timesteps(self, num_inference_steps: int | None = None, device: object = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def set_timesteps(
+        self,
+        num_inference_steps: int | None = None,
+        device: object = None,
+        *args: Any,  # noqa: ANN401
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         """Same as diffusers', on the CPU whatever `device` says."""
-        super().set_timesteps(num_inference_steps, device="cpu", **kwargs)  # type: ignore[misc]
+        super().set_timesteps(num_inference_steps, "cpu", *args, **kwargs)  # type: ignore[misc]
 
 
 def make(name: str, base_config: Mapping[str, object]) -> Any:  # noqa: ANN401

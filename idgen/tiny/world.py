@@ -1,7 +1,7 @@
 """The tiny world: small random weights in the official file layouts, made on first use and kept outside the project.
 
-It lies in `~/.cache/idgen/tiny/<version>` or where IDGEN_TINY_DIR says. `world.json`, written last, lists the sha256 of
-every file; a folder without it is not a world. Once made, nothing here needs torch.
+It lies in `~/.cache/idgen/tiny/<digest of the code that makes it>` or where IDGEN_TINY_DIR says. `world.json`, written
+last, lists the sha256 of every file; a folder without it is not a world. Once made, nothing here needs torch.
 """
 
 import hashlib
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from idgen.errors import Exit, RunError
 
-VERSION = "1"
-"""Raise it with every change of the weights."""
+MAKERS = ("sd15.py", "sd15_faceid.py", "painting.py", "random_weights.py", "tokenizer.py")
+"""The code that decides the weights: when it changes, another world is made."""
 
 NAMES = {"sd15": "sd15", "faceid_sd15": "ip-adapter-faceid_sd15.bin"}
 """What `tiny:<name>` means inside the world; `facepack` lies in the package."""
@@ -50,7 +50,13 @@ def ensure() -> Path:
 def folder_of_the_world() -> Path:
     """Return where the world is or will be."""
     given = os.environ.get("IDGEN_TINY_DIR")
-    return Path(given).absolute() if given else Path("~/.cache/idgen/tiny").expanduser() / VERSION
+    return Path(given).absolute() if given else Path("~/.cache/idgen/tiny").expanduser() / version()
+
+
+def version() -> str:
+    """Return 12 hex digits over the code that makes the world."""
+    code = b"".join((Path(__file__).parent / name).read_bytes() for name in MAKERS)
+    return hashlib.sha256(code).hexdigest()[:12]
 
 
 def _make(folder: Path) -> None:
@@ -60,4 +66,4 @@ def _make(folder: Path) -> None:
     sd15_faceid.write(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    (folder / "world.json").write_text(json.dumps({"version": VERSION, "sha256": hashes}, indent=1))
+    (folder / "world.json").write_text(json.dumps({"version": version(), "sha256": hashes}, indent=1))

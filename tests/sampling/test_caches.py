@@ -1,0 +1,67 @@
+"""Caches give back what was made, keep apart what differs, and stay bounded."""
+
+import torch
+from doubles.tiny_recipe import person
+
+from idgen.adapters.protocol import Person, Tokens
+from idgen.sampling.caches import Bounded, Counts, PromptCache, Text, TokenCache
+
+
+def encode(prompt):
+    return Text(torch.full((3, 2), float(len(prompt))), torch.ones(4))
+
+
+class WithOption:
+    """An adapter whose tokens depend on one option."""
+
+    name = "x"
+    option_names = ("shortcut_scale",)
+
+    def encode(self, people, options):
+        tokens = torch.full((1, 2, 3), options.get("shortcut_scale", 1.0))
+        return [Tokens(tokens, tokens * 0) for _ in people]
+
+
+def test_what_was_not_used_for_longest_goes_first():
+    cache = Bounded(len, max_bytes=4)
+    for key in "ab":
+        cache.get(key, lambda: "xx")
+    cache.get("a", lambda: "never made")
+    cache.get("c", lambda: "yy")
+    assert len(cache) == 2
+    assert cache.get("a", lambda: "made again") == "xx"
+    assert cache.get("b", lambda: "zz") == "zz"
+
+
+def test_an_entry_larger_than_the_cache_is_still_given():
+    assert Bounded(len, max_bytes=1).get("a", lambda: "xxx") == "xxx"
+
+
+def test_none_is_zeros_only_where_the_base_says_so():
+    zeros, _ = PromptCache(encode, Counts(), zeros_for_none=True).get([None])
+    empty, pooled = PromptCache(lambda _p: encode("ab"), Counts()).get([None])
+    assert torch.count_nonzero(zeros) == 0
+    assert torch.equal(empty[0], encode("ab").embeddings)
+    assert pooled.shape == (1, 4)
+
+
+def test_none_and_empty_are_kept_apart():
+    counts = Counts()
+    cache = PromptCache(lambda _p: encode("abc"), counts, zeros_for_none=True)
+    for _ in range(2):
+        both, _ = cache.get(["", None])
+        assert both[0].abs().sum() > 0
+        assert both[1].abs().sum() == 0
+    assert counts.prompt_encodings == 1
+
+
+def test_tokens_are_kept_by_person_and_by_the_options_the_adapter_uses():
+    counts = Counts()
+    cache = TokenCache(counts)
+    one = Person(person(1))
+    for options in ({}, {"shortcut_scale": 2.0}, {"shortcut_scale": 2.0, "other": 1.0}, {}):
+        cache.get(WithOption(), one, options)
+    assert counts.token_projections == 2
+    assert cache.get(WithOption(), one, {"shortcut_scale": 2.0}).cond[0, 0, 0] == 2
+    cache.get(WithOption(), Person(person(2)), {})
+    assert counts.token_projections == 3
