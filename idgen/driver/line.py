@@ -22,6 +22,7 @@ from idgen.report.progress import Counts, ProgressLine, progress_record
 from idgen.stores.protocol import StoreError
 
 NO_PROGRESS_S = 1800.0  # Ray's own default; a shard of work and a wait for nodes may take longer
+CHAPTER_SHARDS = 5000
 
 
 @dataclass(slots=True)
@@ -92,15 +93,20 @@ def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Li
 
 def _passes(run: Run, plan: PlanSummary, monitor: RemoteMonitor, shown: "_Shown") -> Iterator[list[ShardRef]]:
     """The planned shards, then those of pictures that failed in a way that may pass."""
-    yield shards(run.store, run.id, plan.part)
+    yield from _chapters(shards(run.store, run.id, plan.part))
     if not run.config.run.second_pass or monitor.progress().stop_reason:
         return
     _, again = plan_retries(
         run.recipes, run.config, run.store, run.id, ledger_files=ledger_files(run.store), scratch=run.scratch
     )
     shown.retried = sum(shard.rows for shard in again)
-    if again:
-        yield again
+    yield from _chapters(again)
+
+
+def _chapters(part: list[ShardRef]) -> Iterator[list[ShardRef]]:
+    """Cut a pass: Ray Data takes 1 ms a task before the first one starts, and holds them all."""
+    for start in range(0, len(part), CHAPTER_SHARDS):
+        yield part[start : start + CHAPTER_SHARDS]
 
 
 def _counted(part: list[ShardRef], line: pipeline.Line) -> Iterator[dict[str, object]]:
