@@ -110,7 +110,11 @@ def _bare(config: Config, steps: int) -> dict[str, float]:
     }
     done = subprocess.run(
         [sys.executable, "-m", "idgen.driver.benchmark", json.dumps(task)],
-        env={**os.environ, "OMP_NUM_THREADS": str(max(1, int(config.sampling.num_cpus)))},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": str(max(1, int(config.sampling.num_cpus))),
+            "TRANSFORMERS_VERBOSITY": "error",
+        },
         stdout=subprocess.PIPE,
         text=True,
         check=True,
