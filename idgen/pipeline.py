@@ -13,7 +13,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from idgen.actors.cluster import Pools
 from idgen.actors.faces import FaceActor, FaceSettings
-from idgen.actors.monitor import RemoteMonitor
+from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.sampler import SamplerActor, SamplerSettings
 from idgen.manifest.shards import ShardRef
 from idgen.recipes import Recipe

@@ -10,7 +10,8 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from idgen.actors.monitor import MonitorState, RemoteMonitor
+from idgen.actors.monitor import MonitorState
+from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import ObjectStore

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.faces import FaceSettings
-from idgen.actors.monitor import Progress, RemoteMonitor
+from idgen.actors.monitor import Progress
+from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.sampler import SamplerSettings
 from idgen.driver.setup import Run
 from idgen.driver.watch import StopRequest, Watch

@@ -1,13 +1,17 @@
 """What the driver does while the line runs: show and write progress, and pass on every reason to stop."""
 
+import logging
 import signal
 import threading
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Protocol
 
-from idgen.actors.monitor import Progress, RemoteMonitor
+from idgen.actors.monitor import Progress
 from idgen.errors import Exit
+
+log = logging.getLogger(__name__)
 
 POLL_S = 1.0
 WRITE_EVERY_S = 10.0
@@ -44,12 +48,24 @@ class StopRequest:
         signal.signal(signal.SIGINT, on_signal)
 
 
+class Watched(Protocol):
+    """What the watch needs of the run's monitor."""
+
+    def progress(self) -> Progress:
+        """Return what is known now."""
+        ...
+
+    def request_stop(self, reason: str) -> None:
+        """Ask every worker to stop after the batch in hand."""
+        ...
+
+
 class Watch:
     """A thread beside the line. `show(progress)` is called each second, `write(progress)` every ten."""
 
     def __init__(
         self,
-        monitor: RemoteMonitor,
+        monitor: Watched,
         stop: StopRequest,
         *,
         show: Callable[[Progress], None],
@@ -85,5 +101,12 @@ class Watch:
             progress = self._monitor.progress()
             self._show(progress)
             if time.monotonic() - written_at > WRITE_EVERY_S:
-                self._write(progress)
                 written_at = time.monotonic()
+                self._try_to_write(progress)
+
+    def _try_to_write(self, progress: Progress) -> None:
+        """A store that is away for a while must not cost the run its ears: the next write comes in ten seconds."""
+        try:
+            self._write(progress)
+        except Exception:
+            log.warning("progress.json could not be written", exc_info=True)

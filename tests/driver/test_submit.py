@@ -57,7 +57,11 @@ def submit(environment, shop, *more, wait=True, name):
 def test_a_submitted_job_is_stopped_in_order_and_the_next_one_goes_on(cluster, tmp_path):
     shop = Catalogue(tmp_path)
     shop.write(rows(30))
-    slow = ("sampling.batch_size=1", "planner.shard_seconds=10", "overrides.faceid-sd15.defaults.num_inference_steps=30")
+    slow = (
+        "sampling.batch_size=1",
+        "planner.shard_seconds=10",
+        "overrides.faceid-sd15.defaults.num_inference_steps=30",
+    )
     started = submit(cluster, shop, *slow, wait=False, name="first")
     assert started.returncode == 0, started.stderr
     deadline = time.monotonic() + 240

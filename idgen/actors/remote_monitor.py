@@ -1,0 +1,45 @@
+"""The monitor as a Ray actor behind plain calls."""
+
+from collections.abc import Sequence
+
+import ray
+from ray.actor import ActorHandle
+
+from idgen.actors.monitor import MonitorState, Orders, Progress, Stage
+
+
+class RemoteMonitor:
+    """The monitor actor behind plain calls. Only what decides something is waited for."""
+
+    def __init__(self, handle: "ActorHandle[MonitorState]") -> None:
+        self._handle = handle
+
+    def begin_shard(self, stage: Stage, shard: str) -> Orders:
+        """See `MonitorState.begin_shard`."""
+        orders: Orders = ray.get(self._handle.begin_shard.remote(stage, shard))
+        return orders
+
+    def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool:
+        """See `MonitorState.begin`; waited for, as a mark that arrives after the death is none."""
+        return bool(ray.get(self._handle.begin.remote(stage, shard, list(keys))))
+
+    def end(self, stage: Stage, shard: str) -> None:
+        """See `MonitorState.end`; calls of one worker arrive in order, so nobody waits."""
+        self._handle.end.remote(stage, shard)
+
+    def end_shard(self, stage: Stage, shard: str, counts: dict[str, int]) -> None:
+        """See `MonitorState.end_shard`; waited for, so that the driver's last look sees every count."""
+        ray.get(self._handle.end_shard.remote(stage, shard, counts))
+
+    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
+        """See `MonitorState.published`."""
+        self._handle.published.remote(statuses, list(codes))
+
+    def request_stop(self, reason: str) -> None:
+        """See `MonitorState.request_stop`."""
+        ray.get(self._handle.request_stop.remote(reason))
+
+    def progress(self) -> Progress:
+        """See `MonitorState.progress`."""
+        progress: Progress = ray.get(self._handle.progress.remote())
+        return progress

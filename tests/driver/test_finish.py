@@ -1,0 +1,58 @@
+"""The exit code: a bug first, then a stop, then too many failures."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from idgen.config import Config, RunConfig
+from idgen.driver.finish import check_licences, exit_code
+from idgen.errors import Exit, RunError
+from idgen.manifest.results import Balance
+from idgen.recipes import Licence, Recipe
+
+RUN = SimpleNamespace(config=Config(run=RunConfig(max_failed_fraction=0.25)))
+STOPPED = SimpleNamespace(exit_code=Exit.STOPPED)
+WENT_ON = SimpleNamespace(exit_code=None)
+
+
+def balance(**counts):
+    names = ("ok", "rejected", "failed", "skipped", "unfinished")
+    filled = {name: counts.get(name, 0) for name in names}
+    return Balance(asked=counts.get("asked", sum(filled.values())), codes={}, **filled)
+
+
+def plan(refused=0, refused_new=0):
+    return SimpleNamespace(refused={"bad_value": refused} if refused else {}, refused_new=refused_new)
+
+
+@pytest.mark.parametrize(
+    ("counts", "work", "expected"),
+    [
+        ({"ok": 10}, WENT_ON, Exit.OK),
+        ({"skipped": 10}, None, Exit.OK),
+        ({}, None, Exit.OK),
+        ({"ok": 3, "failed": 1}, WENT_ON, Exit.OK),
+        ({"ok": 2, "rejected": 1, "failed": 1}, WENT_ON, Exit.TOO_MANY_FAILED),
+        ({"skipped": 100, "failed": 1}, WENT_ON, Exit.TOO_MANY_FAILED),
+        ({"ok": 5, "unfinished": 5}, STOPPED, Exit.STOPPED),
+        ({"ok": 5, "unfinished": 5}, WENT_ON, Exit.BUG),
+        ({"ok": 5, "asked": 6}, STOPPED, Exit.BUG),
+    ],
+)
+def test_exit_code(counts, work, expected):
+    assert exit_code(RUN, plan(), balance(**counts), work) == expected
+
+
+def test_rows_refused_before_do_not_fail_a_second_run():
+    assert exit_code(RUN, plan(refused=9), balance(skipped=1, rejected=9), None) == Exit.OK
+    assert exit_code(RUN, plan(refused=9, refused_new=9), balance(skipped=1, rejected=9), None) == Exit.TOO_MANY_FAILED
+
+
+def test_a_commercial_run_refuses_research_weights_before_anything_starts():
+    free = Recipe(name="free", licence=Licence(name="apache-2.0", commercial_use=True))
+    research = Recipe(name="research", licence=Licence(name="research only"))
+    run = SimpleNamespace(config=Config(run=RunConfig(commercial=True)), recipes={"free": free, "research": research})
+    check_licences(run, SimpleNamespace(recipes={"free": 3}))
+    with pytest.raises(RunError, match="research only") as caught:
+        check_licences(run, SimpleNamespace(recipes={"free": 3, "research": 1}))
+    assert caught.value.exit_code == Exit.REFUSED

@@ -1,0 +1,57 @@
+"""What every job does with its command line and its errors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idgen.command import main
+from idgen.errors import Exit, RunError
+
+ROOT = Path(__file__).parents[1]
+JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
+
+
+def raising(error):
+    def job(_config):
+        raise error
+
+    return job
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RunError(Exit.REFUSED, "no"), 4),
+        (RunError(Exit.UNAVAILABLE, "no"), 6),
+        (KeyboardInterrupt(), 130),
+        (ZeroDivisionError("bug"), 1),
+    ],
+)
+def test_an_error_becomes_its_exit_code(error, code):
+    assert main("", raising(error), []) == code
+
+
+def test_a_run_error_is_one_line_for_people(capsys):
+    main("", raising(RunError(Exit.USAGE, "say which recipe")), [])
+    assert capsys.readouterr().err == "error: say which recipe\n"
+
+
+def test_an_unknown_key_ends_with_2(capsys):
+    assert main("", raising(AssertionError("ran")), ["manifst=x"]) == 2
+    assert "manifest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_help_of_every_job_prints_every_key_without_ray_or_torch(job):
+    check = (
+        "import sys, runpy; sys.argv = ['x', '--help']\n"
+        f"try: runpy.run_path('jobs/{job}.py', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'ray', 'torch'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for key in ("manifest=", "sources.max_bytes=", "run.max_attempts=", "report.enabled="):
+        assert key in done.stdout
