@@ -43,8 +43,12 @@ class SelectConfig:
 class RerunConfig:
     """What `rerun` makes again although the ledger has it. Rows are picked by select.*, too."""
 
-    status: list[str] = doc("pictures whose newest ledger row has one of these: ok, rejected, failed", default_factory=list)
-    code: list[str] = doc("pictures with one of these codes, as in rerun.code=[reference_missing]", default_factory=list)
+    status: list[str] = doc(
+        "pictures whose newest ledger row has one of these: ok, rejected, failed", default_factory=list
+    )
+    code: list[str] = doc(
+        "pictures with one of these codes, as in rerun.code=[reference_missing]", default_factory=list
+    )
     missing: bool = doc("pictures whose image object is gone", False)
 
 

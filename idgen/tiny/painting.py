@@ -9,7 +9,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor
 
-
 from idgen.tiny.random_weights import draw
 
 LATENTS = 4
@@ -69,7 +68,7 @@ def clear_decoder(vae: AutoencoderKL) -> AutoencoderKL:
     for name, module in decoder.named_modules():
         if name.endswith("upsamplers.0.conv"):
             module.weight.copy_(0.1 * module.weight + _smooth(module.weight.shape[0]))
-        elif name.endswith("conv2") or name.endswith("to_out.0"):
+        elif name.endswith(("conv2", "to_out.0")):
             module.weight *= 0.4
     decoder.conv_in.weight.copy_(_centred("decoder.conv_in", tuple(decoder.conv_in.weight.shape), 1.0))
     decoder.conv_out.weight.copy_(_centred("decoder.conv_out", tuple(decoder.conv_out.weight.shape), 1.7))
