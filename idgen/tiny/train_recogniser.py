@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="folder for drawings (2 GB) and checkpoints")
     parser.add_argument("--people", type=int, default=4000)
     parser.add_argument("--looks", type=int, default=10, help="drawings of each person")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3300)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--seed", type=int, default=2_000_000, help="first person; later people must be unseen")
     parser.add_argument("--width", type=int, default=40)
@@ -75,6 +75,7 @@ def train(
     targets = torch.from_numpy((wanted - wanted.mean(0)) / (wanted.std(0) + 1e-4))
     net.train()
     for step in loop:
+        loop.freeze_norms_late(net)
         pixels, who = batch_of(crops, batch, seed, step)
         with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the processor knows it
             embedding = net(pixels)
