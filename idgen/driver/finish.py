@@ -15,6 +15,7 @@ from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance, write_results
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
+from idgen.report.progress import duration
 from idgen.settings import to_plain
 from idgen.sources.redact import redact_text
 from idgen.versions import git_commit, versions
@@ -46,7 +47,7 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
         f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} rows of {redact_text(run.config.manifest)}"
     )
     print(
-        f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {plan.gpu_seconds / 3600:.2f} hours of sampling"
+        f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling"
     )
     print(f"  done before {skipped:,}, duplicates {plan.duplicates:,}, refused {refused:,}")
     for code, count in sorted(plan.refused.items()):
