@@ -8,6 +8,7 @@ from collections.abc import Callable
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.settings import help_lines, load_config
+from idgen.stores.protocol import StoreError
 
 
 def main(about: str, job: Callable[[Config], int], words: list[str] | None = None) -> int:
@@ -26,6 +27,9 @@ def main(about: str, job: Callable[[Config], int], words: list[str] | None = Non
     except RunError as error:
         print(f"error: {error.message}", file=sys.stderr)
         return error.exit_code
+    except StoreError as error:
+        print(f"error: the store: {error}; check its address, the credentials and the network", file=sys.stderr)
+        return Exit.UNAVAILABLE
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return Exit.INTERRUPTED

@@ -43,7 +43,7 @@ def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
             batch_size=None,
             batch_format="pyarrow",
             fn_constructor_kwargs={"recipes": line.recipes, "settings": line.faces, "monitor": line.monitor},
-            compute=ActorPoolStrategy(size=line.pools.face_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+            compute=_pool(line.pools.face_at_least, line.pools.face_actors),
             num_cpus=line.pools.face_cpus,
         )
         .map_batches(
@@ -51,7 +51,7 @@ def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
             batch_size=None,
             batch_format="pyarrow",
             fn_constructor_kwargs={"recipes": line.recipes, "settings": line.sampler, "monitor": line.monitor},
-            compute=ActorPoolStrategy(size=line.pools.sampling_actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT),
+            compute=_pool(line.pools.sampling_at_least, line.pools.sampling_actors),
             num_cpus=line.pools.sampling_cpus,
             num_gpus=line.pools.sampling_gpus or None,
         )
@@ -61,6 +61,10 @@ def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
 def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
     """Run the line; yield each shard's counts as it ends, in the plan's order."""
     yield from dataset(shards, line).iter_rows()
+
+
+def _pool(at_least: int, at_most: int) -> ActorPoolStrategy:
+    return ActorPoolStrategy(min_size=at_least, max_size=at_most, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT)
 
 
 def _context(line: Line) -> None:

@@ -101,7 +101,10 @@ class Recipe:
     """Planning figure: shards are cut to about `planner.shard_seconds` of work."""
 
 
-_NOT_IN_HASH = {"title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture"}
+_NOT_IN_HASH = {
+    "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
+    "max_references", "max_side_px", "size_multiple_px",
+}  # fmt: skip
 _LOCATIONS = {"weights", "revision", "vae", "sha256"}
 
 
@@ -109,7 +112,8 @@ def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
     """Return 16 hex digits over what of a recipe decides pixels beyond the row's own columns.
 
     `identity` names the weights by content (idgen/weights.py), so where they lie does not matter. Defaults are left
-    out because resolved rows hold them; names are in, as two recipes are two things to the shop.
+    out because resolved rows hold them; names are in, as two recipes are two things to the shop. So are empty
+    settings left out: a setting that a recipe learns later changes no old key.
     """
     facts = {name: value for name, value in asdict(recipe).items() if name not in _NOT_IN_HASH}
     text = json.dumps({"recipe": _without_locations(facts), "weights": dict(identity)}, sort_keys=True)
@@ -118,5 +122,6 @@ def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
 
 def _without_locations(facts: Any) -> Any:  # noqa: ANN401
     if isinstance(facts, dict):
-        return {name: _without_locations(value) for name, value in facts.items() if name not in _LOCATIONS}
+        kept = {name: _without_locations(value) for name, value in facts.items() if name not in _LOCATIONS}
+        return {name: value for name, value in kept.items() if value not in (None, "", [], {})}
     return [_without_locations(value) for value in facts] if isinstance(facts, list) else facts

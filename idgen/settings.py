@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.manifest.columns import BY_NAME
 from idgen.recipes import Recipe
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -102,6 +103,12 @@ def _to_recipe(name: str, layer: DictConfig) -> Recipe:
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"recipe {name}: {_explain(error)}") from error
     assert isinstance(recipe, Recipe)
+    names = [adapter.name for adapter in recipe.adapters]
+    if len(set(names)) < len(names) or "" in names:
+        raise RunError(Exit.USAGE, f"recipe {name}: adapters need names of their own, there are {names}")
+    for column in recipe.columns:
+        if column not in BY_NAME:
+            raise RunError(Exit.USAGE, f"recipe {name}: no manifest column {column!r}{_nearest(column, BY_NAME)}")
     return recipe
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
@@ -42,13 +42,16 @@ def locate(location: str, revision: str | None = None) -> Path:
 
 
 def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return the sha256 of what each role of `recipe` loads: base, vae if it is not the base's, adapters, face_pack.
-
-    Adapters are called `adapter:<name>`.
+    """Return the sha256 of everything `recipe` loads, by role: the models' and the face pack's.
 
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
+    return {**model_identity(recipe, cache=cache), **face_pack_identity(recipe, cache=cache)}
+
+
+def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return what a sampling node loads: base, vae if it is not the base's own, `adapter:<name>` each."""
     hashes = _HashCache(cache)
     own_vae = not recipe.base.vae
     base = _base_files(locate(recipe.base.weights, recipe.base.revision), own_vae)
@@ -65,10 +68,35 @@ def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
                 "put the right file there, or mend or drop the pin",
             )
         roles[f"adapter:{spec.name}"] = found
-    pack = locate(recipe.face_pack.weights)
-    roles["face_pack"] = _tree_hash(_face_pack_files(pack), hashes)
     hashes.save()
     return roles
+
+
+def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return what a face node loads: face_pack."""
+    hashes = _HashCache(cache)
+    roles = {"face_pack": _tree_hash(_face_pack_files(locate(recipe.face_pack.weights)), hashes)}
+    hashes.save()
+    return roles
+
+
+def hash_cache() -> Path | None:
+    """Return where this machine remembers the hashes of unchanged files; None without a home folder."""
+    try:
+        return Path("~/.cache/idgen/hashes.json").expanduser()
+    except RuntimeError:
+        return None
+
+
+def check_node(recipe: Recipe, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Raise RunError(UNAVAILABLE) when this node holds other weights than the driver, whose hashes are in the keys."""
+    differ = [role for role, digest in found.items() if expected.get(role) != digest]
+    if differ:
+        raise RunError(
+            Exit.UNAVAILABLE,
+            f"recipe {recipe.name}: {', '.join(differ)} on {os.uname().nodename} differ from the driver's; give all "
+            "nodes the same files, or pin a revision",
+        )
 
 
 def weight_variant(folder: Path) -> str | None:

@@ -26,3 +26,13 @@ def test_precision_changes_the_hash():
 def test_what_rows_hold_themselves_does_not_change_the_hash():
     other = replace(RECIPE, defaults=Defaults(height=512), batch_size=2, title="A title")
     assert recipe_hash(other, WEIGHTS) == recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_limits_and_settings_that_are_empty_change_no_key():
+    wider = replace(RECIPE, max_side_px=4096, max_references=9, size_multiple_px=16)
+    assert recipe_hash(wider, WEIGHTS) == recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_a_catalogue_made_yesterday_is_known_today():
+    """Pinned: if this fails, every key of every catalogue changes."""
+    assert recipe_hash(RECIPE, WEIGHTS) == "94a664dee7ffb567"

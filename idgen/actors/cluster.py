@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,11 @@ class Pools:
     """How many actors of each kind, and what one of them asks for."""
 
     face_actors: int
+    face_at_least: int
     face_cpus: float
     sampling_actors: int
+    """At most; fewer where an autoscaled cluster has not grown yet."""
+    sampling_at_least: int
     sampling_cpus: float
     sampling_gpus: float
 
@@ -65,15 +69,17 @@ def start_monitor(breaker_failures: int) -> RemoteMonitor:
     return RemoteMonitor(actor.remote(breaker_failures))
 
 
-def pools(config: Config, shards: int) -> Pools:
+def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: None) -> Pools:
     """Return the pool sizes for this cluster, once it is large enough.
 
-    Waits `cluster.wait_s` on a cluster that may still grow. Raises RunError(UNAVAILABLE) that says what is missing.
+    Waits `cluster.wait_s` on a cluster that may still grow; `check_stop` raises to end the wait. Raises
+    RunError(UNAVAILABLE) that says what is missing.
     """
-    deadline = time.monotonic() + (config.cluster.wait_s if _may_grow() else 0)
+    may_grow = _may_grow(config)
+    deadline = time.monotonic() + (config.cluster.wait_s if may_grow else 0)
     asked = False
     while True:
-        sized = _sized(config, shards, ray.cluster_resources())
+        sized = _sized(config, shards, ray.cluster_resources(), _largest() if may_grow else {})
         missing = _missing(sized, [node for node in ray.nodes() if node["Alive"]])
         if not missing:
             return sized
@@ -81,9 +87,15 @@ def pools(config: Config, shards: int) -> Pools:
             raise RunError(Exit.UNAVAILABLE, missing)
         if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
             log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
-            request_resources(bundles=[_bundle(sized)] * sized.sampling_actors)
+            request_resources(bundles=[_bundle(sized)] * sized.sampling_at_least)
             asked = True
+        check_stop()
         time.sleep(2)
+
+
+def release() -> None:
+    """Take back the request for nodes, which would keep them up after the run."""
+    request_resources(bundles=[])
 
 
 def check_output(store: ObjectStore, *, shared: bool) -> None:
@@ -97,14 +109,20 @@ def check_output(store: ObjectStore, *, shared: bool) -> None:
         )
 
 
-def _sized(config: Config, shards: int, cluster: dict[str, float]) -> Pools:
+def _sized(config: Config, shards: int, cluster: dict[str, float], largest: dict[str, float]) -> Pools:
+    """`cluster` is what is there, `largest` what an autoscaler may make of it ({} when it says nothing)."""
     gpus_each = config.sampling.num_gpus
-    fit = int(cluster.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
-    sampling = min(config.sampling.actors or max(1, fit), max(1, shards))
+    there = int(cluster.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
+    later = int(largest.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
+    sampling = min(config.sampling.actors or max(1, there, later), max(1, shards))
+    at_least = sampling if config.sampling.actors else min(max(1, there), sampling)
+    faces = min(config.faces.actors or (sampling + 1) // 2, max(1, shards))
     return Pools(
-        face_actors=min(config.faces.actors or (sampling + 1) // 2, max(1, shards)),
+        face_actors=faces,
+        face_at_least=min(faces, config.faces.actors or (at_least + 1) // 2),
         face_cpus=config.faces.num_cpus,
         sampling_actors=sampling,
+        sampling_at_least=at_least,
         sampling_cpus=config.sampling.num_cpus,
         sampling_gpus=gpus_each,
     )
@@ -114,8 +132,8 @@ def _missing(pools: Pools, nodes: list[dict[str, Any]]) -> str:
     """What the cluster lacks, in words, or ""."""
     cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
     gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
-    need_cpus = pools.face_actors * pools.face_cpus + pools.sampling_actors * pools.sampling_cpus
-    need_gpus = pools.sampling_actors * pools.sampling_gpus
+    need_cpus = pools.face_at_least * pools.face_cpus + pools.sampling_at_least * pools.sampling_cpus
+    need_gpus = pools.sampling_at_least * pools.sampling_gpus
     if need_gpus > gpus:
         hint = " (on a machine without one: sampling.num_gpus=0)" if gpus == 0 else ""
         return f"the cluster has {gpus:g} GPUs, the sampling actors need {need_gpus:g}{hint}"
@@ -133,6 +151,11 @@ def _bundle(pools: Pools) -> dict[str, float]:
     return {"CPU": pools.sampling_cpus} | ({"GPU": pools.sampling_gpus} if pools.sampling_gpus else {})
 
 
-def _may_grow() -> bool:
+def _may_grow(config: Config) -> bool:
     """A local cluster of this process has what it has; a joined one may be autoscaled."""
-    return bool(os.environ.get("RAY_ADDRESS")) or len(ray.nodes()) > 1
+    return config.cluster.address != "local" and bool(config.cluster.address or os.environ.get("RAY_ADDRESS"))
+
+
+def _largest() -> dict[str, float]:
+    """What the cluster may grow to, as far as its autoscaler says."""
+    return ray._private.state.state.get_max_resources_from_cluster_config() or {}

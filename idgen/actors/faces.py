@@ -35,6 +35,8 @@ class FaceSettings:
 
     output: str
     run_id: str
+    identities: dict[str, dict[str, str]]
+    """Recipe -> role -> sha256 of the weights that the keys name."""
     faces: FacesConfig
     sources: SourcesConfig
     roots: list[str]
@@ -57,8 +59,10 @@ class FaceActor:
         """Read the shard that `item` (one row: a ShardRef) names and return its rows as ANALYSED."""
         shard = ShardRef(**item.select([field.name for field in fields(ShardRef)]).to_pylist()[0])
         orders = self._monitor.begin_shard("faces", shard.name)
+        if orders.stop:
+            return _all_left(shard)
         rows = read_shard(self._store, shard).to_pylist()
-        reader = self._reader(self._recipes[rows[0]["recipe"]].face_pack)
+        reader = self._reader(self._recipes[rows[0]["recipe"]])
         analyses, fetches = reader.analyses, reader.fetches
         results = self._read(reader, shard.name, rows, orders)
         counts = {"face_analyses": reader.analyses - analyses, "fetches": reader.fetches - fetches}
@@ -67,13 +71,9 @@ class FaceActor:
 
     def _read(self, reader: ReferenceReader, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:
         """One result per row; None for all that a stop came before."""
-        if orders.stop:
-            return [None] * len(rows)
-        stopped = False
 
         def begin(digest: str) -> None:
-            nonlocal stopped
-            stopped = self._monitor.begin("faces", shard, [digest])
+            self._monitor.begin("faces", shard, [digest])
             faulthandler.dump_traceback_later(self._settings.faces.batch_deadline_s, exit=True)
 
         def end(_digest: str) -> None:
@@ -81,10 +81,14 @@ class FaceActor:
             self._monitor.end("faces", shard)
 
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the reference") for digest in orders.given_up}
-        return reader.read([_request(row) for row in rows], lambda: stopped, begin=begin, end=end, skip=skip)
+        requests = [_request(row) for row in rows]
+        return reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
 
-    def _reader(self, pack: FacePack) -> ReferenceReader:
+    def _reader(self, recipe: Recipe) -> ReferenceReader:
+        pack = recipe.face_pack
         if pack not in self._readers:
+            found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
+            weights.check_node(recipe, found, self._settings.identities[recipe.name])
             analyser = FaceAnalyser(
                 weights.locate(pack.weights),
                 pack.det_size_px,
@@ -94,6 +98,21 @@ class FaceActor:
             )
             self._readers[pack] = ReferenceReader(self._fetcher, analyser, self._settings.sources)
         return self._readers[pack]
+
+
+def rows_left(table: pa.Table) -> int | None:
+    """Return how many rows the stop left of a shard that was not begun, None for a shard that was."""
+    return int(table["position"][0].as_py()) if table["key"][0].as_py() == "" else None
+
+
+def _all_left(shard: ShardRef) -> pa.Table:
+    """One row that stands for a whole shard which a stop came before: its size instead of a position, no key.
+
+    Thousands of shards may be left; reading each of them would outlast any grace period.
+    """
+    empty = {field.name: "" for field in ANALYSED if field.type == pa.string() and not field.nullable}
+    mark = {**empty, "shard": shard.name, "position": shard.rows, "image_index": 0, "attempt": 0}
+    return pa.Table.from_pylist([mark], schema=ANALYSED)
 
 
 def _request(row: Row) -> Request:

@@ -11,12 +11,12 @@ is alone at two deaths is given up; deaths in company do not count, or kills fro
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 Stage = Literal["faces", "sample"]
 DEATHS_ALONE = 2
-BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "reference_missing", "store_failed")
-"""Codes that speak of a store rather than of a row: many in sequence stop the run."""
+BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed")
+"""Codes that speak of a store rather than of a row: many in sequence, of different photos, stop the run."""
 BARREN_TRIES = 5
 """Tries of a shard that may die before their first batch (while loading, say) until the run stops."""
 
@@ -29,6 +29,15 @@ class Orders:
     suspects: frozenset[str]
     given_up: frozenset[str]
     stop: bool
+
+
+class Published(NamedTuple):
+    """What the monitor is told of a ledger row."""
+
+    status: str
+    code: str
+    photo: str
+    """The redacted reference: one missing photo of 500 rows is one failure, not 500."""
 
 
 @dataclass(slots=True)
@@ -49,7 +58,7 @@ class MonitorState:
         self._codes: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._breaker_failures = breaker_failures
-        self._same_failure: tuple[str, int] = ("", 0)
+        self._failing: set[str] = set()  # photos that a store did not give since it last gave one
         self._stop_reason = ""
         self._deaths = 0
 
@@ -91,15 +100,21 @@ class MonitorState:
         self._marks[stage, shard].barren_tries = 0
         self._counts.update(counts)
 
-    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
-        """Count ledger rows just written; `codes` in their order, "" for ok. May stop the run (the breaker)."""
-        self._statuses.update(statuses)
-        self._codes.update(code for code in codes if code)
-        for code in codes:
-            last, repeats = self._same_failure
-            self._same_failure = (code, repeats + 1 if code == last else 1)
-            if code in BREAKER_CODES and self._same_failure[1] >= self._breaker_failures > 0:
-                self.request_stop(f"breaker: {self._same_failure[1]} pictures in a row ended with {code}")
+    def published(self, rows: Sequence[Published]) -> None:
+        """Count ledger rows just written, in their order. May stop the run (the breaker)."""
+        self._statuses.update(row.status for row in rows)
+        self._codes.update(row.code for row in rows if row.code)
+        for row in rows:
+            if row.code in BREAKER_CODES:
+                self._failing.add(row.photo)
+            else:
+                self._failing.clear()
+        if len(self._failing) >= self._breaker_failures > 0:
+            self.request_stop(f"breaker: {len(self._failing)} photos in a row ended with {rows[-1].code}")
+
+    def stopping(self) -> bool:
+        """Return whether the run was asked to stop."""
+        return bool(self._stop_reason)
 
     def request_stop(self, reason: str) -> None:
         """Ask every worker to stop after the batch in hand; the first reason stays."""
@@ -146,6 +161,10 @@ class Monitor(Protocol):
         """See `MonitorState.end_shard`."""
         ...
 
-    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
+    def published(self, rows: Sequence[Published]) -> None:
         """See `MonitorState.published`."""
+        ...
+
+    def stopping(self) -> bool:
+        """See `MonitorState.stopping`."""
         ...

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ray
 from ray.actor import ActorHandle
 
-from idgen.actors.monitor import MonitorState, Orders, Progress, Stage
+from idgen.actors.monitor import MonitorState, Orders, Progress, Published, Stage
 
 
 class RemoteMonitor:
@@ -31,9 +31,13 @@ class RemoteMonitor:
         """See `MonitorState.end_shard`; waited for, so that the driver's last look sees every count."""
         ray.get(self._handle.end_shard.remote(stage, shard, counts))
 
-    def published(self, statuses: dict[str, int], codes: Sequence[str]) -> None:
+    def published(self, rows: Sequence[Published]) -> None:
         """See `MonitorState.published`."""
-        self._handle.published.remote(statuses, list(codes))
+        self._handle.published.remote(list(rows))
+
+    def stopping(self) -> bool:
+        """See `MonitorState.stopping`."""
+        return bool(ray.get(self._handle.stopping.remote()))
 
     def request_stop(self, reason: str) -> None:
         """See `MonitorState.request_stop`."""

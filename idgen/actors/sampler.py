@@ -18,7 +18,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from idgen.actors.monitor import Monitor, Orders
+from idgen import weights
+from idgen.actors.faces import rows_left
+from idgen.actors.monitor import Monitor, Orders, Published
 from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
@@ -34,7 +36,7 @@ from idgen.stores.opening import open_store
 
 Row = dict[str, Any]
 Results = list[NDArray[np.uint8] | RowError]
-Published = Callable[[list[Row]], None]
+Told = Callable[[list[Row]], None]
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,8 @@ class SamplerSettings:
 
     output: str
     run_id: str
+    identities: dict[str, dict[str, str]]
+    """Recipe -> role -> sha256 of the weights that the keys name."""
     sampling: SamplingConfig
     images: ImagesConfig
     signature_parameters: list[str]
@@ -71,6 +75,8 @@ class SamplerActor:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Sample and publish one shard (ANALYSED, all of one bucket); return its row of COUNTS."""
         started_s = time.monotonic()
+        if (left := rows_left(table)) is not None:
+            return _counts(str(table["shard"][0].as_py()), left, left=left)
         shard = str(table["shard"][0].as_py())
         orders = self._monitor.begin_shard("sample", shard)
         done = self._already_published(shard, orders)
@@ -78,9 +84,8 @@ class SamplerActor:
         published: Counter[str] = Counter()
 
         def count(parts: list[Row]) -> None:
-            statuses = Counter(str(part["status"]) for part in parts)
-            published.update(statuses)
-            self._monitor.published(dict(statuses), [str(part["code"]) for part in parts])
+            published.update(str(part["status"]) for part in parts)
+            self._monitor.published([_told(part) for part in parts])
 
         publisher = self._publisher(shard, orders.shard_try, count)
         before = self._work_counts()
@@ -95,8 +100,8 @@ class SamplerActor:
         work.subtract(before)
         self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n})
         made = sum(published.values())
-        counts = (shard, len(table), made, len(done), len(rows) - made, time.monotonic() - started_s)
-        return pa.table([[value] for value in counts], schema=COUNTS)
+        seconds = time.monotonic() - started_s
+        return _counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
     def _run(self, shard: str, rows: list[Row], orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
@@ -132,6 +137,8 @@ class SamplerActor:
         except Exception as error:
             if "CUDA error" in str(error):  # the context is lost: nothing works in this process any more
                 log.exception("lost the device")
+                for handler in logging.getLogger("idgen").handlers:
+                    handler.flush()
                 os._exit(70)
             log.exception("sampling failed for %s", [row["key"] for row in batch])
             if len(batch) == 1:
@@ -145,8 +152,11 @@ class SamplerActor:
         if self._sampler is None or self._load_group != row["load_group"]:
             self._drop()
             sampling = self._settings.sampling
+            recipe = self._recipes[row["recipe"]]
+            found = weights.model_identity(recipe, cache=weights.hash_cache())
+            weights.check_node(recipe, found, self._settings.identities[recipe.name])
             self._sampler = Sampler.load(
-                self._recipes[row["recipe"]],
+                recipe,
                 lora_scale=row["lora_scale"],
                 device=_device(sampling),
                 compile=sampling.compile,
@@ -169,7 +179,7 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._settings.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: Published) -> Publisher:
+    def _publisher(self, shard: str, shard_try: int, published: Told) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._settings.run_id,
@@ -185,6 +195,18 @@ class SamplerActor:
         if self._sampler is not None:
             work.update(asdict(self._sampler.counts))
         return work
+
+
+def _counts(
+    shard: str, rows: int, *, published: int = 0, already: int = 0, left: int = 0, seconds: float = 0.0
+) -> pa.Table:
+    values = (shard, rows, published, already, left, seconds)
+    return pa.table([[value] for value in values], schema=COUNTS)
+
+
+def _told(part: Row) -> Published:
+    photo = next(iter(part["reference_uris"] or []), part["key"])
+    return Published(str(part["status"]), str(part["code"]), photo)
 
 
 def _device(sampling: SamplingConfig) -> str:

@@ -1,59 +1,32 @@
-"""The end of a run: account for every picture, mend names, write results, gallery and summary, decide the exit code."""
+"""The end of a run: account for every picture, mend names, write results, summary and gallery, decide the exit code."""
 
-import hashlib
-import json
+import logging
 from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
+from idgen.driver.say import print_end
 from idgen.driver.setup import Run
-from idgen.errors import CODES, Code, Exit, RunError
+from idgen.driver.summary import summary_of
+from idgen.errors import Exit, RunError
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance, write_results
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
-from idgen.report.progress import duration
-from idgen.settings import to_plain
-from idgen.sources.redact import redact_text
-from idgen.versions import git_commit, versions
+from idgen.report.status import run_ids
+from idgen.stores.protocol import ObjectStore
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
 
+log = logging.getLogger(__name__)
+
+GALLERY = "runs/{}/report/index.html"
 _NAMED_COLUMNS = [
     "ledger_status", "output_name", "image_index", "num_images", "image_path", "image_bytes", "finished_at",
 ]  # fmt: skip
-
-
-def write_config(run: Run) -> None:
-    """Write the resolved configuration, redacted, with what it will run on, before the first row."""
-    plain: dict[str, Any] = {"config": to_plain(run.config), "recipes": sorted(run.recipes)}
-    run.folder.write_config(plain | {"versions": versions(), "git_commit": git_commit(), "hash": config_hash(run)})
-
-
-def config_hash(run: Run) -> str:
-    """Return 16 hex digits that name the configuration."""
-    text = json.dumps(to_plain(run.config), sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def print_plan(run: Run, plan: PlanSummary) -> None:
-    """Say in a few lines what the plan found."""
-    skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
-    print(
-        f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} rows of {redact_text(run.config.manifest)}"
-    )
-    print(
-        f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling"
-    )
-    print(f"  done before {skipped:,}, duplicates {plan.duplicates:,}, refused {refused:,}")
-    for code, count in sorted(plan.refused.items()):
-        print(f"    {code}: {count:,}  ({CODES[Code(code)].what_to_do})")
-    if refused:
-        print(f"  refused rows: {run.store.uri(f'runs/{run.id}/plan/refused.csv')}")
+_RUNS_LOOKED_AT = 20
 
 
 def check_licences(run: Run, plan: PlanSummary) -> None:
@@ -66,15 +39,12 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
         raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({licences})")
 
 
-def record_refusals(run: Run, plan: PlanSummary) -> None:
-    """Copy the refusals that the ledger does not have yet into it."""
-    if plan.refused_new:
-        part = f"ledger/parts/{run.id}/plan{plan.part}-0-0.parquet"
-        run.store.copy(f"runs/{run.id}/plan/refused.parquet", part)
-
-
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
-    """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran."""
+    """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran.
+
+    The summary is written before the gallery, which may take minutes: who stops the job then still finds it.
+    """
+    _record_refusals(run, plan)
     balance = write_results(
         run.store,
         run.id,
@@ -85,10 +55,11 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     )
     mend(run.store, _named(run))
     code = exit_code(run, plan, balance, work)
-    summary = _summary(run, plan, balance, work, code)
-    gallery = _gallery(run, summary) if run.config.report.enabled else ""
+    summary = summary_of(run, plan, balance, work, code)
+    run.folder.write_json("summary.json", summary)
+    gallery = _gallery(run, summary, work)
     run.folder.finish(summary)
-    _print_end(run, plan, balance, work, code, gallery)
+    print_end(run, plan, balance, work, code, gallery)
     return code
 
 
@@ -108,6 +79,19 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
+def newest_gallery(store: ObjectStore) -> str:
+    """Return the path of the newest run's gallery, "" when the last few runs have none."""
+    paths = (GALLERY.format(run_id) for run_id in run_ids(store)[:_RUNS_LOOKED_AT])
+    return next((path for path in paths if store.head(path)), "")
+
+
+def _record_refusals(run: Run, plan: PlanSummary) -> None:
+    """Copy the refusals that the ledger does not have yet into it; last, so that a run that failed tells them again."""
+    if plan.refused_new:
+        part = f"ledger/parts/{run.id}/plan{plan.part}-0-0.parquet"
+        run.store.copy(f"runs/{run.id}/plan/refused.parquet", part)
+
+
 def _named(run: Run) -> Iterator[NamedPicture]:
     """Ok pictures of this manifest that have names, from the results file in scratch."""
     with pq.ParquetFile(run.scratch / "results.parquet") as results:
@@ -124,43 +108,26 @@ def _named(run: Run) -> Iterator[NamedPicture]:
                     )
 
 
-def _summary(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit) -> dict[str, Any]:
-    seconds = run.now_s()
-    made = balance.ok
-    counts = {name: value for name, value in asdict(balance).items() if name != "codes"}
-    recipes = [
-        {"name": name, "title": run.recipes[name].title, "licence": asdict(run.recipes[name].licence)}
-        for name in plan.recipes
-    ]
-    return {
-        "run_id": run.id,
-        "exit_code": int(code),
-        **counts,
-        "codes": balance.codes,
-        "duplicates": plan.duplicates,
-        "started_at": run.started_at.isoformat(timespec="seconds"),
-        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "images_per_s": round(made / seconds, 4) if work else None,
-        "gpu_hours": round(work.gpus * seconds / 3600, 4) if work else 0.0,
-        "work": work.counts if work else {},
-        "worker_deaths": work.deaths if work else 0,
-        "stop_reason": work.stop_reason if work else "",
-        "recipes": recipes,
-        "manifest": redact_text(run.config.manifest),
-        "output": run.store.root,
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "config_hash": config_hash(run),
-    }
+def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:
+    """Make the gallery and return where it is; the last one when nothing was made, none after a stop.
+
+    A run is not a failure because its report is.
+    """
+    if not run.config.report.enabled or (work and work.exit_code is not None):
+        return ""
+    try:
+        path = newest_gallery(run.store) if work is None else ""
+        return run.store.uri(path or _write_gallery(run, summary))
+    except Exception:
+        log.warning("no gallery; jobs/report.py run.id=%s makes it again", run.id, exc_info=True)
+        return ""
 
 
-def _gallery(run: Run, summary: dict[str, Any]) -> str:
-    """Make the gallery; a run is not a failure because its report is."""
+def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
     from idgen.report.gallery import write_report
     from idgen.report.thumbnails import PhotoReader
 
-    path = write_report(
+    return write_report(
         run.store,
         run.id,
         run.config.report,
@@ -169,7 +136,6 @@ def _gallery(run: Run, summary: dict[str, Any]) -> str:
         references=PhotoReader(run.config.sources, run.manifest_roots),
         reference_uris=_full_uris(run),
     )
-    return run.store.uri(path)
 
 
 def _full_uris(run: Run) -> dict[str, list[str]]:
@@ -181,21 +147,3 @@ def _full_uris(run: Run) -> dict[str, list[str]]:
             if len(uris) >= run.config.report.max_rows:
                 break
     return {key: value or [] for key, value in uris.items()}
-
-
-def _print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str) -> None:
-    if work is None:
-        print("nothing to do: every picture is done" + (" or refused" if plan.refused else ""))
-    line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"
-    left = f" + left {balance.unfinished:,}" if balance.unfinished else ""
-    print(f"{line} + skipped {balance.skipped:,}{left}   in {run.now_s():.0f} s")
-    for name, count in balance.codes.items():
-        facts = CODES[Code(name)]
-        print(f"  {name}: {count:,}  {facts.meaning}; {facts.what_to_do}")
-    if work and work.stop_reason:
-        print(f"stopped: {work.stop_reason}; run the same command again to go on")
-    if gallery:
-        print(f"gallery: {gallery}")
-    print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}   exit {int(code)}")
-    for note in run.config.notes:
-        print(note)

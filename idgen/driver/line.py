@@ -1,10 +1,14 @@
 """The driver's side of the line: cluster, actors' settings, a first pass and a second one over what may go better."""
 
+import contextlib
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayActorError
 
 from idgen import pipeline
 from idgen.actors import cluster
@@ -36,8 +40,8 @@ class Work:
     exit_code: Exit | None = None
     """Set when the run was stopped."""
     gpus: float = 0.0
-    seconds: float = 0.0
-    """Of the actors' shards, summed."""
+    line_s: float = 0.0
+    """From the first task to the last one's end; what GPU-hours and the rate are over."""
 
 
 def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
@@ -47,21 +51,21 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
     """
     cluster.connect(run.config)
     stop.listen()
-    pools = cluster.pools(run.config, plan.shards)
+    pools = cluster.pools(run.config, plan.shards, stop.check)
     cluster.check_output(run.store, shared=run.config.cluster.shared_output)
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
     line = _line(run, pools, monitor)
     shown = _Shown(run, plan)
     work = Work(gpus=pools.sampling_actors * pools.sampling_gpus)
+    started_s = time.monotonic()
     deadline_s = run.config.run.deadline_s
     with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost, deadline_s=deadline_s):
-        for part in _passes(run, plan, monitor, shown):
-            for counts in _counted(part, line):
-                work.seconds += float(str(counts["seconds"]))
+        for chapter in _chapters(run, plan, monitor, shown):
+            _run_chapter(chapter, line, monitor)
     progress = monitor.progress()
-    shown.show(progress)
-    shown.write(progress)
-    shown.line.close()
+    shown.end(progress)
+    cluster.release()
+    work.line_s = time.monotonic() - started_s
     work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
     if progress.stop_reason:
         work.exit_code = stop.exit_code if stop.event.is_set() else Exit.TOO_MANY_FAILED
@@ -75,6 +79,7 @@ def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Li
         faces=FaceSettings(
             output=run.store.root,
             run_id=run.id,
+            identities=run.hashes.identities,
             faces=config.faces,
             sources=config.sources,
             roots=run.manifest_roots,
@@ -82,6 +87,7 @@ def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Li
         sampler=SamplerSettings(
             output=run.store.root,
             run_id=run.id,
+            identities=run.hashes.identities,
             sampling=config.sampling,
             images=config.images,
             signature_parameters=config.sources.signature_parameters,
@@ -92,30 +98,42 @@ def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Li
     )
 
 
-def _passes(run: Run, plan: PlanSummary, monitor: RemoteMonitor, shown: "_Shown") -> Iterator[list[ShardRef]]:
-    """The planned shards, then those of pictures that failed in a way that may pass."""
-    yield from _chapters(shards(run.store, run.id, plan.part))
-    if not run.config.run.second_pass or monitor.progress().stop_reason:
-        return
-    _, again = plan_retries(
-        run.recipes, run.config, run.store, run.id, ledger_files=ledger_files(run.store), scratch=run.scratch
-    )
+def _chapters(run: Run, plan: PlanSummary, monitor: RemoteMonitor, shown: "_Shown") -> Iterator[list[ShardRef]]:
+    """The planned shards, then those of pictures that failed in a way that may pass; nothing after a stop.
+
+    In pieces, as Ray Data takes 1 ms a task before the first one starts, and holds them all.
+    """
+    yield from _pieces(shards(run.store, run.id, plan.part), monitor)
+    if run.config.run.second_pass and not monitor.stopping():
+        yield from _pieces(_second_pass(run, shown), monitor)
+
+
+def _pieces(refs: list[ShardRef], monitor: RemoteMonitor) -> Iterator[list[ShardRef]]:
+    for start in range(0, len(refs), CHAPTER_SHARDS):
+        if monitor.stopping():
+            return
+        yield refs[start : start + CHAPTER_SHARDS]
+
+
+def _second_pass(run: Run, shown: "_Shown") -> list[ShardRef]:
+    ledger = ledger_files(run.store)
+    _, again = plan_retries(run.recipes, run.config, run.store, run.id, ledger_files=ledger, scratch=run.scratch)
     shown.retried = sum(shard.rows for shard in again)
-    yield from _chapters(again)
+    return again
 
 
-def _chapters(part: list[ShardRef]) -> Iterator[list[ShardRef]]:
-    """Cut a pass: Ray Data takes 1 ms a task before the first one starts, and holds them all."""
-    for start in range(0, len(part), CHAPTER_SHARDS):
-        yield part[start : start + CHAPTER_SHARDS]
-
-
-def _counted(part: list[ShardRef], line: pipeline.Line) -> Iterator[dict[str, object]]:
-    """Run one pass; what an actor raised comes out as the error it is, not as Ray's wrapping of it."""
+def _run_chapter(chapter: list[ShardRef], line: pipeline.Line, monitor: RemoteMonitor) -> None:
+    """Run some shards and check that every one came back with every row. What an actor raised comes out as it is."""
+    rows = left = 0
     try:
-        yield from pipeline.run(part, line)
+        for counts in pipeline.run(chapter, line):
+            rows += int(str(counts["rows"]))
+            left += int(str(counts["left"]))
     except Exception as error:
         raise _own(error) from error
+    planned = sum(shard.rows for shard in chapter)
+    if rows != planned or (left and not monitor.stopping()):
+        raise RunError(Exit.BUG, f"{planned} rows went into the line, {rows} came out, {left} of them not done")
 
 
 def _own(error: BaseException) -> BaseException:
@@ -126,6 +144,8 @@ def _own(error: BaseException) -> BaseException:
             return seen
         if isinstance(seen, StoreError):
             return RunError(Exit.UNAVAILABLE, f"the output store stays away: {seen}")
+        if isinstance(seen, ExecutionTimeoutError | RayActorError):
+            return RunError(Exit.UNAVAILABLE, f"the line stands still or lost its monitor: {seen}")
         seen = getattr(seen, "cause", None) or seen.__cause__
     return error
 
@@ -139,6 +159,7 @@ class _Shown:
         self.retried = 0
 
     def counts(self, progress: Progress) -> Counts:
+        """Pictures by status; duplicates follow the picture they share."""
         plan, statuses = self._plan, Counter(progress.statuses)
         return Counts(
             asked=plan.to_make + sum(plan.skipped.values()) + sum(plan.refused.values()),
@@ -150,6 +171,13 @@ class _Shown:
 
     def show(self, progress: Progress) -> None:
         self.line.update(self.counts(progress))
+
+    def end(self, progress: Progress) -> None:
+        """Show and write the last counts."""
+        with contextlib.suppress(StoreError, OSError):
+            self.show(progress)
+            self.line.close()
+            self.write(progress)
 
     def write(self, progress: Progress) -> None:
         rate = self.line.speed.per_second(time.monotonic())

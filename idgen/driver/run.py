@@ -1,5 +1,6 @@
 """One run from configuration to summary: plan -> line -> finish. The jobs generate, rerun and plan are its variants."""
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from pathlib import Path
 
 from idgen.config import Config
 from idgen.driver import finish
+from idgen.driver.say import print_plan
 from idgen.driver.setup import Run, open_run
+from idgen.driver.summary import write_config, write_failure
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.manifest.judging import Force
@@ -18,7 +21,9 @@ from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
+from idgen.outputs.verify import verify
 from idgen.sampling import scheduler_names
+from idgen.stores.protocol import StoreError
 
 
 def generate_job(config: Config) -> int:
@@ -29,24 +34,19 @@ def generate_job(config: Config) -> int:
 
 def rerun_job(config: Config) -> int:
     """Make pictures again although the ledger has them; return the exit code."""
-    rerun = config.rerun
-    if not (rerun.status or rerun.code or rerun.missing or config.select.file):
+    if not (config.rerun.status or config.rerun.code or config.rerun.missing or config.select.file):
         raise RunError(Exit.USAGE, "say what to make again: rerun.status, rerun.code, rerun.missing or select.file")
     with _opened(config) as run:
-        keys_file = "" if rerun.status or rerun.code else config.select.file
-        if rerun.missing:
-            from idgen.outputs.verify import verify
-
-            keys_file = str(run.scratch / "missing.txt")
-            Path(keys_file).write_text("\n".join(verify(run.store, hashes=False).missing_keys) + "\n")
-        return _make(run, Force(statuses=rerun.status, codes=rerun.code, keys_file=keys_file))
+        return _make(run, _force(run))
 
 
 def plan_job(config: Config) -> int:
-    """Plan and say what generate would do; writes only the run's plan folder; return OK."""
+    """Plan and say what generate would do; leaves only summary and refused.csv in the run's folder; return OK."""
     with _opened(config) as run:
-        plan = _plan(run, None)
-        finish.print_plan(run, plan)
+        try:
+            print_plan(run, _plan(run, None))
+        finally:
+            _delete_shards(run)
         return Exit.OK
 
 
@@ -61,18 +61,42 @@ def _opened(config: Config) -> Iterator[Run]:
 
 def _make(run: Run, force: Force | None) -> int:
     stop = StopRequest()
+    stop.listen()
     with Lease(run.store, run.id) as lease, run_log(run.folder, "driver"):
-        compact(run.store, run.id)
-        finish.write_config(run)
-        plan = _plan(run, force)
-        finish.print_plan(run, plan)
-        finish.check_licences(run, plan)
-        finish.record_refusals(run, plan)
-        if not plan.to_make:
-            return finish.finish(run, plan, None)
-        from idgen.driver.line import run_line  # starts Ray's import: not for a run that has nothing to do
+        run.check_not_ended()
+        try:
+            return _plan_line_finish(run, force, lease, stop)
+        except (RunError, StoreError) as error:
+            write_failure(run, error)
+            raise
+        finally:
+            _delete_shards(run)
 
-        return finish.finish(run, plan, run_line(run, plan, lease, stop))
+
+def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopRequest) -> int:
+    compact(run.store, run.id)
+    write_config(run)
+    plan = _plan(run, force)
+    print_plan(run, plan)
+    finish.check_licences(run, plan)
+    stop.check()
+    if not plan.to_make:
+        return finish.finish(run, plan, None)
+    from idgen.driver.line import run_line  # imports Ray: not for a run that has nothing to do
+
+    return finish.finish(run, plan, run_line(run, plan, lease, stop))
+
+
+def _force(run: Run) -> Force:
+    """What is made again: by status or code; or what lacks its image; or everything that select.file names."""
+    rerun = run.config.rerun
+    if rerun.status or rerun.code:
+        return Force(statuses=rerun.status, codes=rerun.code)
+    if not rerun.missing:
+        return Force(everything=True)
+    keys_file = run.scratch / "missing.txt"
+    keys_file.write_text("\n".join(verify(run.store, hashes=False).missing_keys) + "\n")
+    return Force(keys_file=str(keys_file))
 
 
 def _plan(run: Run, force: Force | None) -> PlanSummary:
@@ -88,3 +112,9 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         scratch=run.scratch,
         force=force,
     )
+
+
+def _delete_shards(run: Run) -> None:
+    """The plan's shards hold addresses with their signatures, and the next run plans anew."""
+    with contextlib.suppress(StoreError):
+        run.folder.delete_shards()

@@ -1,5 +1,6 @@
 """Opening a run: where it writes, what it is called, which recipes it may use, what it reads."""
 
+import json
 import os
 import secrets
 import time
@@ -14,14 +15,15 @@ import pyarrow.parquet as pq
 from idgen import weights
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
 from idgen.recipes import Recipe, recipe_hash
 from idgen.settings import load_recipes
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 
-HASH_CACHE = Path("~/.cache/idgen/hashes.json")
 SINGLE_OUTPUT = "output/single"
+ENDED = (Exit.OK, Exit.TOO_MANY_FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,11 +47,18 @@ class Run:
 
     @property
     def manifest_roots(self) -> list[str]:
-        """Local folders that references may lie in although `sources.roots` does not name them."""
-        roots = [] if "://" in self.config.manifest else [str(Path(self.config.manifest).resolve().parent)]
+        """Local folders that references may lie in although `sources.roots` does not name them. After the plan."""
+        folder = read_staged(self.scratch).folder
+        roots = [] if "://" in folder else [folder]
         if self.config.reference and "://" not in self.config.reference:
             roots.append(str(Path(self.config.reference).resolve().parent))
         return roots
+
+    def check_not_ended(self) -> None:
+        """Raise RunError(USAGE) when a run of this id has ended for good; one that was stopped may go on."""
+        path = f"runs/{self.id}/summary.json"
+        if self.store.head(path) and json.loads(self.store.get(path)).get("exit_code") in ENDED:
+            raise RunError(Exit.USAGE, f"run {self.id} has ended: choose another run.id, or leave it out")
 
 
 class RecipeHashes(Mapping[str, str]):
@@ -57,13 +66,13 @@ class RecipeHashes(Mapping[str, str]):
 
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
-        self._known: dict[str, str] = {}
+        self.identities: dict[str, dict[str, str]] = {}
+        """Of the recipes asked for so far: the sha256 of what each role loads; actors compare theirs."""
 
     def __getitem__(self, name: str) -> str:
-        if name not in self._known:
-            recipe = self._recipes[name]
-            self._known[name] = recipe_hash(recipe, weights.identity(recipe, cache=HASH_CACHE.expanduser()))
-        return self._known[name]
+        if name not in self.identities:
+            self.identities[name] = weights.identity(self._recipes[name], cache=weights.hash_cache())
+        return recipe_hash(self._recipes[name], self.identities[name])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._recipes)
@@ -86,8 +95,6 @@ def open_run(config: Config, scratch: Path) -> Run:
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
     folder = RunFolder(store, run_id)
-    if store.head(f"runs/{run_id}/summary.json"):
-        raise RunError(Exit.USAGE, f"run {run_id} has ended already: choose another run.id, or leave it out")
     return Run(
         id=run_id,
         config=config,
@@ -115,9 +122,11 @@ def _single_picture(config: Config, scratch: Path) -> Config:
 
 
 def _check_place(config: Config) -> None:
-    """A submitted job runs in a folder of Ray's that vanishes: nothing may be written to a relative path there."""
-    local = "://" not in config.output
-    if local and not os.path.isabs(config.output) and os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
-        raise RunError(
-            Exit.USAGE, f"output={config.output} is relative: inside a Ray job give an absolute path or s3://"
-        )
+    """A submitted job runs in a folder of Ray's that vanishes: nothing may be written there, and local addresses below
+    it would give every submission other keys.
+    """
+    if not os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR"):
+        return
+    for name, place in (("output", config.output), ("manifest", config.manifest)):
+        if "://" not in place and not os.path.isabs(place):
+            raise RunError(Exit.USAGE, f"{name}={place} is relative: inside a Ray job give an absolute path or s3://")

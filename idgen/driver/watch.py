@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Protocol
 
 from idgen.actors.monitor import Progress
-from idgen.errors import Exit
+from idgen.errors import Exit, RunError
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +31,15 @@ class StopRequest:
             self.reason, self.exit_code = reason, exit_code
             self.event.set()
 
+    def check(self) -> None:
+        """Raise RunError with the stop's exit code when a stop was asked; for the stretches without workers."""
+        if self.event.is_set():
+            raise RunError(self.exit_code, f"stopped: {self.reason}; run the same command again to go on")
+
     def listen(self) -> None:
         """Turn SIGTERM and the first Ctrl-C into a stop in order; a second Ctrl-C interrupts at once.
 
-        To be called after ray.init, which installs a SIGTERM handler of its own. The handlers only set an event.
+        To be called again after ray.init, which installs a SIGTERM handler of its own. The handlers only set an event.
         """
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
@@ -90,22 +95,26 @@ class Watch:
 
     def _run(self) -> None:
         written_at = passed_on = 0.0
-        while not self._done.wait(0 if self._stop.event.is_set() and not passed_on else POLL_S):
+        while not self._done.wait(POLL_S):
             if time.monotonic() > self._ends_at:
                 self._stop.ask("deadline")
             if self._lease_lost.is_set():
                 self._stop.ask("another run took the lease", Exit.REFUSED)
-            if self._stop.event.is_set() and not passed_on:
-                self._monitor.request_stop(self._stop.reason)
-                passed_on = time.monotonic()
-            progress = self._monitor.progress()
-            self._show(progress)
+            try:
+                if self._stop.event.is_set() and not passed_on:
+                    self._monitor.request_stop(self._stop.reason)
+                    passed_on = time.monotonic()
+                progress = self._monitor.progress()
+                self._show(progress)
+            except Exception:  # a closed terminal or a busy monitor must not cost the run its ears
+                log.warning("cannot show progress", exc_info=True)
+                continue
             if time.monotonic() - written_at > WRITE_EVERY_S:
                 written_at = time.monotonic()
                 self._try_to_write(progress)
 
     def _try_to_write(self, progress: Progress) -> None:
-        """A store that is away for a while must not cost the run its ears: the next write comes in ten seconds."""
+        """A store that is away for a while costs nothing: the next write comes in ten seconds."""
         try:
             self._write(progress)
         except Exception:

@@ -1,6 +1,6 @@
 """The run's memory, as a plain object."""
 
-from idgen.actors.monitor import BARREN_TRIES, MonitorState
+from idgen.actors.monitor import BARREN_TRIES, MonitorState, Published
 
 
 def monitor(breaker_failures=0):
@@ -84,20 +84,30 @@ def test_a_stop_marks_nothing():
     assert state.progress().stop_reason == "SIGTERM"
 
 
+def told(code, photos, status="failed"):
+    return [Published(status if code else "ok", code, photo) for photo in photos]
+
+
 def test_the_breaker_stops_a_store_that_refuses_everything():
     state = monitor(breaker_failures=3)
-    state.published({"failed": 2}, ["fetch_denied"] * 2)
-    assert not state.progress().stop_reason
-    state.published({"failed": 1}, ["fetch_denied"])
-    assert "fetch_denied" in state.progress().stop_reason
+    state.published(told("fetch_denied", "ab"))
+    assert not state.stopping()
+    state.published(told("fetch_timeout", "c"))
+    assert "3 photos" in state.progress().stop_reason
 
 
-def test_the_breaker_starts_anew_at_a_success_and_ignores_bad_photos():
+def test_one_missing_photo_of_many_rows_is_one_failure():
     state = monitor(breaker_failures=3)
-    state.published({"failed": 2, "ok": 1}, ["fetch_denied", "fetch_denied", ""])
-    state.published({"failed": 2}, ["fetch_denied", "fetch_denied"])
-    state.published({"rejected": 9}, ["no_face"] * 9)
-    assert not state.progress().stop_reason
+    state.published(told("fetch_failed", "a" * 600))
+    state.published(told("reference_missing", "abcdef"))
+    assert not state.stopping()
+
+
+def test_the_breaker_starts_anew_when_the_store_gives_something():
+    state = monitor(breaker_failures=3)
+    state.published(told("fetch_denied", "ab") + told("", "c") + told("fetch_denied", "de"))
+    state.published(told("no_face", "f", "rejected") + told("fetch_denied", "gh"))
+    assert not state.stopping()
 
 
 def test_counts_add_up_over_shards():
@@ -105,7 +115,7 @@ def test_counts_add_up_over_shards():
     for shard in ("s0", "s1"):
         state.begin_shard("sample", shard)
         state.end_shard("sample", shard, {"loads": 1, "prompt_encodings": 3})
-    state.published({"ok": 2, "rejected": 1}, ["", "", "no_face"])
+    state.published([*told("", "ab"), *told("no_face", "c", "rejected")])
     progress = state.progress()
     assert progress.counts == {"loads": 2, "prompt_encodings": 6}
     assert progress.statuses == {"ok": 2, "rejected": 1}

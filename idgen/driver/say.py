@@ -1,0 +1,53 @@
+"""What people read in the terminal before and after a run."""
+
+from typing import TYPE_CHECKING
+
+from idgen.driver.setup import Run
+from idgen.errors import CODES, Code, Exit
+from idgen.manifest.planner import PlanSummary
+from idgen.manifest.results import Balance
+from idgen.report.progress import duration
+from idgen.sources.redact import redact_text
+
+if TYPE_CHECKING:
+    from idgen.driver.line import Work
+
+
+def print_plan(run: Run, plan: PlanSummary) -> None:
+    """Say in a few lines what the plan found."""
+    manifest = f"rows of {redact_text(run.config.manifest)}" if not run.config.reference else "row"
+    print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
+    print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
+    skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
+    print(f"  done before {skipped:,}, duplicates {plan.duplicates:,}, refused {refused:,}")
+    for code, count in sorted(plan.refused.items()):
+        print(f"    {code}: {count:,}  ({CODES[Code(code)].what_to_do})")
+    if refused:
+        print(f"  refused rows: {run.store.uri(f'runs/{run.id}/plan/refused.csv')}")
+
+
+def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str) -> None:
+    """Say what the run did, what to do about failures, and where things are."""
+    if work is None:
+        print(_nothing(plan))
+    line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"
+    left = f" + left {balance.unfinished:,}" if balance.unfinished else ""
+    print(f"{line} + skipped {balance.skipped:,}{left}   in {run.now_s():.0f} s")
+    for name, count in balance.codes.items():
+        facts = CODES[Code(name)]
+        print(f"  {name}: {count:,}  {facts.meaning}; {facts.what_to_do}")
+    if work and work.stop_reason:
+        print(f"stopped: {work.stop_reason}; run the same command again to go on")
+    if gallery:
+        print(f"gallery: {gallery}")
+    print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}   exit {int(code)}")
+    for note in run.config.notes:
+        print(note)
+
+
+def _nothing(plan: PlanSummary) -> str:
+    if not plan.asked:
+        return "nothing to do: the manifest, or what was selected of it, holds no row"
+    if set(plan.skipped) <= {"ok"} and not plan.refused:
+        return "nothing to do: every picture is done"
+    return "nothing to do: every picture is done, or was refused or given up before (jobs/rerun.py makes them again)"
