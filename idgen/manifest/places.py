@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from idgen.manifest.values import Cell
-from idgen.sources.redact import redact_uri
+from idgen.sources.redact import redact_uri, redact_uris
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _REMEMBERED = 8192  # references repeat, and sort together in most manifests
@@ -27,11 +27,12 @@ class Places:
         parameters = tuple(signature_parameters)
         self.absolute = lru_cache(_REMEMBERED)(self._absolute)
         self.redacted = lru_cache(_REMEMBERED)(lambda uri: redact_uri(uri, parameters))
+        self._parameters = parameters
 
     def clean(self, value: Cell) -> Cell:
-        """Return any value of a manifest with the addresses in it redacted; for the shop's own columns."""
+        """Return any value of a manifest with all addresses in it redacted; for ids and the shop's own columns."""
         if isinstance(value, str):
-            return self.redacted(value) if "://" in value else value
+            return redact_uris(value, self._parameters)
         if isinstance(value, Mapping):
             return {name: self.clean(part) for name, part in value.items()}
         return [self.clean(part) for part in value] if isinstance(value, list | tuple) else value

@@ -26,6 +26,7 @@ from idgen.schemas import PICTURES
 
 MAX_SEED = 2**63 - 1
 
+_IDS = ("row_id", "sku", "person_id", "shot")
 _EMPTY_IS_TEXT = frozenset({"prompt", "negative_prompt"})
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 _ROW_FIELDS = (
@@ -110,7 +111,7 @@ class Resolver:
         first_seed = _seed("seed", given["seed"], recipe) if "seed" in given else None
         if first_seed is not None and first_seed + count - 1 > MAX_SEED:
             raise values.bad("seed", "is too large for num_images")
-        row_id, sku, person_id, shot = _ids(given)
+        row_id, sku, person_id, shot = self._ids(given)
         name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
         contents = {**settings.contents, "prompt": prompt, "negative_prompt": negative}
         contents["reference_sha256" if person.sha256 else "reference_uris"] = person.contents
@@ -158,7 +159,7 @@ class Resolver:
             count = 1
         raw = {name: cell for name, cell in zip(self._shared, shared_row, strict=True) if cell is not None} | given
         stable = {name: self._redacted_cell(name, cell) for name, cell in raw.items()}
-        row_id, sku, person_id, shot = (_plain(given.get(name)) for name in ("row_id", "sku", "person_id", "shot"))
+        row_id, sku, person_id, shot = (self._places.clean(_plain(given.get(name))) for name in _IDS)
         rows = []
         for index in range(count):
             key = refused_key(stable, index)
@@ -173,10 +174,17 @@ class Resolver:
 
     def _redacted_cell(self, name: str, cell: Cell) -> Cell:
         """Signed addresses change every night, the refusal must not."""
+        if name in _IDS or (name == "reference_uris" and isinstance(cell, str)):
+            return self._places.clean(cell)
         if not name.endswith(("_uri", "_uris")):
             return cell
         parts = [cell] if isinstance(cell, str) else cell
         return [self._places.redacted(part) if isinstance(part, str) else part for part in parts]
+
+    def _ids(self, given: Mapping[str, Cell]) -> tuple[str | None, ...]:
+        return tuple(
+            self._places.clean(_id_text(name, given[name], _NO_RECIPE)) if name in given else None for name in _IDS
+        )
 
     def _carried_texts(self, batch: pa.RecordBatch) -> Iterator[str]:
         """Yield one JSON object per row: the shop's own columns, without nulls and signatures."""
@@ -207,11 +215,6 @@ def _frozen(cell: Cell) -> Cell:
     if isinstance(cell, dict):
         return tuple((name, part) for name, part in sorted(cell.items()) if part is not None) or None
     return tuple(cell) or None if isinstance(cell, list) else cell
-
-
-def _ids(given: Mapping[str, Cell]) -> tuple[str | None, ...]:
-    names = ("row_id", "sku", "person_id", "shot")
-    return tuple(_id_text(name, given[name], _NO_RECIPE) if name in given else None for name in names)
 
 
 def _plain(cell: Cell) -> str | None:

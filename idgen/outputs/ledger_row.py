@@ -13,7 +13,7 @@ from idgen import __version__
 from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
 from idgen.manifest.columns import COLUMNS, Column
 from idgen.schemas import LEDGER
-from idgen.sources.redact import redact_text, redact_uri
+from idgen.sources.redact import redact_text, redact_uri, redact_uris
 
 _OWN_COLUMNS = {*LEDGER.names, "reference_uri"}
 _SETTINGS = tuple(column for column in COLUMNS if column.name not in _OWN_COLUMNS)
@@ -83,6 +83,7 @@ def asked_columns(picture: Mapping[str, Any], signature_parameters: Sequence[str
     return {
         **{name: picture.get(name) for name in _COPIED},
         **{name: picture.get(name) or "" for name in _COPIED_TEXT},
+        **{name: redact_uris(picture.get(name) or "", signature_parameters) for name in _IDS},
         "image_path": "",
         "image_sha256": "",
         "image_bytes": 0,
@@ -105,9 +106,9 @@ def _image_columns(image: StoredImage) -> dict[str, Any]:
 
 
 _COPIED_TEXT = (
-    "key", "row_id", "replaces", "recipe", "recipe_hash", "output_name", "prompt", "negative_prompt", "sku",
-    "person_id", "shot",
+    "key", "replaces", "recipe", "recipe_hash", "output_name", "prompt", "negative_prompt",
 )  # fmt: skip
+_IDS = ("row_id", "sku", "person_id", "shot")
 _COPIED = (
     "attempt", "image_index", "seed", "width", "height", "reference_digest", "reference_box",
     "reference_score", "reference_faces", "warnings",
@@ -135,14 +136,14 @@ def _short(value: object) -> object:
 
 
 def _redact_carried(carried: str, signature_parameters: Sequence[str]) -> str:
-    if "://" not in carried.replace("\\/", "/"):
-        return carried
-    return _json(_redacted(json.loads(carried), signature_parameters))
+    cells = json.loads(carried)
+    clean = _redacted(cells, signature_parameters)
+    return carried if clean == cells else _json(clean)
 
 
 def _redacted(value: object, signature_parameters: Sequence[str]) -> object:
     if isinstance(value, str):
-        return redact_uri(value, signature_parameters)
+        return redact_uris(value, signature_parameters)
     if isinstance(value, list):
         return [_redacted(item, signature_parameters) for item in value]
     if isinstance(value, dict):

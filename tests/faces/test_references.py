@@ -94,6 +94,16 @@ def test_a_photo_asked_for_two_faces_is_fetched_once_and_analysed_twice(reader, 
     assert reader.analyses == 2
 
 
+@pytest.mark.parametrize("name", ["sp", "st", "se", "Policy", "Expires"])
+def test_two_photos_told_apart_by_a_signatures_companion_are_two_people(reader, monkeypatch, name):
+    asked = {f"https://h/p?{name}=ada": photo(1), f"https://h/p?{name}=ben": photo(2)}
+    fetched = []
+    monkeypatch.setattr(reader, "_fetcher", type("Exact", (), {"fetch": lambda _s, u: fetched.append(u) or asked[u]})())
+    ada, ben = reader.read([Request((uri,)) for uri in asked])
+    assert sorted(fetched) == sorted(asked)
+    assert (ada.id_embedding[0], ben.id_embedding[0]) == (1, 2)
+
+
 def test_the_next_shard_remembers(reader, store):
     first = reader.read([ask(1), ask(2)])
     second = reader.read([ask(2), ask(3), ask(1)])

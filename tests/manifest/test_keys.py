@@ -76,6 +76,13 @@ def test_tonights_signed_link_gives_last_nights_key():
     assert key(reference_uri=SIGNED.format("1")) != key(reference_uri="https://shop.example/p.jpg?v=3")
 
 
+def test_what_accompanies_signatures_tells_two_photos_apart_where_nothing_is_signed():
+    for name in ("sp", "Policy", "Expires"):
+        one, two = (key(reference_uri=f"https://shop.example/p?{name}={who}") for who in (1, 2))
+        assert one != two
+    assert key(reference_uri="https://h/p?sp=r&se=1&sig=a") == key(reference_uri="https://h/p?sp=r&se=2&sig=b")
+
+
 def test_a_sum_takes_the_place_of_the_address():
     one = key(reference_sha256=["AB" * 32])
     assert one == key(reference_sha256=["ab" * 32], reference_uri="s3://photos/moved.jpg")
@@ -152,3 +159,29 @@ def test_carried_columns_ride_along_as_json_without_signatures():
     assert json.loads(made["carried"]) == {
         "season": "ss27", "price": 1.5, "link": "https://shop.example/p.jpg?v=2", "tags": ["a"],
     }  # fmt: skip
+
+
+def test_ids_and_carried_texts_lose_signatures_wherever_they_stand():
+    link = SIGNED.format("CANARY")
+    made = pictures(
+        [
+            row(1, row_id=f"photo {link}", sku=link, note=f'["{link}"]', front=f"front: {link}", two=f"{link}|{link}"),
+            row(2, row_id=link, person_id=link, width=1, reference_uri=None, reference_uris=f"{link}|{link}"),
+        ],
+        as_text=True,
+    )
+    assert [picture["status"] for picture in made] == ["", "rejected"]
+    for picture in made:
+        assert not [n for n, cell in picture.items() if "CANARY" in str(cell) and not n.startswith("reference_uri")]
+    assert json.loads(made[0]["carried"])["front"] == "front: https://shop.example/p.jpg?v=2"
+
+
+def test_a_refusal_of_signed_ids_and_lists_keeps_its_key():
+    def refused(night):
+        link = SIGNED.format(night)
+        (picture,) = pictures(
+            [row(1, row_id=link, width=1, reference_uri=None, reference_uris=f"{link}|a.jpg")], as_text=True
+        )
+        return picture["key"]
+
+    assert refused("1") == refused("2")
