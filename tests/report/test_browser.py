@@ -1,15 +1,12 @@
 """The gallery in a real Chromium, opened from a folder like a shop's people open it."""
 
 import logging
-import os
-import shutil
 import time
 from pathlib import Path
 
 import pytest
+from doubles.browser import chromium
 from make_run import RUN, SUMMARY, Portraits, put_pictures, row, write_run
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -19,27 +16,10 @@ from idgen.report.gallery import write_report
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM, DRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-FLAGS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--window-size=1400,1100"),
-]
 ROWS = 10_000
 HOSTILE = "</script><img src=x onerror=document.title='owned'><script>document.title='owned'</script> & <b>bold</b>"
 
 _log = logging.getLogger(__name__)
-
-
-@pytest.fixture(scope="module")
-def profile(tmp_path_factory):
-    """A fresh profile folder; skips, or fails when the browser is required, where there is no Chromium."""
-    if not all(map(os.path.exists, (CHROMIUM, DRIVER))):
-        reason = f"no {CHROMIUM} with {DRIVER}"
-        pytest.fail(reason) if os.environ.get("IDGEN_REQUIRE_BROWSER") == "1" else pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("profile")
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,16 +28,9 @@ def downloads(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def driver(profile, downloads):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f"--user-data-dir={profile}"]:
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield made
-    made.quit()
+def driver(tmp_path_factory, downloads):
+    with chromium(tmp_path_factory.mktemp("profile"), downloads) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
