@@ -1,0 +1,213 @@
+"""Both actors as plain objects on a folder: the real face pack, the real tiny models, no Ray."""
+
+import dataclasses
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from doubles.catalogue import PHOTOS
+from doubles.tiny_recipe import TINY
+
+from idgen import weights
+from idgen.actors.faces import FaceActor, FaceSettings, rows_left
+from idgen.actors.monitor import MonitorState
+from idgen.actors.sampler import SamplerActor, SamplerSettings
+from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
+from idgen.errors import Code, Exit, RowError, RunError
+from idgen.manifest.shards import cut_stream, sizes, write_shards
+from idgen.outputs.ledger import dataset
+from idgen.sampling.batches import OutOfMemory
+from idgen.sampling.sampler import Sampler
+from idgen.schemas import ANALYSED, COUNTS, PICTURES
+from idgen.stores.opening import open_store
+
+RUN = "run"
+RECIPE = dataclasses.replace(TINY, face_pack=dataclasses.replace(TINY.face_pack, det_size_px=320), batch_size=4)
+STATE = {"status": "", "code": "", "detail": "", "stage": ""}
+
+
+@pytest.fixture(scope="module")
+def identities():
+    torch.set_num_threads(1)
+    return {"tiny": weights.identity(RECIPE, cache=None)}
+
+
+def picture(number, photo="ada", **changes):
+    fixed = {
+        "key": f"{number:032x}", "position": number, "image_index": 0, "attempt": 1, "replaces": "", "recipe_hash": "h",
+        "load_group": "g", "bucket": "b", "carried": "{}", **STATE, "row_id": f"r{number}", "recipe": "tiny",
+        "reference_uris": [str(PHOTOS / f"{photo}.png")], "face_select": "largest", "prompt": f"prompt {number}",
+        "negative_prompt": "", "num_images": 1, "seed": number, "width": 64, "height": 64, "num_inference_steps": 2,
+        "scheduler": "ddim", "guidance_scale": 5.0, "ip_adapter_scale": 1.0, "lora_scale": 1.0, "output_format": "png",
+    }  # fmt: skip
+    return {**fixed, **changes}
+
+
+class Line:
+    """One shard's way through both actors."""
+
+    def __init__(self, tmp_path, identities):
+        self.store = open_store(str(tmp_path / "out"))
+        self.monitor = MonitorState(0)
+        common = {"output": self.store.root, "run_id": RUN, "identities": identities}
+        self.faces = FaceActor(
+            {"tiny": RECIPE},
+            FaceSettings(**common, faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS)]),
+            self.monitor,
+        )
+        self.sampler = SamplerActor(
+            {"tiny": RECIPE},
+            SamplerSettings(
+                **common, sampling=SamplingConfig(num_gpus=0), images=ImagesConfig(), signature_parameters=[]
+            ),
+            self.monitor,
+        )
+        self._scratch = tmp_path
+
+    def shard(self, pictures):
+        table = pa.Table.from_pylist(pictures, schema=PICTURES).append_column(
+            "reference", pa.array([""] * len(pictures))
+        )
+        cut = cut_stream(table.to_batches(), {"tiny": sizes(RECIPE, PlannerConfig(), 0)})
+        (ref,) = write_shards(self.store, RUN, "", cut, self._scratch)
+        return ref
+
+    def analysed(self, pictures):
+        return self.faces(pa.Table.from_pylist([dataclasses.asdict(self.shard(pictures))]))
+
+    def run(self, pictures):
+        (counts,) = self.sampler(self.analysed(pictures)).to_pylist()
+        return counts
+
+    def ledger(self):
+        return {row["key"]: row for row in dataset(self.store).to_table().to_pylist()}
+
+
+@pytest.fixture
+def line(tmp_path, identities):
+    return Line(tmp_path, identities)
+
+
+def test_every_row_comes_out_of_the_face_actor_with_an_identity_or_a_code(line):
+    table = line.analysed([picture(1), picture(2, "no-face"), picture(3, "corrupt"), picture(4, "absent"), picture(5)])
+    assert table.schema.equals(ANALYSED)
+    rows = table.to_pylist()
+    assert [row["code"] for row in rows] == ["", "no_face", "image_corrupt", "reference_missing", ""]
+    assert len(rows[0]["id_embedding"]) == 512
+    assert rows[0]["id_embedding"] == rows[4]["id_embedding"]
+    assert rows[1]["id_embedding"] is None
+    assert line.monitor.progress().counts["face_analyses"] == 2
+
+
+def test_a_shard_is_sampled_published_and_counted(line):
+    counts = line.run([picture(1), picture(2, "no-face"), picture(3, "ben")])
+    assert set(counts) == set(COUNTS.names)
+    assert (counts["rows"], counts["published"], counts["already"], counts["left"]) == (3, 3, 0, 0)
+    assert Counter(row["status"] for row in line.ledger().values()) == {"ok": 2, "rejected": 1}
+    assert line.monitor.progress().counts["loads"] == 1
+
+
+def test_a_repeated_shard_makes_only_what_its_ledger_parts_lack(line):
+    pictures = [picture(number) for number in range(1, 4)]
+    table = line.analysed(pictures)
+    line.sampler(table)
+    (counts,) = line.sampler(table).to_pylist()
+    assert (counts["published"], counts["already"]) == (0, 3)
+    assert line.monitor.progress().counts["sampler_calls"] == 1
+
+
+def test_a_key_given_up_is_a_code_and_its_suspects_run_alone(line):
+    pictures = [picture(number) for number in range(1, 5)]
+    table = line.analysed(pictures)
+    shard = table["shard"][0].as_py()
+    keys = [row["key"] for row in pictures]
+    for tried in (keys, keys[:1], keys[:1]):
+        line.monitor.begin_shard("sample", shard)
+        line.monitor.begin("sample", shard, tried)
+    line.sampler(table)
+    ledger = line.ledger()
+    assert ledger[keys[0]]["code"] == "worker_crashed"
+    assert {ledger[key]["batch_rows"] for key in keys[1:]} == {1}
+
+
+def test_a_bug_in_a_batch_costs_its_own_row(line, monkeypatch):
+    original = Sampler.sample
+
+    def sample(self, rows, bucket):
+        if any(row.prompt == "prompt 2" for row in rows):
+            raise ZeroDivisionError("a secret prompt")
+        return original(self, rows, bucket)
+
+    monkeypatch.setattr(Sampler, "sample", sample)
+    line.run([picture(number) for number in range(1, 5)])
+    ledger = line.ledger()
+    assert Counter(row["code"] for row in ledger.values()) == {"": 3, "internal": 1}
+    assert "secret" not in str(ledger)
+
+
+def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(line, monkeypatch):
+    original, sizes_tried = Sampler.sample, []
+
+    def sample(self, rows, bucket):
+        sizes_tried.append(len(rows))
+        if len(rows) > 2:
+            raise OutOfMemory("4 rows")
+        return original(self, rows, bucket)
+
+    monkeypatch.setattr(Sampler, "sample", sample)
+    line.run([picture(number) for number in range(1, 7)])
+    assert sizes_tried == [4, 2, 2, 2]
+    assert Counter(row["status"] for row in line.ledger().values()) == {"ok": 6}
+
+
+def test_a_stop_leaves_what_is_not_begun(line, monkeypatch):
+    original = Sampler.sample
+
+    def sample(self, rows, bucket):
+        line.monitor.request_stop("test")
+        return original(self, rows, bucket)
+
+    monkeypatch.setattr(Sampler, "sample", sample)
+    counts = line.run([picture(number) for number in range(1, 7)])
+    assert (counts["published"], counts["left"]) == (4, 2)
+    assert len(line.ledger()) == 4
+
+
+def test_after_a_stop_shards_pass_without_being_read(line):
+    ref = line.shard([picture(number) for number in range(1, 7)])
+    line.store.delete([ref.file])
+    line.monitor.request_stop("test")
+    table = line.faces(pa.Table.from_pylist([dataclasses.asdict(ref)]))
+    assert rows_left(table) == 6
+    (counts,) = line.sampler(table).to_pylist()
+    assert (counts["rows"], counts["left"], counts["published"]) == (6, 6, 0)
+
+
+def test_another_lora_scale_is_another_load_and_the_counts_add_up(line):
+    for number, scale in ((1, 1.0), (2, 0.5)):
+        pictures = [picture(number, lora_scale=scale, load_group=f"g{scale}")]
+        line.sampler(line.analysed(pictures))
+    counts = line.monitor.progress().counts
+    assert counts["loads"] == 2
+    assert counts["sampler_calls"] == 2
+
+
+def test_other_weights_on_this_node_are_refused(tmp_path, identities):
+    other = {"tiny": {**identities["tiny"], "base": "0" * 64}}
+    with pytest.raises(RunError, match="base on") as caught:
+        Line(tmp_path, other).run([picture(1)])
+    assert caught.value.exit_code == Exit.UNAVAILABLE
+
+
+def test_a_picture_that_does_not_decode_is_its_own_code(line, monkeypatch):
+    original = Sampler.sample
+
+    def sample(self, rows, bucket):
+        return [RowError(Code.NON_FINITE), *original(self, rows, bucket)[1:]]
+
+    monkeypatch.setattr(Sampler, "sample", sample)
+    line.run([picture(1), picture(2)])
+    assert sorted(row["code"] for row in line.ledger().values()) == ["", "non_finite"]
+    assert np.all([row["seconds"] > 0 for row in line.ledger().values()])
