@@ -6,6 +6,7 @@ import pyarrow.fs as pf
 
 from idgen.errors import Exit, RunError
 from idgen.manifest.places import is_uri
+from idgen.sources.redact import redact_text
 from idgen.stores.opening import open_store
 
 BATCH_ROWS = 32_768
@@ -32,7 +33,7 @@ def find_files(manifest: str) -> Files:
     try:
         info = filesystem.get_file_info(root)
         if info.type == pf.FileType.NotFound:
-            raise RunError(Exit.USAGE, "manifest: there is nothing at that address")
+            raise RunError(Exit.USAGE, f"manifest: there is nothing at {redact_text(manifest)}")
         if info.type == pf.FileType.File:
             paths = [root]
         else:

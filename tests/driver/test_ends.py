@@ -1,0 +1,112 @@
+"""Every kind of end: its exit code, its summary.json, and what it must not leave behind. None of these needs Ray."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from doubles.catalogue import PHOTOS, Catalogue, rows
+
+CANARY = "c4n4ry51gn4tur3"
+
+
+@pytest.fixture
+def shop(tmp_path):
+    made = Catalogue(tmp_path)
+    made.write([{**row, "photo": f"{PHOTOS}/{row['photo']}.png"} for row in rows(3)])
+    return made
+
+
+def runs(shop):
+    return sorted(Path(shop.output, "runs").iterdir())
+
+
+def test_a_commercial_run_of_research_weights_is_refused_before_anything_starts(shop):
+    text = shop.run("run.commercial=true", expect=4)
+    assert "research only" in text
+    summary = shop.summary()
+    assert summary["exit_code"] == 4
+    assert "commercial" in summary["error"]
+    assert not Path(shop.output, "lease.json").exists()
+
+
+def test_a_plan_leaves_only_what_people_read(shop):
+    signed = f"https://shop.example/a.png?X-Amz-Signature={CANARY}"
+    shop.write([{"row_id": "a", "photo": signed, "prompt": "x", "others": json.dumps([signed])}])
+    shop.run(job="plan")
+    (run,) = runs(shop)
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    assert names == {"plan/summary.json", "plan/refused.csv"}
+    assert not any(CANARY in path.read_text() for path in run.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["manifest=/nowhere.parquet"], 2, "nowhere"),
+        (["recipe=faceid"], 2, "faceid-sd15"),
+        (["run.id=../x"], 2, "run.id"),
+        (["output=ftp://x"], 2, "ftp"),
+        (["select.where=nonsense("], 2, "select.where"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_words(shop, words, code, says):
+    assert says in shop.run(*words, expect=code)
+
+
+def test_an_output_that_cannot_be_written_is_no_bug(shop, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    text = shop.run(f"output={tmp_path}/file/out", expect=6)
+    assert "Traceback" not in text
+    assert "bug" not in text
+
+
+def test_a_store_that_is_away_is_exit_6(shop, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    text = shop.run("output=s3://bucket/out", expect=6)
+    assert "Traceback" not in text
+
+
+def test_a_manifest_where_nothing_can_be_made_ends_with_3_once_and_is_known_afterwards(shop):
+    shop.write([{"row_id": f"r{i}", "photo": "ada", "prompt": None} for i in range(20)])
+    shop.run("run.max_failed_fraction=0.5", expect=3)
+    summary = shop.summary()
+    assert summary["rejected"] == summary["asked"] == 20
+    assert {row["code"] for row in shop.ledger()} == {"missing_value"}
+    shop.run("run.max_failed_fraction=0.5", expect=0)
+    assert len(shop.ledger()) == 20
+
+
+def test_equal_bad_rows_count_as_many_as_they_are(shop):
+    shop.write([{"photo": "ada", "prompt": None} for _ in range(20)])
+    shop.run("run.max_failed_fraction=0.5", expect=3)
+    assert shop.summary()["rejected"] == 20
+
+
+def test_an_empty_manifest_is_nothing_to_do(shop):
+    empty = pq.read_table(shop.manifest).slice(0, 0)
+    pq.write_table(empty, shop.manifest)
+    assert "holds no row" in shop.run()
+
+
+def test_rerun_asks_what_to_make_again_and_knows_codes(shop):
+    assert "rerun.code" in shop.run(job="rerun", expect=2)
+    assert "no_face" in shop.run("rerun.code=[no_fase]", job="rerun", expect=2)
+
+
+def test_a_run_that_ended_well_is_not_gone_on_with(shop):
+    empty = pq.read_table(shop.manifest).slice(0, 0)
+    pq.write_table(empty, shop.manifest)
+    shop.run("run.id=one")
+    assert "has ended" in shop.run("run.id=one", expect=2)
+    assert json.loads((runs(shop)[0] / "summary.json").read_text())["exit_code"] == 0, "its summary stays"
+
+
+def test_status_and_report_say_what_there_is(shop):
+    assert "no runs yet" in shop.run(job="status")
+    shop.run("run.commercial=true", expect=4)
+    assert "exit" in shop.run(job="status")
+    assert "no run" in shop.run(job="report", expect=2)
