@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from doubles.catalogue import Catalogue, rows
+from doubles.catalogue import PHOTOS, Catalogue, rows
 
 pytestmark = pytest.mark.cluster
 
@@ -26,6 +26,19 @@ def test_a_row_that_kills_its_process_costs_only_itself(tmp_path):
     assert len(shop.ledger()) == 12
     assert attempted(log)[results["poison"]["key"]] == 3, "once in company, twice alone"
     assert shop.summary()["worker_deaths"] == 3
+
+
+def test_a_photo_that_kills_its_decoder_costs_only_its_own_rows(tmp_path):
+    shop = Catalogue(tmp_path)
+    poison = (PHOTOS / "hana.png").read_bytes() + b"\0" * 7
+    (tmp_path / "poison.png").write_bytes(poison)
+    bad = [{"row_id": f"bad{i}", "photo": str(tmp_path / "poison.png"), "prompt": f"bad {i}"} for i in range(2)]
+    shop.write([*rows(5), *bad])
+    shop.run(faults={"die_on_size": len(poison)})
+    results = shop.results()
+    assert {row["code"] for name, row in results.items() if name.startswith("bad")} == {"worker_crashed"}
+    assert Counter(row["status"] for row in results.values()) == {"ok": 5, "failed": 2}
+    assert shop.summary()["worker_deaths"] == 2
 
 
 def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes_the_same_pictures_once(tmp_path):

@@ -8,6 +8,7 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
     die_once    {"file": path, "after": n, "batch_size": b}: the first process to attempt its n-th row dies; the file
                 remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
+    die_on_size a photo of that many bytes ends the process that decodes it
 """
 
 import json
@@ -31,6 +32,7 @@ def install() -> None:
     if "batch_size" in once and Path(once["file"]).exists():
         batches.BatchSize.rows = lambda self, bucket: min(self._rows, once["batch_size"])
 
+    _wrap_decoder(faults.get("die_on_size"))
     original = SampleRow.from_picture.__func__
 
     def from_picture(cls, picture):
@@ -38,6 +40,21 @@ def install() -> None:
         return original(cls, picture)
 
     SampleRow.from_picture = classmethod(from_picture)
+
+
+def _wrap_decoder(fatal_size):
+    if fatal_size is None:
+        return
+    from idgen.faces import references
+
+    original = references.decode
+
+    def decode(data, config):
+        if len(data) == fatal_size:
+            os._exit(139)
+        return original(data, config)
+
+    references.decode = decode
 
 
 def _act(faults, picture):
