@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from idgen.adapters import layout
-from idgen.adapters.protocol import FaceNeeds, Options, Person, Tokens
+from idgen.adapters.protocol import Options, Person, Tokens
 from idgen.networks import checkpoints
 from idgen.networks.attention import Unet
 from idgen.networks.projections import FaceIdProjection
@@ -21,7 +21,6 @@ from idgen.networks.projections import FaceIdProjection
 class FaceId:
     """See the module's docstring; follows idgen.adapters.protocol.Adapter."""
 
-    needs = FaceNeeds()
     option_names: tuple[str, ...] = ()
 
     def __init__(self, name: str, *, lora_scale: float = 1.0, sha256: str | None = None) -> None:

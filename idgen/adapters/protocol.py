@@ -7,7 +7,7 @@ conditional), else B.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,24 +18,6 @@ from idgen.networks.attention import Unet
 
 Options = Mapping[str, float]
 """Row settings that change tokens (FaceID-PlusV2's shortcut_scale), by column name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """One cut-out of a face that an adapter wants from the face stage."""
-
-    kind: Literal["norm_crop"]
-    size_px: int
-    colour: Literal["rgb", "bgr"]
-
-
-@dataclass(frozen=True, slots=True)
-class FaceNeeds:
-    """What the face stage has to deliver; embeddings always come raw, float32."""
-
-    embedding: bool = True
-    crops: tuple[Crop, ...] = ()
-    keypoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +36,12 @@ class Tokens:
     """[n, T, D]."""
     uncond: Tensor
     """[n, T, D]; constant per (adapter, options)."""
-    context: tuple[Tensor, Tensor] | None = None
-    """(cond, uncond) [n, T, D] for an IdentityNet, where the adapter has one."""
 
 
 class Adapter(Protocol):
     """See the module's docstring."""
 
     name: str
-    needs: FaceNeeds
     option_names: tuple[str, ...]
     """Columns that change tokens; they are part of the tokens' cache key."""
     branches: nn.ModuleList

@@ -15,6 +15,7 @@ from idgen.manifest.keys import canonical, canonical_float, short_hash
 from idgen.manifest.places import Places
 from idgen.manifest.values import Cell, Check
 from idgen.recipes import Recipe
+from idgen.sampling.scheduler_names import MAX_STEPS, SCHEDULERS
 
 PER_ROW = frozenset(
     {
@@ -31,7 +32,7 @@ CHECKS: dict[str, Check] = {
     "face_select": values.face_select,
     "width": values.side,
     "height": values.side,
-    "num_inference_steps": values.whole_number(1, 1000),
+    "num_inference_steps": values.whole_number(1, MAX_STEPS),
     "scheduler": values.text(64),
     "guidance_scale": values.number(0.0, 100.0),
     "ip_adapter_scale": _SCALE,
@@ -144,6 +145,9 @@ class SettingsTable:
     def _check_together(self, columns: Mapping[str, Any]) -> None:
         if columns["scheduler"] not in self._schedulers:
             raise values.bad("scheduler", f"must be one of {', '.join(sorted(self._schedulers))}")
+        spec = SCHEDULERS.get(columns["scheduler"])
+        if spec is not None and columns["num_inference_steps"] > spec.max_steps:
+            raise values.bad("num_inference_steps", f"{columns['scheduler']} does at most {spec.max_steps}")
         if columns.get("control_guidance_start", 0.0) >= columns.get("control_guidance_end", 1.0):
             raise values.bad("control_guidance_start", "must be less than control_guidance_end")
 

@@ -3,14 +3,9 @@
 Keys and values are made once per batch (`bind`) and read in every denoising step by idgen/networks/attention.py.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-Combine = Literal["add"]
-"""How a branch joins the text output; PuLID will add its orthogonal modes."""
 
 
 class Branch(nn.Module):
@@ -20,12 +15,11 @@ class Branch(nn.Module):
     other people and other scales never recompile.
     """
 
-    def __init__(self, token_width: int, inner_width: int, heads: int, combine: Combine = "add") -> None:
+    def __init__(self, token_width: int, inner_width: int, heads: int) -> None:
         super().__init__()
         self.k = nn.Linear(token_width, inner_width, bias=False)
         self.v = nn.Linear(token_width, inner_width, bias=False)
         self.heads = heads
-        self.combine: Combine = combine
         self.key: Tensor | None = None  # [R, heads, n*T, inner/heads]
         self.value: Tensor | None = None
         self.scale: Tensor | None = None  # [R, 1, 1, 1]

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from idgen.errors import Exit, RunError
 
-Nested = dict[str, dict[str, Tensor]]
-
 
 def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """Return the file's tensors by flat name (`image_proj.norm.weight`), on the CPU, in their stored dtype.

@@ -90,16 +90,12 @@ class Sd15Base:
 
     def encode(self, prompt: str) -> Text:
         """Same as the pipeline's `encode_prompt`, which would write overlong prompts into the log."""
-        pipeline = self.pipeline
-        tokens = pipeline.tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=pipeline.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        )
-        ids = tokens.input_ids.to(pipeline.text_encoder.device)
-        return Text(pipeline.text_encoder(ids)[0][0].to(self.dtype))
+        tokenizer, encoder = self.pipeline.tokenizer, self.pipeline.text_encoder
+        room = tokenizer.model_max_length
+        tokens = tokenizer(prompt, padding="max_length", max_length=room, truncation=True, return_tensors="pt")
+        whole = len(tokenizer(prompt, verbose=False).input_ids)
+        embeddings = encoder(tokens.input_ids.to(encoder.device))[0][0].to(self.dtype)
+        return Text(embeddings, tokens_cut=max(0, whole - room))
 
 
 BASES: dict[str, Callable[[Base, Path, Path | None], LoadedBase]] = {"sd15": Sd15Base}

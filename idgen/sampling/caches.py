@@ -35,6 +35,8 @@ class Text:
     """[L, D]."""
     pooled: Tensor | None = None
     """[P], for bases that use it (SDXL)."""
+    tokens_cut: int = 0
+    """Tokens at the prompt's end that the text encoder has no room for."""
 
 
 class Bounded(Generic[K, V]):
@@ -48,6 +50,11 @@ class Bounded(Generic[K, V]):
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self._bytes = 0
 
     def get(self, key: K, make: Callable[[], V]) -> V:
         """Return the entry, made by `make` when it is not there."""
@@ -86,6 +93,14 @@ class PromptCache:
         pooled = [text.pooled for text in texts if text.pooled is not None]
         return torch.stack([text.embeddings for text in texts]), torch.stack(pooled) if pooled else None
 
+    def tokens_cut(self, prompt: str | None) -> int:
+        """Return how many tokens at the end of `prompt` are not in its embeddings."""
+        return self._one(prompt).tokens_cut
+
+    def clear(self) -> None:
+        """Forget all prompts."""
+        self._entries.clear()
+
     def _one(self, prompt: str | None) -> Text:
         if prompt is None and not self._zeros_for_none:
             prompt = ""
@@ -112,6 +127,10 @@ class TokenCache:
         key = (identity, person.id_embedding.shape, adapter.name, tuple(sorted(used.items())))
         return self._entries.get(key, lambda: self._count_and_encode(adapter, person, used))
 
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._entries.clear()
+
     def _count_and_encode(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
         self._counts.token_projections += 1
         return adapter.encode([person], options)[0]
@@ -126,4 +145,4 @@ def _text_bytes(text: Text) -> int:
 
 
 def _tokens_bytes(tokens: Tokens) -> int:
-    return sum(part.nbytes for part in (tokens.cond, tokens.uncond, *(tokens.context or ())))
+    return tokens.cond.nbytes + tokens.uncond.nbytes

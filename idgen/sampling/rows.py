@@ -46,9 +46,9 @@ class SampleRow:
     id_embedding: NDArray[np.float32]
     """[n, 512], raw as the face pack gives it."""
     ip_adapter_scale: float = 1.0
-    """Of the recipe's first adapter."""
+    """Of the recipe's first adapter, where `ip_adapter_scales` does not name it."""
     ip_adapter_scales: Mapping[str, float] = field(default_factory=dict)
-    """Of the others, by adapter name; 1 where absent."""
+    """By adapter name; 1 for others that are absent."""
     options: Mapping[str, float] = field(default_factory=dict)
     """Columns that change an adapter's tokens."""
 
@@ -68,7 +68,7 @@ class SampleRow:
 
     def scale(self, adapter: str, position: int) -> float:
         """Return the strength of the recipe's adapter number `position`."""
-        return self.ip_adapter_scale if position == 0 else self.ip_adapter_scales.get(adapter, 1.0)
+        return self.ip_adapter_scales.get(adapter, self.ip_adapter_scale if position == 0 else 1.0)
 
 
 _OPTIONS = ("shortcut_scale",)

@@ -4,6 +4,7 @@ A row's picture does not depend on the rows beside it (beyond rounding): every r
 negative prompt, people and scales; everything else is the bucket's.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,7 +17,7 @@ from torch import Tensor
 from idgen import weights
 from idgen.adapters import table
 from idgen.adapters.protocol import Adapter, Person
-from idgen.errors import Code, RowError
+from idgen.errors import Code, Exit, RowError, RunError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
 from idgen.recipes import Recipe
@@ -28,6 +29,11 @@ from idgen.sampling.rows import Bucket, SampleRow
 
 OnStep = Callable[[int, Tensor], None]
 """Called after every scheduler step with its number and the latents."""
+
+SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
+"""In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
+RECOMPILE_LIMIT = 64
+"""Every count of rows, with and without guidance, and every size is a graph of its own; dynamo gives up after 8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Sampler:
     """One loaded recipe. `sample` is all a caller needs; `condition` and `denoise` are its two halves, for tests."""
 
     def __init__(self, base: bases.LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
+        self.compiled = False
         self.base = base
         self.pipeline = base.pipeline
         self.adapters = list(adapters)
@@ -65,41 +72,79 @@ class Sampler:
     def load(cls, recipe: Recipe, *, lora_scale: float, device: str, compile: bool = False) -> "Sampler":  # noqa: A002
         """Load the recipe's base and adapters from local files; `compile` compiles the UNet's repeated blocks.
 
-        Raises RunError when weights are missing or do not fit each other.
+        Raises RunError when weights are missing, do not fit each other, or do not fit the device.
         """
-        place = torch.device(device)
+        try:
+            sampler = cls._load(recipe, lora_scale, torch.device(device))
+            if compile:
+                sampler.compile_blocks()
+        except RunError:
+            raise
+        except Exception as error:  # many libraries read weights, and each has errors of its own
+            reason = str(error).partition("\n")[0][:200] or type(error).__name__
+            if is_shortage(error):
+                message = f"recipe {recipe.name} does not fit the memory of {device}: {reason}"
+                raise RunError(Exit.UNAVAILABLE, message) from error
+            message = f"recipe {recipe.name} cannot be loaded: {type(error).__name__}: {reason}"
+            raise RunError(Exit.USAGE, message) from error
+        return sampler
+
+    @classmethod
+    def _load(cls, recipe: Recipe, lora_scale: float, device: torch.device) -> "Sampler":
         base = bases.load(recipe.base)
         unet = base.pipeline.unet
         attention.install(unet)
         adapters = [table.make(spec, lora_scale) for spec in recipe.adapters]
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             adapter.load(unet, [weights.locate(spec.weights)])
-            adapter.to(place)
-        base.place(place)
-        if compile:
-            unet.compile_repeated_blocks(fullgraph=True)
-        return cls(base, adapters, place)
+            adapter.to(device)
+        base.place(device)
+        return cls(base, adapters, device)
 
-    @torch.inference_mode()
+    def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401
+        """Compile the UNet's repeated blocks on their first use; `options` are torch.compile's."""
+        self.pipeline.unet.compile_repeated_blocks(fullgraph=True, **options)
+        self.compiled = True
+
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or RowError(NON_FINITE) for a row that did not decode.
 
-        Raises OutOfMemory when the batch does not fit; nothing of it is kept.
+        Raises OutOfMemory when the batch does not fit, nothing of it is kept; a row alone is tried twice, the second
+        time with empty caches.
         """
         self.counts.sampler_calls += 1
-        try:
-            latents = self.denoise(self.condition(rows, bucket), bucket)
-            return [
-                RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()
-                for picture in decode(self.pipeline.vae, latents)
-            ]
-        except RuntimeError as error:
-            if not _is_shortage(error):
-                raise
-            detail = str(error).partition("\n")[0]
-        # outside of `except`, where the error's frames would keep the batch's tensors alive
-        self.release()
+        for _ in range(2 if len(rows) == 1 else 1):
+            try:
+                return self._pictures(rows, bucket)
+            except (RuntimeError, MemoryError) as error:
+                if not is_shortage(error):
+                    raise
+                detail = str(error).partition("\n")[0] or type(error).__name__
+            # outside of `except`, where the error's frames would keep the batch's tensors alive
+            if len(rows) == 1:
+                self.prompts.clear()
+                self.tokens.clear()
+                gc.collect()
+            self.release()
         raise OutOfMemory(detail)
+
+    @torch.inference_mode()
+    def _pictures(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
+        latents = self.denoise(self.condition(rows, bucket), bucket)
+        return [
+            RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()
+            for picture in decode(self.pipeline.vae, latents)
+        ]
+
+    @torch.inference_mode()
+    def warnings(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[list[str]]:
+        """Return what to tell about each row of a sampled batch: prompts too long for the text encoder."""
+        kinds = ("prompt", "negative_prompt") if self.guided(bucket) else ("prompt",)
+        notes = []
+        for row in rows:
+            cut = {kind: self.prompts.tokens_cut(getattr(row, kind)) for kind in kinds}
+            notes.append([f"{kind}_cut: the last {n} tokens are not read" for kind, n in cut.items() if n])
+        return notes
 
     @torch.inference_mode()
     def condition(self, rows: Sequence[SampleRow], bucket: Bucket) -> Conditions:
@@ -126,6 +171,8 @@ class Sampler:
     @torch.inference_mode()
     def denoise(self, conditions: Conditions, bucket: Bucket, on_step: OnStep | None = None) -> Tensor:
         """Run the pipeline to its last latents [B, 4, h, w], in the UNet's dtype on the device."""
+        if self.compiled:  # here, because the setting is the thread's own and actors' threads change
+            torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         self.bind(conditions)
         self.pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule)
         result = self.pipeline(
@@ -170,9 +217,10 @@ class Sampler:
         return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
 
 
-def _is_shortage(error: RuntimeError) -> bool:
-    """True for what allocators raise; the CPU's has no class of its own, only words."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def is_shortage(error: Exception) -> bool:
+    """True when `error` says that memory ran out, whichever library says it."""
+    words = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(phrase in words for phrase in SHORTAGES)
 
 
 def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:

@@ -70,6 +70,12 @@ def test_a_row_that_lacks_or_brings_what_it_must_not_is_refused(changes, code: C
     assert CODES[code].status == "rejected"
 
 
+def test_steps_that_the_scheduler_cannot_do_refuse_the_row_with_its_limit():
+    assert refusal(num_inference_steps="1000") == (Code.BAD_VALUE, "num_inference_steps: ddim does at most 999")
+    (made,) = pictures([row(1, num_inference_steps="1000", scheduler="euler")], as_text=True)
+    assert made["status"] == ""
+
+
 def test_without_a_default_recipe_a_row_must_name_one(desk: Desk):
     from dataclasses import replace
 

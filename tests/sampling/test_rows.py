@@ -21,6 +21,11 @@ def test_a_row_keeps_zero_scales_and_null_negatives():
     assert np.array_equal(row.id_embedding[1], np.arange(512, 1024))
 
 
+def test_a_scale_by_name_goes_before_the_general_one_also_for_the_first_adapter():
+    row = SampleRow.from_picture({**PICTURE, "ip_adapter_scale": 1.0, "ip_adapter_scales": [("faceid", 0.0)]})
+    assert (row.scale("faceid", 0), row.scale("other", 0)) == (0.0, 1.0)
+
+
 def test_a_null_scale_is_full_strength():
     assert SampleRow.from_picture({**PICTURE, "ip_adapter_scale": None}).ip_adapter_scale == 1.0
 
