@@ -7,6 +7,7 @@ hub cache only), `tiny:<name>`, or the bare name of a face pack.
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from idgen.recipes import Recipe
 
 FACE_PACKS = Path("~/.insightface/models")
 UNUSED_IN_FACE_PACKS = {"1k3d68.onnx", "2d106det.onnx", "genderage.onnx"}
+_SHARD = r"(?:-\d{5}-of-\d{5})?"
 COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 """Of a base; what else a folder holds (safety checker, single-file copies) is never loaded."""
 
@@ -100,9 +102,25 @@ def check_node(recipe: Recipe, found: Mapping[str, str], expected: Mapping[str, 
 
 
 def weight_variant(folder: Path) -> str | None:
-    """Return "fp16" when a base's UNet is stored as `*.fp16.*` only, else None: what diffusers calls `variant`."""
-    names = [path.name for path in (folder / "unet").glob("diffusion_pytorch_model*")]
-    return "fp16" if names and all(".fp16." in name for name in names) else None
+    """Return "fp16" when a base's UNet is stored in that variant only, else None: what diffusers calls `variant`."""
+    return "fp16" if not weight_files(folder / "unet", None) and weight_files(folder / "unet", "fp16") else None
+
+
+def weight_files(folder: Path, variant: str | None) -> list[Path]:
+    """Return the files that diffusers and transformers read a component's weights from, shards in order.
+
+    Those of `variant` where there are any, safetensors before pickles; copies of other names (non_ema, openvino) never.
+    """
+    for tag in dict.fromkeys((variant, None)):
+        dot = rf"\.{re.escape(tag)}" if tag else ""
+        for ending in ("safetensors", "bin"):
+            name = re.compile(
+                rf"(?:diffusion_pytorch_model|pytorch_model|model)(?:{dot}{_SHARD}|{_SHARD}{dot})\.{ending}"
+            )
+            found = [path for path in sorted(folder.glob(f"*.{ending}")) if name.fullmatch(path.name)]
+            if found:
+                return found
+    return []
 
 
 def _face_pack(name: str) -> Path:
@@ -150,12 +168,9 @@ def _named(folder: Path, files: Iterable[Path]) -> list[tuple[str, Path]]:
 
 
 def _component_files(folder: Path, variant: str | None) -> Iterator[Path]:
-    """Yield a component's settings, and its weights in the one form that is loaded (safetensors before pickles)."""
+    """Yield a component's settings, and its weights in the one form that is loaded."""
+    yield from weight_files(folder, variant)
     files = [path for path in sorted(folder.iterdir()) if path.is_file()] if folder.is_dir() else []
-    weights = [path for path in files if path.suffix in (".safetensors", ".bin")]
-    chosen = [path for path in weights if (".fp16." in path.name) == (variant == "fp16")] or weights
-    safe = [path for path in chosen if path.suffix == ".safetensors"]
-    yield from safe or chosen
     yield from (path for path in files if path.suffix in (".json", ".txt", ".model") and ".index." not in path.name)
 
 

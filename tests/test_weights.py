@@ -67,6 +67,9 @@ def test_every_file_that_is_loaded_counts(recipe, tmp_path, file, role):
         "base/notes.md",
         "base/unet/diffusion_pytorch_model.bin",
         "base/unet/diffusion_pytorch_model.fp16.safetensors",
+        "base/unet/diffusion_pytorch_model.non_ema.safetensors",
+        "base/unet/diffusion_pytorch_model.safetensors.index.json",
+        "base/vae/openvino_model.bin",
         "pack/genderage.onnx",
     ],
 )
@@ -74,6 +77,25 @@ def test_files_that_are_never_loaded_do_not_count(recipe, tmp_path, file):
     before = weights.identity(recipe, cache=None)
     (tmp_path / file).write_text("another")
     assert weights.identity(recipe, cache=None) == before
+
+
+@pytest.mark.parametrize(
+    ("there", "variant", "loaded"),
+    [
+        ("diffusion_pytorch_model.fp16.safetensors diffusion_pytorch_model.safetensors", None, [1]),
+        ("diffusion_pytorch_model.fp16.safetensors diffusion_pytorch_model.safetensors", "fp16", [0]),
+        ("model.safetensors pytorch_model.bin", "fp16", [0]),
+        ("pytorch_model.bin model.non_ema.safetensors", None, [0]),
+        ("model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.bin", None, [0, 1]),
+        ("model.fp16-00001-of-00001.safetensors model-00001-of-00001.fp16.safetensors", "fp16", [1, 0]),
+        ("model.fp16.non_ema.safetensors openvino_model.bin", "fp16", []),
+    ],
+)
+def test_one_form_of_the_weights_is_loaded(tmp_path, there, variant, loaded):
+    names = there.split()
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in weights.weight_files(tmp_path, variant)] == [names[i] for i in loaded]
 
 
 def test_another_vae_takes_the_place_of_the_bases_own(recipe, tmp_path):

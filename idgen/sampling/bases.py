@@ -3,7 +3,7 @@
 A new kind of base is a function here and a line in the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,7 +54,10 @@ class Sd15Base:
         try:
             # stored dtype first: LoRAs are merged in float32 before the one and only cast (`place`)
             unet = diffusers.UNet2DConditionModel.from_pretrained(
-                folder / "unet", dtype=_stored_dtype(folder / "unet"), variant=variant, local_files_only=True
+                folder / "unet",
+                dtype=_stored_dtype(weights.weight_files(folder / "unet", variant)),
+                variant=variant,
+                local_files_only=True,
             )
             parts = {"unet": unet}
             if vae_folder is not None:
@@ -107,12 +110,13 @@ def load(spec: Base) -> LoadedBase:
     return BASES[spec.kind](spec, weights.locate(spec.weights, spec.revision), vae_folder)
 
 
-def _stored_dtype(folder: Path) -> torch.dtype:
+def _stored_dtype(files: Sequence[Path]) -> torch.dtype:
     """Return the dtype the weights have on disk; float32 for pickles, whose tensors cannot be looked at ahead."""
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            stored = file.get_slice(next(iter(file.keys()))).get_dtype()
-        return {"F16": torch.float16, "BF16": torch.bfloat16}.get(stored, torch.float32)
+    for path in files:
+        if path.suffix == ".safetensors":
+            with safe_open(path, "pt") as file:
+                stored = file.get_slice(next(iter(file.keys()))).get_dtype()
+            return {"F16": torch.float16, "BF16": torch.bfloat16}.get(stored, torch.float32)
     return torch.float32
 
 
