@@ -24,7 +24,7 @@ check: .venv/.installed-dev
 	$(BIN)/mypy
 
 chaos: .venv/.installed-dev
-	IDGEN_CHAOS=long $(BIN)/python -m pytest -m "chaos or load" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "chaos or load" $(PYTEST_ARGS)
 
 bench: .venv/.installed
 	$(BIN)/python jobs/benchmark.py $(CONFIG)
