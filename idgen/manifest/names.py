@@ -11,9 +11,10 @@ from idgen.manifest.columns import BY_NAME, COLUMNS, Column
 OWN_PREFIX = "idgen_"
 """Columns that idgen itself adds to failed.parquet; a manifest may bring them along, they are not read."""
 
-_WORDS = frozenset({"weight", "weights"})
-"""Words of the trade that happen to lie near a known name."""
-_SHORT_CHARS = 6
+_WORDS = frozenset({"persona", "personas", "schedule", "scheduled", "schedules"})
+"""Words of shops that happen to lie near a word of ours."""
+_ADDRESSES = frozenset({"uri", "uris", "url", "urls"})
+_SHORT_CHARS, _LONG_CHARS = 4, 8
 
 
 def check_header(schema: pa.Schema) -> None:
@@ -53,23 +54,42 @@ def carried_columns(names: Sequence[str]) -> list[str]:
 def near_miss(name: str) -> str | None:
     """Return the known column that `name` is probably meant to be, or None.
 
-    One slip (a letter more, less, other, or two swapped) counts for names of up to six letters, two for longer ones.
-    Names of up to four letters are only checked for case, spaces and dashes: `size` is not `seed`.
+    Case, spaces, dashes and lost underscores are always slips. Else it must have as many words as the known name, and
+    each must be the same but for a slip of the pen (`_is_slip`). One word of up to four letters says too little: `size`
+    is not `seed`.
     """
     if name in BY_NAME or name.startswith(OWN_PREFIX):
         return None
     plain = name.strip().casefold().replace("-", "_").replace(" ", "_")
-    if plain in BY_NAME:
-        return plain
-    if plain in _WORDS or len(plain) <= 4:
+    for known in BY_NAME:
+        if plain.replace("_", "") == known.replace("_", ""):
+            return known
+    if len(plain) <= _SHORT_CHARS:
         return None
-    slips = {
-        column.name: slips_between(plain, column.name)
-        for column in COLUMNS
-        if len(column.name) > 4 and abs(len(column.name) - len(plain)) <= 2
-    }
-    near = [known for known, count in slips.items() if count <= (1 if len(known) <= _SHORT_CHARS else 2)]
-    return min(near, key=lambda known: slips[known]) if near else None
+    near = [column.name for column in COLUMNS if _is_near(plain.split("_"), column.name.split("_"))]
+    return min(near, key=lambda known: slips_between(plain, known)) if near else None
+
+
+def _is_near(words: list[str], known: list[str]) -> bool:
+    return len(words) == len(known) and all(
+        word == meant or _is_slip(word, meant) for word, meant in zip(words, known, strict=True)
+    )
+
+
+def _is_slip(word: str, meant: str) -> bool:
+    """Whether `word` is probably a slip for `meant`: the first letter stays (`weight` is not `height`).
+
+    A letter more, less or other, or two swapped; two of that in words from eight letters, only a swap in those up to
+    four. `url` is `uri`.
+    """
+    if {word, meant} <= _ADDRESSES:
+        return True
+    if word in _WORDS or word[:1] != meant[:1]:
+        return False
+    slips = slips_between(word, meant)
+    if len(meant) <= _SHORT_CHARS:
+        return slips == 1 and sorted(word) == sorted(meant)
+    return slips <= (2 if len(meant) >= _LONG_CHARS else 1)
 
 
 def slips_between(a: str, b: str) -> int:

@@ -212,9 +212,10 @@ def cells(column: pa.Array, name: str) -> list[Cell]:
 
 
 def _frozen(cell: Cell) -> Cell:
+    """Return a nested cell as tuples, at every depth; empty ones are null."""
     if isinstance(cell, dict):
-        return tuple((name, part) for name, part in sorted(cell.items()) if part is not None) or None
-    return tuple(cell) or None if isinstance(cell, list) else cell
+        return tuple((name, _frozen(part)) for name, part in sorted(cell.items()) if part is not None) or None
+    return tuple(_frozen(part) for part in cell) or None if isinstance(cell, list | tuple) else cell
 
 
 def _plain(cell: Cell) -> str | None:

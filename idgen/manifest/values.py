@@ -34,6 +34,8 @@ _NAME_SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 _MAX_SEGMENTS = 4
+_EXACT = 2.0**53
+"""From here on a float64 is no longer one whole number, but the nearest one it can hold."""
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 
@@ -77,6 +79,8 @@ def whole_number(low: int, high: int) -> Check:
             raise bad(name, f"must be {low} to {high}")
         if number != int(number):
             raise bad(name, "must be a whole number")
+        if isinstance(number, float) and number >= _EXACT:
+            raise bad(name, "is too large to be exact as a float; write it as text or int64")
         return int(number)
 
     return check
@@ -215,7 +219,7 @@ def _number(name: str, value: Cell) -> float | int:
         return value
     if not isinstance(value, float | Decimal) or not math.isfinite(value):
         raise bad(name, "must be a finite number")
-    return float(value)
+    return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
 
 
 def _float32(name: str, value: Cell, low: float, high: float) -> float:

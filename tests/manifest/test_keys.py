@@ -28,7 +28,13 @@ def pictures(rows, *, folder="/data", hashes=HASHES, as_text=False):
         pa.array([item.get(name) for item in rows], BY_NAME[name].type if name in BY_NAME and not as_text else None)
         for name in names
     ]
-    batch = pa.RecordBatch.from_arrays([*arrays, pa.array(range(len(rows)))], names=[*names, POSITION])
+    return resolved(pa.table(arrays, names), folder=folder, hashes=hashes)
+
+
+def resolved(manifest, *, folder="/data", hashes=HASHES):
+    """Resolve a manifest that is a table."""
+    names = manifest.column_names
+    (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
     places = Places(folder, SourcesConfig().signature_parameters)
     table = SettingsTable(
         RECIPES, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"], places=places

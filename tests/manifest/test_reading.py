@@ -8,7 +8,6 @@ import pytest
 from planning import Desk, row, write_manifest
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.names import near_miss, slips_between
 from idgen.manifest.reading import read_staged, stage
 
 ROWS = [
@@ -121,31 +120,6 @@ def test_a_near_miss_is_a_usage_error_that_names_both(desk: Desk, ending: str):
     message = usage(desk, [row(1, guidence_scale="7")], ending)
     assert "guidence_scale" in message
     assert "did you mean guidance_scale" in message
-
-
-@pytest.mark.parametrize(
-    ("name", "meant"),
-    [
-        ("promt", "prompt"), ("prompts", "prompt"), ("hieght", "height"), ("recpie", "recipe"), ("rowid", "row_id"),
-        ("SKU", "sku"), ("Seed", "seed"), ("row-id", "row_id"), ("num_imgaes", "num_images"),
-        ("referenceuri", "reference_uri"),
-        ("prompt", None), ("size", None), ("season", None), ("colour", None), ("weight", None), ("status", None),
-        ("code", None), ("stage", None), ("prod_id", None), ("item_id", None), ("image_index", None), ("key", None),
-        ("idgen_status", None), ("name", None), ("brand", None), ("shots", None), ("negative", None),
-    ],
-)  # fmt: skip
-def test_near_misses_are_told_from_a_shops_own_words(name: str, meant: str | None):
-    assert near_miss(name) == meant
-
-
-def test_swapped_letters_are_one_slip():
-    assert [slips_between("prompt", other) for other in ("prompt", "rpompt", "prompts", "pormtp", "")] == [
-        0,
-        1,
-        1,
-        2,
-        6,
-    ]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
+from decimal import Decimal
+
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planning import Desk, row
-from test_keys import pictures
+from test_keys import pictures, resolved
 
 from idgen.errors import CODES, Code
 from idgen.manifest.columns import BY_NAME
@@ -68,6 +71,55 @@ def test_a_row_that_lacks_or_brings_what_it_must_not_is_refused(changes, code: C
     assert found == code
     assert detail.startswith(column)
     assert CODES[code].status == "rejected"
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.struct([("faceid", pa.list_(pa.float32()))]),
+        pa.struct([("faceid", pa.struct([("deep", pa.list_(pa.float32()))]))]),
+        pa.map_(pa.string(), pa.list_(pa.float32())),
+    ],
+)
+def test_strengths_nested_too_deep_refuse_their_row_alone(type_):
+    deep = [0.5] if not pa.types.is_struct(type_) or pa.types.is_list(type_[0].type) else {"deep": [0.5]}
+    columns = {
+        "row_id": ["a", "b"],
+        "reference_uri": ["a.jpg", "b.jpg"],
+        "prompt": ["one", "two"],
+        "ip_adapter_scales": pa.array(
+            [None, [("faceid", deep)] if pa.types.is_map(type_) else {"faceid": deep}], type_
+        ),
+    }
+    good, refused = resolved(pa.table(columns))
+    assert good["status"] == ""
+    assert (refused["code"], refused["detail"]) == (Code.BAD_VALUE, "ip_adapter_scales: must be a finite number")
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "seed"),
+    [
+        (pa.decimal128(20, 0), Decimal("9007199254740993"), 9007199254740993),
+        (pa.decimal128(30, 5), Decimal("9007199254740993.00000"), 9007199254740993),
+        (pa.int64(), 2**63 - 1, 2**63 - 1),
+        (pa.string(), "9007199254740993", 9007199254740993),
+        (pa.float64(), 2.0**53 - 1, 2**53 - 1),
+        (pa.float64(), 2.0**53, None),
+        (pa.float64(), 9007199254740994.0, None),
+        (pa.string(), "9.007199254740993e15", None),
+        (pa.decimal128(20, 1), Decimal("1.5"), None),
+    ],
+)
+def test_a_seed_is_taken_exactly_or_refused(type_, value, seed):
+    columns = {"reference_uri": ["a.jpg"], "prompt": ["one"], "seed": pa.array([value], type_)}
+    (made,) = resolved(pa.table(columns))
+    assert made["seed"] == seed
+    if seed is None:
+        assert made["code"] == Code.BAD_VALUE
+        assert made["detail"] in (
+            "seed: must be a whole number",
+            "seed: is too large to be exact as a float; write it as text or int64",
+        )
 
 
 def test_steps_that_the_scheduler_cannot_do_refuse_the_row_with_its_limit():
