@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -50,7 +51,7 @@ def test_actors_killed_every_few_seconds_lose_and_repeat_nothing(tmp_path):
     assert len(shop.ledger()) == 96
     attempts = sum(Counter(log.read_text().split()).values())
     assert attempts <= 96 + kills * 4 * 4, f"{kills} kills, {attempts} attempts"
-    print(f"{kills} kills, {attempts} attempts for 96 pictures")
+    sys.stderr.write(f"{kills} kills, {attempts} attempts for 96 pictures\n")
 
 
 def test_a_driver_killed_at_ever_other_points_ends_with_every_picture_once(tmp_path):
