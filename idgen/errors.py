@@ -96,7 +96,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.FACE_TOO_SMALL: CodeFacts("rejected", False, "the face is smaller than faces.min_face_px", "crop closer to the face"),
     Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
-    Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.vae_dtype to float32, or another seed"),
+    Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or another seed"),
     Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] forces it"),
     Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is tried again by itself"),
     Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; after the fix jobs/rerun.py rerun.code=[internal]"),

@@ -130,7 +130,7 @@ def _load(folder: Path, threads: int) -> FaceAnalysis:
     if not folder.is_dir() or not any(folder.glob("*.onnx")):
         raise RunError(
             Exit.USAGE,
-            f"no face pack in {folder}: put the pack's .onnx files there (python jobs/weights.py fetch), "
+            f"no face pack in {folder}: put the pack's .onnx files there, "
             "or name another folder in the recipe's face_pack.weights",
         )
     options = onnxruntime.SessionOptions()

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_PIXELS = 4 * 2**20
+CHUNK_PIXELS = 2**20
 """Decoded at a time: the decoder needs far more memory per row than the UNet."""
 
 

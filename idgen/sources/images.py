@@ -23,7 +23,9 @@ MAX_PROFILE_BYTES = 4 * 2**20
 _OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 # what Pillow raises on damaged files
-_DAMAGE = (OSError, ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, EOFError, struct.error)
+_DAMAGE = (
+    OSError, ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, EOFError, AssertionError, struct.error,
+)  # fmt: skip
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -47,11 +49,10 @@ def decode(data: bytes, config: SourcesConfig) -> Photo:
     warnings: list[str] = []
     try:
         image.load()
+        _turn_upright(image, warnings)
+        image = _srgb(_flattened(_eight_bit(image), warnings), warnings)
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
-    _turn_upright(image, warnings)
-    image = _flattened(_eight_bit(image), warnings)
-    image = _srgb(image, warnings)
     if min(image.size) < config.warn_side_px:
         warnings.append(f"small_photo: {image.width}x{image.height} px, better from {config.warn_side_px}")
     return Photo(np.asarray(image, dtype=np.uint8), tuple(warnings))
@@ -97,10 +98,13 @@ def _turn_upright(image: Image.Image, warnings: list[str]) -> None:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Return the image in 8 bits a channel; Pillow itself brings 16-bit colour down, but clips 16-bit grey."""
+    """Return the image in 8 bits a channel: of 16 the upper ones, as Pillow itself does with colour; it clips grey."""
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
-        converted = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+        grey = np.asarray(image)
+        wide = grey.clip(0, 65535).astype(np.uint16) if image.mode == "I" else grey
+        upper = np.empty(grey.shape, np.uint8)
+        np.right_shift(wide, 8, out=upper, casting="unsafe")  # no copy between: 64 megapixels are large enough
+        converted = Image.fromarray(upper)
     elif image.mode == "1":
         converted = image.convert("L")
     else:

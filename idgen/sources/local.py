@@ -46,10 +46,20 @@ class LocalFiles:
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise RowError(Code.URI_FORBIDDEN, "not a regular file")
+            # a folder on the way may have become a link; a file that is gone by now was still the right one
+            if _opened_path(descriptor, real) not in (real, f"{real} (deleted)"):
+                raise RowError(Code.URI_FORBIDDEN, "the file's folder changed while it was opened")
             data = file.read(self._max_bytes + 1)
         if len(data) > self._max_bytes:
             raise RowError(Code.TOO_MANY_BYTES, f"more than {self._max_bytes} bytes")
         return data
+
+
+def _opened_path(descriptor: int, real: str) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except FileNotFoundError:  # no /proc here: look again at least
+        return os.path.realpath(real)
 
 
 def path_of(uri: str) -> str:

@@ -83,6 +83,32 @@ def test_a_link_that_is_swapped_in_after_the_check_is_not_followed(tree, fetcher
     assert code_of(lambda: fetcher.fetch(f"{tree}/photos/a.jpg")) == Code.FETCH_DENIED
 
 
+def test_a_folder_that_becomes_a_link_after_the_check_is_not_read(tree, fetcher, monkeypatch):
+    (tree / "photos" / "deep" / "key").write_bytes(b"photo")
+    opened = os.open
+
+    def swap(path, *args, **kwargs):
+        if str(path).endswith("deep/key"):
+            (tree / "photos" / "deep").rename(tree / "photos" / "moved")
+            (tree / "photos" / "deep").symlink_to(tree / "secret")
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", swap)
+    assert code_of(lambda: fetcher.fetch(f"{tree}/photos/deep/key")) == Code.URI_FORBIDDEN
+
+
+def test_a_file_that_is_deleted_while_it_is_read_is_read(tree, fetcher, monkeypatch):
+    readlink = os.readlink
+
+    def delete(path, **kwargs):
+        (tree / "photos" / "a.jpg").unlink(missing_ok=True)
+        return readlink(path, **kwargs)
+
+    plain = fetcher.fetch(f"{tree}/photos/a.jpg")
+    monkeypatch.setattr(os, "readlink", delete)
+    assert fetcher.fetch(f"{tree}/photos/a.jpg") == plain
+
+
 def test_without_roots_no_file_is_read(tree):
     assert code_of(lambda: Fetcher(SourcesConfig()).fetch(f"{tree}/photos/a.jpg")) == Code.URI_FORBIDDEN
 
