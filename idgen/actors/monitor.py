@@ -17,7 +17,7 @@ Stage = Literal["faces", "sample"]
 DEATHS_ALONE = 2
 BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed")
 """Codes that speak of a store rather than of a row: many in sequence, of different photos, stop the run."""
-BARREN_TRIES = 5
+BARREN_TRIES = 10
 """Tries of a shard that may die before their first batch (while loading, say) until the run stops."""
 
 
