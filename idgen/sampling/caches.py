@@ -33,8 +33,6 @@ class Text:
 
     embeddings: Tensor
     """[L, D]."""
-    pooled: Tensor | None = None
-    """[P], for bases that use it (SDXL)."""
     tokens_cut: int = 0
     """Tokens at the prompt's end that the text encoder has no room for."""
 
@@ -75,23 +73,15 @@ class PromptCache:
         self,
         encode: Callable[[str], Text],
         counts: Counts,
-        *,
-        zeros_for_none: bool = False,
         max_bytes: int = CACHE_BYTES,
     ) -> None:
         self._encode = encode
         self._counts = counts
-        self._zeros_for_none = zeros_for_none
-        self._entries: Bounded[str | None, Text] = Bounded(_text_bytes, max_bytes)
+        self._entries: Bounded[str, Text] = Bounded(_text_bytes, max_bytes)
 
-    def get(self, prompts: Sequence[str | None]) -> tuple[Tensor, Tensor | None]:
-        """Return embeddings [B, L, D] and pooled [B, P] (None where the base has none).
-
-        None = zeros where the base says so, else the same as "".
-        """
-        texts = [self._one(prompt) for prompt in prompts]
-        pooled = [text.pooled for text in texts if text.pooled is not None]
-        return torch.stack([text.embeddings for text in texts]), torch.stack(pooled) if pooled else None
+    def get(self, prompts: Sequence[str | None]) -> Tensor:
+        """Return embeddings [B, L, D]; None is the same as ""."""
+        return torch.stack([self._one(prompt).embeddings for prompt in prompts])
 
     def tokens_cut(self, prompt: str | None) -> int:
         """Return how many tokens at the end of `prompt` are not in its embeddings."""
@@ -102,11 +92,8 @@ class PromptCache:
         self._entries.clear()
 
     def _one(self, prompt: str | None) -> Text:
-        if prompt is None and not self._zeros_for_none:
-            prompt = ""
-        if prompt is None:
-            return self._entries.get(None, lambda: _zeros_like(self._one("")))
-        return self._entries.get(prompt, lambda: self._count_and_encode(prompt))
+        text = prompt or ""
+        return self._entries.get(text, lambda: self._count_and_encode(text))
 
     def _count_and_encode(self, prompt: str) -> Text:
         self._counts.prompt_encodings += 1
@@ -136,12 +123,8 @@ class TokenCache:
         return adapter.encode([person], options)[0]
 
 
-def _zeros_like(text: Text) -> Text:
-    return Text(torch.zeros_like(text.embeddings), None if text.pooled is None else torch.zeros_like(text.pooled))
-
-
 def _text_bytes(text: Text) -> int:
-    return text.embeddings.nbytes + (0 if text.pooled is None else text.pooled.nbytes)
+    return text.embeddings.nbytes
 
 
 def _tokens_bytes(tokens: Tokens) -> int:

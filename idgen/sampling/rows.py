@@ -41,7 +41,7 @@ class SampleRow:
     key: str
     prompt: str
     negative_prompt: str | None
-    """"" = encoded; None = what the base does without one (zeros where its recipe says so)."""
+    """None = the same as ""."""
     seed: int
     id_embedding: NDArray[np.float32]
     """[n, 512], raw as the face pack gives it."""

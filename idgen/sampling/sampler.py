@@ -160,8 +160,8 @@ class Sampler:
             strengths = torch.tensor([row.scale(adapter.name, position) for row in rows] * copies)
             scales.append(strengths.view(-1, 1, 1).to(self.device))
         return Conditions(
-            prompt=self.prompts.get([row.prompt for row in rows])[0],
-            negative=self.prompts.get([row.negative_prompt for row in rows])[0] if guided else None,
+            prompt=self.prompts.get([row.prompt for row in rows]),
+            negative=self.prompts.get([row.negative_prompt for row in rows]) if guided else None,
             tokens=tokens,
             scales=scales,
             noise=torch.stack([self._noise(generator, bucket) for generator in generators]),

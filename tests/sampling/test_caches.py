@@ -8,7 +8,7 @@ from idgen.sampling.caches import Bounded, Counts, PromptCache, Text, TokenCache
 
 
 def encode(prompt):
-    return Text(torch.full((3, 2), float(len(prompt))), torch.ones(4))
+    return Text(torch.full((3, 2), float(len(prompt))), tokens_cut=max(0, len(prompt) - 1))
 
 
 class WithOption:
@@ -37,22 +37,16 @@ def test_an_entry_larger_than_the_cache_is_still_given():
     assert Bounded(len, max_bytes=1).get("a", lambda: "xxx") == "xxx"
 
 
-def test_none_is_zeros_only_where_the_base_says_so():
-    zeros, _ = PromptCache(encode, Counts(), zeros_for_none=True).get([None])
-    empty, pooled = PromptCache(lambda _p: encode("ab"), Counts()).get([None])
-    assert torch.count_nonzero(zeros) == 0
-    assert torch.equal(empty[0], encode("ab").embeddings)
-    assert pooled.shape == (1, 4)
-
-
-def test_none_and_empty_are_kept_apart():
+def test_each_prompt_is_encoded_once_and_none_is_the_empty_one():
     counts = Counts()
-    cache = PromptCache(lambda _p: encode("abc"), counts, zeros_for_none=True)
-    for _ in range(2):
-        both, _ = cache.get(["", None])
-        assert both[0].abs().sum() > 0
-        assert both[1].abs().sum() == 0
-    assert counts.prompt_encodings == 1
+    cache = PromptCache(encode, counts)
+    both = cache.get([None, "", "ab"])
+    assert torch.equal(both, torch.stack([encode(text).embeddings for text in ("", "", "ab")]))
+    assert cache.tokens_cut("ab") == 1
+    assert counts.prompt_encodings == 2
+    cache.clear()
+    cache.get(["ab"])
+    assert counts.prompt_encodings == 3
 
 
 def test_tokens_are_kept_by_person_and_by_the_options_the_adapter_uses():
