@@ -131,7 +131,11 @@ class SamplerActor:
             raise _StopAskedError
         faulthandler.dump_traceback_later(self._settings.sampling.batch_deadline_s, exit=True)
         try:
-            return sampler.sample([SampleRow.from_picture(row) for row in batch], bucket)
+            asked = [SampleRow.from_picture(row) for row in batch]
+            results = sampler.sample(asked, bucket)
+            for row, notes in zip(batch, sampler.warnings(asked, bucket), strict=True):
+                row["warnings"] = [*(row["warnings"] or []), *notes]
+            return results
         except OutOfMemory:
             raise
         except Exception as error:

@@ -211,3 +211,10 @@ def test_a_picture_that_does_not_decode_is_its_own_code(line, monkeypatch):
     line.run([picture(1), picture(2)])
     assert sorted(row["code"] for row in line.ledger().values()) == ["", "non_finite"]
     assert np.all([row["seconds"] > 0 for row in line.ledger().values()])
+
+
+def test_a_prompt_that_is_cut_says_so_in_the_ledger(line):
+    line.run([picture(1, prompt="a red coat " * 60), picture(2)])
+    ledger = line.ledger()
+    assert any(note.startswith("prompt_cut") for note in ledger[f"{1:032x}"]["warnings"])
+    assert not any("prompt_cut" in note for note in ledger[f"{2:032x}"]["warnings"])
