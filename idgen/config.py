@@ -34,7 +34,7 @@ class RunConfig:
 class SelectConfig:
     """Which rows of the manifest; a selection never changes a key."""
 
-    limit: int = doc("only the first N pictures; 0 = all", 0)
+    limit: int = doc("only the first N pictures, in a rerun of those that rerun.* picks; 0 = all", 0)
     where: str = doc("SQL condition over the manifest's columns, as in: sku = '0123'", "")
     file: str = doc("text file with one row_id or key a line", "")
 

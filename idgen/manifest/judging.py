@@ -4,26 +4,46 @@ Table `verdicts` (one row per asked picture): ordinal, key, verdict (make | skip
 (ordinal of the picture that is sampled for this key), attempt (the number this try would have), ledger_status.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import duckdb
 
-from idgen.errors import CODES, Code
+from idgen.errors import CODES, Code, Exit, RunError
 from idgen.manifest.asking import ORDINALS_PER_ROW, load_keys
 from idgen.manifest.database import LEDGER_COLUMNS, quoted, register_ledger
-from idgen.outputs.ledger import newest_sql
+from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.stores.protocol import ObjectStore
+
+STATUSES = ("ok", "rejected", "failed")
+"""What a ledger row may say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Force:
-    """Which pictures `rerun` makes again though the ledger has them; one of the three is enough. No others."""
+    """Which pictures `rerun` makes again though the ledger has them; one of the four is enough. No others."""
 
     statuses: Sequence[str] = ()
     codes: Sequence[str] = ()
     keys_file: str = ""
     """One key a line: decisions, or keys whose image `verify` missed."""
+    everything: bool = False
+    """All that the selection leaves."""
+
+
+def check_force(force: Force) -> None:
+    """Raise RunError(USAGE) for a status or code that no ledger row can have, with the one probably meant."""
+    _check_words("rerun.status", force.statuses, STATUSES)
+    _check_words("rerun.code", force.codes, [str(code) for code in Code])
+
+
+def _check_words(option: str, given: Iterable[str], known: Sequence[str]) -> None:
+    for word in given:
+        if word not in known:
+            near = get_close_matches(word.strip().lower(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            raise RunError(Exit.USAGE, f"{option}: {word!r} is none; {hint}")
 
 
 def judge(
@@ -33,14 +53,24 @@ def judge(
     *,
     max_attempts: int,
     force: Force | None,
+    limit: int = 0,
 ) -> None:
-    """Make table `verdicts` from table `asked` and the ledger."""
+    """Make table `verdicts` from table `asked` and the ledger. Raises StoreError.
+
+    With `force`, `asked` shrinks to the forced pictures, and to the first `limit` of those (0 = all).
+    """
     register_ledger(connection, store, ledger_files)
     known = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE key IN (SELECT key FROM asked))"
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE past AS {newest_sql(known, "key, status, code, retriable, attempt")}""")
+    with reading_ledger():
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE past AS {newest_sql(known, "key, status, code, retriable, attempt")}""")
     if force is not None:
-        _keep_forced(connection, force)
+        if not force.everything:
+            _keep_forced(connection, force)
+        if limit:
+            connection.execute(f"""
+                DELETE FROM asked WHERE ordinal NOT IN (SELECT ordinal FROM asked ORDER BY ordinal LIMIT {int(limit)})
+                """)
     _find_taken(connection)
     final = f"p.status IN ('ok', 'rejected') OR NOT p.retriable OR p.attempt >= {int(max_attempts)}"
     skipped = "false" if force is not None else f"coalesce({final}, false)"

@@ -2,13 +2,13 @@
 
     manifest → stage → resolve → asked.parquet → judge (DuckDB against the ledger) → sort → shards
 
-Everything but a few batches lives on disk: in `scratch` (whoever calls deletes it) and in runs/<run_id>/plan/. Both
-hold addresses with their signatures and are deleted when the run ends well.
+Everything but a few batches lives on disk: in `scratch` and in runs/<run_id>/plan/*.parquet. Both hold addresses with
+their signatures; whoever calls deletes them when the run ends, however it ends.
 """
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -17,14 +17,14 @@ import pyarrow as pa
 from idgen.config import Config
 from idgen.manifest.asking import ORDINAL, load_asked, write_asked
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
-from idgen.manifest.judging import Force, judge, load_codes
+from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.places import Places
 from idgen.manifest.reading import stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
-from idgen.outputs.ledger import newest_sql
+from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
@@ -33,7 +33,7 @@ _SORT_BATCH_ROWS = 16_384
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanSummary:
-    """What the plan counted. asked = to_make + duplicates to make + skipped + refused, over pictures."""
+    """What the plan counted. asked = to_make + duplicates + skipped + refused, over pictures."""
 
     run_id: str
     part: str
@@ -44,7 +44,7 @@ class PlanSummary:
     to_make: int
     """Distinct pictures in the shards."""
     duplicates: int
-    """Pictures whose key an earlier row has too; they share its picture and its status."""
+    """Pictures to make whose key an earlier one has too; they share its picture and its status."""
     skipped: dict[str, int] = field(default_factory=dict)
     """By what the ledger says."""
     refused: dict[str, int] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class PlanSummary:
     gpu_seconds: float = 0.0
     """Estimate from the recipes' seconds_per_picture."""
     refused_new: int = 0
-    """Rows of plan/refused.parquet: refusals the ledger does not have yet."""
+    """Refused pictures whose refusal the ledger does not have yet: 0 when plan/refused.parquet is empty."""
 
 
 def plan(
@@ -76,9 +76,14 @@ def plan(
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
     `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
-    own, and must stay for plan_retries and write_results. Raises RunError(USAGE) for a manifest or selection that
-    cannot be used as a whole; a row that cannot be used is refused and stops nothing.
+    own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks. Raises
+    StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as a whole; a row that cannot
+    be used is refused and stops nothing.
     """
+    if force is not None:
+        check_force(force)
+    late = force is not None and not force.everything
+    select = replace(config.select, limit=0) if late else config.select
     scratch.mkdir(parents=True, exist_ok=True)
     staged = stage(manifest, scratch)
     places = Places(staged.folder, config.sources.signature_parameters)
@@ -88,10 +93,13 @@ def plan(
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
         resolver = Resolver(staged.schema.names, table, places)
-        rows = write_asked(connection, staged, resolver, config.select, scratch)
-        load_asked(connection, config.select, scratch)
+        rows = write_asked(connection, staged, resolver, select, scratch)
+        load_asked(connection, select, scratch)
         load_codes(connection)
-        judge(connection, store, ledger_files, max_attempts=config.run.max_attempts, force=force)
+        judge(
+            connection, store, ledger_files,
+            max_attempts=config.run.max_attempts, force=force, limit=config.select.limit,
+        )  # fmt: skip
         part = free_part(store, run_id, ledger_files)
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, _TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
@@ -112,16 +120,18 @@ def plan_retries(
     """Plan another pass over what failed in this run and may be tried again; return its part and shards (maybe none).
 
     Counts the attempts of the ledger; a picture at `run.max_attempts` is left failed. Needs the `scratch` of `plan`.
+    Raises StoreError.
     """
     with open_database(scratch, config.planner.memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
         this_run = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE run_id = {quoted(run_id)})"
-        connection.execute(f"""
-            CREATE OR REPLACE TABLE retries AS
-            SELECT v.ordinal, (l.attempt + 1)::INTEGER AS attempt
-            FROM ({newest_sql(this_run)}) l
-            JOIN verdicts v ON v.key = l.key AND v.first = v.ordinal AND v.verdict = 'make'
-            WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}""")
+        with reading_ledger():
+            connection.execute(f"""
+                CREATE OR REPLACE TABLE retries AS
+                SELECT v.ordinal, (l.attempt + 1)::INTEGER AS attempt
+                FROM ({newest_sql(this_run)}) l
+                JOIN verdicts v ON v.key = l.key AND v.first = v.ordinal AND v.verdict = 'make'
+                WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}""")
         if not _one(connection, "SELECT count(*) FROM retries"):
             return "", []
         part = free_part(store, run_id, ledger_files)
@@ -174,7 +184,7 @@ def _summary(
         rows=rows,
         asked=_one(connection, "SELECT count(*) FROM verdicts"),
         to_make=sum(by_recipe.values()),
-        duplicates=_one(connection, "SELECT count(*) FROM verdicts WHERE verdict <> 'refused' AND first <> ordinal"),
+        duplicates=_one(connection, "SELECT count(*) FROM verdicts WHERE verdict = 'make' AND first <> ordinal"),
         skipped=counts("ledger_status", "verdict = 'skipped'"),
         refused=counts("code", "verdict = 'refused'"),
         recipes=by_recipe,

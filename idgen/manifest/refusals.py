@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import idgen
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import quoted, register_ledger
+from idgen.outputs.ledger import reading_ledger
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
 
@@ -22,9 +23,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def write_refused(
     connection: duckdb.DuckDBPyConnection, store: ObjectStore, run_id: str, ledger_files: Sequence[str], scratch: Path
 ) -> int:
-    """Write both files; return how many refusals are new to the ledger (rows of refused.parquet, LEDGER schema).
+    """Write both files; return how many refused pictures are new to the ledger. Raises StoreError.
 
-    The CSV names every refusal of this run, the Parquet file only what the ledger does not have yet.
+    The CSV names every refusal of this run, the Parquet file (LEDGER rows) has one row per key that the ledger does not
+    know yet: equal rows, and the pictures of one, may share a key.
     """
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW refused AS
@@ -35,18 +37,20 @@ def write_refused(
         WHERE v.verdict = 'refused'""")
     _write_csv(connection, store, run_id, scratch)
     register_ledger(connection, store, ledger_files)
-    batches = connection.sql("""
-        SELECT * FROM refused WHERE key NOT IN (SELECT key FROM ledger_rows)
-        QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal
+    with reading_ledger():
+        connection.execute("""
+            CREATE OR REPLACE TABLE told_before AS
+            SELECT DISTINCT key FROM ledger_rows WHERE key IN (SELECT key FROM verdicts WHERE verdict = 'refused')""")
+    new = "refused WHERE key NOT IN (FROM told_before)"
+    batches = connection.sql(f"""
+        SELECT * FROM {new} QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal
         """).to_arrow_reader(_BATCH_ROWS)
-    count = 0
     now = datetime.now(UTC)
     with pq.ParquetWriter(scratch / "refused.parquet", LEDGER, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(_ledger_rows(batch, run_id, now))
-            count += batch.num_rows
     store.put_file(f"runs/{run_id}/plan/refused.parquet", scratch / "refused.parquet")
-    return count
+    return int(connection.execute(f"SELECT count(*) FROM {new}").fetchall()[0][0])
 
 
 def safe_cell(value: object) -> object:

@@ -22,7 +22,7 @@ from idgen.manifest.names import OWN_PREFIX, carried_columns
 from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, StagedManifest, read_staged
 from idgen.manifest.values import Cell, texts
-from idgen.outputs.ledger import newest_sql
+from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
@@ -74,11 +74,12 @@ def write_results(
     results.parquet: one row per picture, in the manifest's order, with the shop's own columns (one whose name is taken
     gets `manifest_` in front). failed.parquet: every manifest row with a picture that is not in the catalogue, with the
     manifest's own columns (addresses absolute, without signatures) and idgen_status, idgen_code, idgen_detail,
-    idgen_what_to_do; a manifest may hold such columns, they are not read.
+    idgen_what_to_do; a manifest may hold such columns, they are not read. Raises StoreError.
     """
     with open_database(scratch, memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
-        _load_outcomes(connection, run_id)
+        with reading_ledger():
+            _load_outcomes(connection, run_id)
         folder = f"runs/{run_id}"
         places = Places(read_staged(scratch).folder, signature_parameters)
         _write_results(connection, store, scratch, places)

@@ -19,6 +19,7 @@ from idgen.config import PlannerConfig
 from idgen.recipes import Recipe
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectStore
+from idgen.stores.reading import reading
 
 ROW_GROUPS_PER_FILE = 200
 """More make the footer that every task reads too long."""
@@ -173,10 +174,11 @@ def shards(store: ObjectStore, run_id: str, part: str = "") -> list[ShardRef]:
 
 
 def read_shard(store: ObjectStore, ref: ShardRef) -> pa.Table:
-    """Return a shard's pictures (PICTURES), reading only its row group."""
-    filesystem, root = store.filesystem()
-    with filesystem.open_input_file(f"{root.rstrip('/')}/{ref.file}") as file, pq.ParquetFile(file) as parquet:
-        return parquet.read_row_group(ref.row_group).cast(PICTURES)
+    """Return a shard's pictures (PICTURES), reading only its row group. Raises StoreError."""
+    with reading(f"shard {ref.name} of {ref.file}"):
+        filesystem, root = store.filesystem()
+        with filesystem.open_input_file(f"{root.rstrip('/')}/{ref.file}") as file, pq.ParquetFile(file) as parquet:
+            return parquet.read_row_group(ref.row_group).cast(PICTURES)
 
 
 def free_part(store: ObjectStore, run_id: str, ledger_files: Iterable[str]) -> str:

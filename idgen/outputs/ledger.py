@@ -5,6 +5,7 @@ then the highest `attempt`, then the highest `shard_try`; the rest only makes th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import duckdb
@@ -14,12 +15,15 @@ import pyarrow.parquet as pq
 
 from idgen.outputs.ledger_row import ledger_row as ledger_row
 from idgen.schemas import LEDGER
-from idgen.stores.protocol import ObjectExists, ObjectStore, StoreError
+from idgen.stores.protocol import ObjectExists, ObjectStore
+from idgen.stores.reading import reading
 
 LEDGER_DIR = "ledger/"
 PART_DIR = "ledger/parts"
 COMPACT_PREFIX = "ledger/compact-"
 BATCH_ROWS = 8192
+PARTS_AHEAD = 32
+"""Small parts opened at a time: reading them is waiting for the store."""
 
 _NEWEST_FIRST = ", ".join(
     f"{column} DESC"
@@ -69,10 +73,9 @@ def shard_keys(store: ObjectStore, run_id: str, shard: str) -> set[str]:
     tries = [found.path for found in store.list(prefix) if _is_try(found.path[len(prefix) :])]
     if not tries:
         return set()
-    try:
-        return set(dataset(store, tries).to_table(columns=["key"])["key"].to_pylist())
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"the ledger cannot be read: {error}") from error
+    with reading_ledger():
+        table = dataset(store, tries).to_table(columns=["key"], fragment_readahead=PARTS_AHEAD)
+    return set(table["key"].to_pylist())
 
 
 def _is_try(rest: str) -> bool:
@@ -94,13 +97,20 @@ def is_ledger_file(path: str) -> bool:
 def dataset(store: ObjectStore, files: Iterable[str] | None = None) -> ds.Dataset:
     """Return the ledger (or these files of it) as a dataset of LEDGER rows, several per key, read in a stream.
 
-    Register it with DuckDB and read it through `newest_sql`. A column that an older file lacks is null.
+    Register it with DuckDB and read it through `newest_sql`, inside `reading_ledger`. A column that an older file
+    lacks is null. Raises StoreError.
     """
     paths = ledger_files(store) if files is None else list(files)
     if not paths:
         return ds.dataset(LEDGER.empty_table())
-    filesystem, root = store.filesystem()
-    return ds.dataset([f"{root}/{path}" for path in paths], schema=LEDGER, format="parquet", filesystem=filesystem)
+    with reading_ledger():
+        filesystem, root = store.filesystem()
+        return ds.dataset([f"{root}/{path}" for path in paths], schema=LEDGER, format="parquet", filesystem=filesystem)
+
+
+def reading_ledger() -> AbstractContextManager[None]:
+    """Return a context in which what breaks while the ledger is read, by DuckDB too, becomes StoreError."""
+    return reading("the ledger", duckdb.Error)
 
 
 def newest_sql(relation: str, columns: str = "*") -> str:
@@ -142,7 +152,5 @@ def newest(store: ObjectStore, connection: duckdb.DuckDBPyConnection, columns: s
 
 def stream(connection: duckdb.DuckDBPyConnection, query: str, batch_rows: int = BATCH_ROWS) -> pa.RecordBatchReader:
     """Run a query over registered ledger files; what the store breaks on the way is a StoreError."""
-    try:
+    with reading_ledger():
         return connection.sql(query).to_arrow_reader(batch_rows)
-    except (duckdb.Error, OSError) as error:
-        raise StoreError(f"the ledger cannot be read: {error}") from error

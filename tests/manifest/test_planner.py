@@ -14,7 +14,9 @@ from planning import Desk, row, write_manifest
 
 from idgen.config import RunConfig
 from idgen.errors import Exit, RunError
-from idgen.manifest.judging import Force
+from idgen.manifest.judging import Force, check_force
+from idgen.outputs.ledger import ledger_files
+from idgen.stores.protocol import StoreError
 
 ROWS = [row(number, num_images=2 if number % 5 == 0 else None) for number in range(20)]
 
@@ -106,11 +108,47 @@ def test_rerun_makes_what_a_status_or_code_names_and_nothing_else(desk: Desk):
         (Force(codes=["no_face"]), {"row-1"}),
         (Force(statuses=["failed"]), {"row-2"}),
         (Force(statuses=["ok"], codes=["internal"]), {"row-0", "row-2", "row-3"}),
+        (Force(everything=True), {"row-0", "row-1", "row-2", "row-3", "row-9"}),
         (Force(), set()),
     ):
         summary = desk.plan([*rows, row(9)], force=force)
         assert {picture["row_id"] for picture in desk.pictures()} == expected
         assert summary.asked == summary.to_make == len(expected)
+
+
+def test_a_limit_counts_the_pictures_that_are_forced(desk: Desk):
+    rows = [row(number) for number in range(8)]
+    desk.plan(rows)
+    desk.make(lambda picture: "internal" if picture["row_id"] in ("row-3", "row-5", "row-7") else "ok")
+    for force, expected in (
+        (Force(statuses=["failed"]), {"row-3", "row-5"}),
+        (Force(everything=True), {"row-0", "row-1"}),
+    ):
+        summary = desk.plan(rows, force=force, limit=2)
+        assert {picture["row_id"] for picture in desk.pictures()} == expected
+        assert summary.asked == 2
+    balance, results, _ = desk.results()
+    assert balance.asked == len(results) == 2
+
+
+@pytest.mark.parametrize(
+    ("force", "message"),
+    [
+        (
+            Force(codes=["no_face", "reference_mising"]),
+            r"rerun\.code: 'reference_mising'.*mean reference_missing",
+        ),
+        (Force(codes=["NO_FACE"]), "did you mean no_face"),
+        (Force(statuses=["faild"]), r"rerun\.status: 'faild'.*did you mean failed"),
+        (Force(statuses=["xyzzy"]), "there are ok, rejected, failed"),
+        (Force(statuses=["skipped"]), r"rerun\.status"),
+    ],
+)
+def test_a_status_or_code_that_is_none_is_a_usage_error_that_names_the_nearest(desk: Desk, force, message):
+    for check in (check_force, lambda wrong: desk.plan([row(1)], force=wrong)):
+        with pytest.raises(RunError, match=message) as error:
+            check(force)
+        assert error.value.exit_code == Exit.USAGE
 
 
 def test_equal_pictures_are_made_once_and_reported_for_both_rows(desk: Desk):
@@ -152,6 +190,36 @@ def test_refused_rows_enter_the_ledger_once_and_the_report_always(desk: Desk):
     balance, results, _ = desk.results()
     assert [item["status"] for item in results] == ["skipped", "rejected", "rejected"]
     assert balance.adds_up
+
+
+def test_equal_refused_rows_all_count_as_new_and_enter_the_ledger_once(desk: Desk):
+    rows = [row(number) for number in range(3)] + [row(9, row_id=None, width=1)] * 50
+    for new in (50, 0):
+        summary = desk.plan(rows)
+        assert (summary.refused, summary.refused_new) == ({"bad_value": 50}, new)
+        assert desk.table("plan/refused.parquet").num_rows == min(new, 1)
+        desk.make()
+
+
+def test_the_summary_adds_up_with_duplicates_of_every_kind(desk: Desk):
+    done = [row(1, row_id="a"), row(1, row_id="b"), row(2)]
+    desk.plan(done)
+    desk.make()
+    summary = desk.plan([*done, row(3, row_id="c"), row(3, row_id="d"), row(4), row(5, width=1)])
+    assert (summary.to_make, summary.duplicates, summary.skipped) == (2, 1, {"ok": 3})
+    assert summary.asked == summary.to_make + summary.duplicates + 3 + sum(summary.refused.values())
+
+
+@pytest.mark.parametrize("broken", ["damaged", "gone"])
+def test_a_ledger_that_cannot_be_read_is_the_stores_error(desk: Desk, broken: str, monkeypatch: pytest.MonkeyPatch):
+    desk.plan([row(1)])
+    desk.make()
+    (part,) = files = ledger_files(desk.store)
+    desk.store.put(part, b"damaged") if broken == "damaged" else desk.store.delete([part])
+    monkeypatch.setattr("planning.ledger_files", lambda store: files)
+    for read in (desk.results, desk.retries, lambda: desk.plan([row(1)])):
+        with pytest.raises(StoreError, match="the ledger"):
+            read()
 
 
 def test_refused_csv_holds_no_formula(desk: Desk):

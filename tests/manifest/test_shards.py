@@ -11,9 +11,10 @@ from planning import OTHER, RECIPE, SCHEDULERS, Desk, row
 
 from idgen.config import PlannerConfig
 from idgen.manifest import shards as shards_module
-from idgen.manifest.shards import Sizes, cut, read_shard, sizes
+from idgen.manifest.shards import ShardRef, Sizes, cut, read_shard, sizes
 from idgen.schemas import PICTURES
-from idgen.stores.protocol import ObjectMissing
+from idgen.stores.protocol import ObjectMissing, StoreError
+from idgen.stores.s3 import S3Store
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,23 @@ def test_people_are_analysed_in_about_one_shard_each(desk: Desk):
 def test_a_run_that_was_not_planned_has_no_shards(desk: Desk):
     with pytest.raises(ObjectMissing):
         shards_module.shards(desk.store, "nowhere")
+
+
+def test_a_shard_that_the_store_does_not_give_is_the_stores_error(desk: Desk):
+    desk.plan([row(1)])
+    (ref,) = desk.refs()
+    desk.store.put(ref.file, b"cut off")
+    with pytest.raises(StoreError, match=ref.name):
+        read_shard(desk.store, ref)
+    desk.store.delete([ref.file])
+    with pytest.raises(ObjectMissing, match=ref.name):
+        read_shard(desk.store, ref)
+
+
+def test_a_shard_in_a_bucket_that_is_away_is_the_stores_error(s3_bucket: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match="p-00000"):
+        read_shard(S3Store(s3_bucket, "p"), ShardRef("runs/r/plan/shards-00000.parquet", 0, "p-00000", 1, "g", "b"))
 
 
 def test_maps_and_lists_come_back_with_their_types(desk: Desk):
