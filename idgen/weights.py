@@ -6,6 +6,7 @@ hub cache only), `tiny:<name>`, or the bare name of a face pack.
 
 import hashlib
 import json
+import logging
 import os
 import re
 import tempfile
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
+
+log = logging.getLogger(__name__)
 
 FACE_PACKS = Path("~/.insightface/models")
 UNUSED_IN_FACE_PACKS = {"1k3d68.onnx", "2d106det.onnx", "genderage.onnx"}
@@ -220,8 +223,11 @@ class _HashCache:
         """Write the cache back; drivers that run at once lose each other's entries, never the file."""
         if self._path is None or not self._changed:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=self._path.parent)
-        with os.fdopen(handle, "w") as file:
-            json.dump(self._entries, file)
-        os.replace(temporary, self._path)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=self._path.parent)
+            with os.fdopen(handle, "w") as file:
+                json.dump(self._entries, file)
+            os.replace(temporary, self._path)
+        except OSError as error:  # a home that cannot be written costs hashing again, nothing else
+            log.warning("hashes of weights are not remembered: %s", error)

@@ -9,7 +9,7 @@ import itertools
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +30,7 @@ __all__ = ["Identity", "ReferenceReader", "Request"]
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1024  # references kept over shards, about 2.5 kB each
+STOP_HEARD_S = 0.5
 PHOTOS_PER_THREAD = 2  # fetched and not yet analysed
 
 
@@ -185,6 +186,9 @@ class ReferenceReader:
                 if not ahead:
                     return
                 name, future = ahead.popleft()
+                while not wait([future], timeout=STOP_HEARD_S).done:
+                    if should_stop():
+                        return
                 yield name, future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # what is on its way ends by its own deadline

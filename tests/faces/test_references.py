@@ -250,3 +250,23 @@ def test_fetches_overlap(store):
 def test_a_request_that_makes_no_sense_is_a_bug_of_the_caller(reader, request_):
     with pytest.raises(ValueError, match="one or more references"):
         reader.read([request_])
+
+
+def test_a_stop_is_heard_while_every_fetch_hangs():
+    class Hanging:
+        def __init__(self):
+            self.end = threading.Event()
+
+        def fetch(self, uri):
+            self.end.wait(20)
+            raise RowError(Code.FETCH_TIMEOUT)
+
+    source = Hanging()
+    reader = ReferenceReader(source, None, SourcesConfig(threads=2))
+    start = time.monotonic()
+    try:
+        results = reader.read([Request((f"file:///{n}",)) for n in range(50)], lambda: time.monotonic() - start > 0.3)
+    finally:
+        source.end.set()
+    assert results == [None] * 50
+    assert time.monotonic() - start < 5
