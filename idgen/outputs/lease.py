@@ -45,6 +45,7 @@ class Lease:
             "lifetime_s": lifetime_s,
         }
         self._renewals = 0
+        self._renewed_s = time.monotonic()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.lost = threading.Event()
@@ -64,15 +65,17 @@ class Lease:
             now = self._read()
             if now is not None and now.get("token") != self._identity["token"]:
                 raise self._refusal(now)
+        self._renewed_s = time.monotonic()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
+        threading.Thread(target=self._guard, name="lease-guard", daemon=True).start()
         return self
 
     def release(self) -> None:
         """Stop renewing and remove the lease, unless it is somebody else's by now."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(self._lifetime_s)
         try:
             found = self._read()
             if found is not None and found.get("token") == self._identity["token"]:
@@ -121,21 +124,28 @@ class Lease:
 
     def _keep(self) -> None:
         """Renew until told to stop, or until the lease is not ours any more."""
-        renewed = time.monotonic()
         while not self._stop.wait(self._renew_s):
             try:
                 found = self._read()
                 if found is None or found.get("token") == self._identity["token"]:
                     self._store.put(LEASE_PATH, self._content(), if_absent=found is None)
-                    renewed = time.monotonic()
+                    self._renewed_s = time.monotonic()
                     continue
                 log.error("run %s on %s took the lease", found.get("owner"), found.get("host"))
             except StoreError as error:
                 log.warning("the lease was not renewed: %s", error)
-                if time.monotonic() - renewed < self._lifetime_s:
+                if time.monotonic() - self._renewed_s < self._lifetime_s:
                     continue
             self.lost.set()
             return
+
+    def _guard(self) -> None:
+        """Call the lease lost by the clock: a renewal may hang in the store while another driver waits one lifetime."""
+        limit_s = max(self._lifetime_s, 2 * self._renew_s)
+        while not self._stop.wait(limit_s / _LOOKS):
+            if time.monotonic() - self._renewed_s >= limit_s:
+                self.lost.set()
+                return
 
     def _read(self) -> dict[str, Any] | None:
         """Return what the lease says, None when there is none; a damaged one is an owner without a name."""

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from idgen.errors import Exit, RunError
 from idgen.outputs.lease import LEASE_PATH, Lease
 from idgen.stores.local import LocalStore
+from idgen.stores.opening import open_store
 from idgen.stores.protocol import StoreError
 
 FAST = {"renew_s": 0.3, "lifetime_s": 1.5}
@@ -178,3 +180,16 @@ def test_a_killed_driver_frees_the_catalogue(tmp_path):
     process.communicate()
     with Lease(store, "third", **FAST):
         assert held(store)["owner"] == "third"
+
+
+def test_a_renewal_that_hangs_loses_the_lease_within_its_lifetime(tmp_path):
+    store = open_store(str(tmp_path))
+    lease = Lease(store, "slow", renew_s=0.1, lifetime_s=1.0).acquire()
+    let_go = threading.Event()
+    lease._store = SimpleNamespace(root=store.root, get=lambda path: let_go.wait(20) and store.get(path))
+    start = time.monotonic()
+    assert lease.lost.wait(5)
+    assert time.monotonic() - start < 3
+    let_go.set()
+    lease._store = store
+    lease.release()
