@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from idgen.outputs.ledger import (
     COMPACT_PREFIX,
     LEDGER_DIR,
-    PART_DIR,
+    PARTS_AHEAD,
     connect,
     dataset,
     is_ledger_file,
@@ -33,13 +33,13 @@ _ROWS_READ = 8_192
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._-]")
 
 
-def compact(store: ObjectStore, run_id: str, *, keep_run: str | None = None, memory_mb: int = 512) -> str | None:
-    """Merge the parts, those of `keep_run` excepted, and the smaller compact files into one new file; return its path.
+def compact(store: ObjectStore, run_id: str, *, memory_mb: int = 512) -> str | None:
+    """Merge the parts and the smaller compact files into one new file; return its path.
 
     None when there is nothing to merge. Keeps per key the newest row and the newest ok. Call it under the lease.
     Needs local disk for the merged file and what DuckDB spills. Raises StoreError; the ledger is whole even then.
     """
-    merged = _chosen(store, keep_run)
+    merged = _chosen(store)
     if not merged:
         return None
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
@@ -52,15 +52,14 @@ def compact(store: ObjectStore, run_id: str, *, keep_run: str | None = None, mem
     return target
 
 
-def _chosen(store: ObjectStore, keep_run: str | None) -> list[str]:
+def _chosen(store: ObjectStore) -> list[str]:
     """Return what to merge. A compact file is left alone while it is much larger than what would join it.
 
     So each row is rewritten a few times in its life (by log4 of the catalogue), not once per run. The view of a union
     does not care which part of it was merged.
     """
     files = [found for found in store.list(LEDGER_DIR) if is_ledger_file(found.path)]
-    kept = f"{PART_DIR}/{keep_run}/"
-    parts = [found for found in files if not found.path.startswith((COMPACT_PREFIX, *([kept] if keep_run else [])))]
+    parts = [found for found in files if not found.path.startswith(COMPACT_PREFIX)]
     compacts = sorted(
         (found for found in files if found.path.startswith(COMPACT_PREFIX)), key=lambda found: found.bytes
     )
@@ -74,12 +73,20 @@ def _chosen(store: ObjectStore, keep_run: str | None) -> list[str]:
     return chosen if len(chosen) > 1 or parts else []
 
 
+def _reader(store: ObjectStore, files: list[str], files_ahead: int) -> pa.RecordBatchReader:
+    pa.set_io_thread_count(max(pa.io_thread_count(), files_ahead))  # the default of 8 would be how many files wait
+    scanner = dataset(store, files).scanner(batch_size=_ROWS_READ, batch_readahead=2, fragment_readahead=files_ahead)
+    return scanner.to_reader()
+
+
 def _merge(store: ObjectStore, files: list[str], target: Path, memory_mb: int) -> None:
     with connect(memory_mb, str(target.parent / "spill")) as connection:
-        # little read ahead: rows are wide, and every column is needed
-        scanner = dataset(store, files).scanner(batch_size=_ROWS_READ, batch_readahead=2, fragment_readahead=2)
-        connection.register("ledger", scanner.to_reader())
-        rows = stream(connection, kept_sql("ledger"), _ROW_GROUP)
+        compacts = [path for path in files if path.startswith(COMPACT_PREFIX)]
+        parts = [path for path in files if not path.startswith(COMPACT_PREFIX)]
+        connection.register("parts", _reader(store, parts, PARTS_AHEAD))
+        # little read ahead: these are large, rows are wide, and every column is needed
+        connection.register("compacts", _reader(store, compacts, 2))
+        rows = stream(connection, kept_sql("(FROM parts UNION ALL FROM compacts)"), _ROW_GROUP)
         with pq.ParquetWriter(target, LEDGER, compression="zstd") as writer:
             try:
                 for batch in rows:

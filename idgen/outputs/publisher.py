@@ -7,6 +7,7 @@ without its image cannot be.
 import hashlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ from idgen.stores.protocol import ObjectStore, StoreError
 
 Row = dict[str, Any]
 Pixels = NDArray[np.uint8]
+
+PART_PATIENCE_S = 300.0
+"""How long the store may be away before a run ends over it: the retries inside one PUT last seconds."""
+_LONGEST_PAUSE_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +61,7 @@ class Publisher:
         images: ImagesConfig,
         signature_parameters: Sequence[str],
         published: Callable[[list[Row]], None],
+        part_patience_s: float = PART_PATIENCE_S,
     ) -> None:
         self._store = store
         self._run_id = run_id
@@ -64,6 +70,7 @@ class Publisher:
         self._signature_parameters = signature_parameters
         self._config = images
         self._published = published
+        self._part_patience_s = part_patience_s
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
@@ -73,8 +80,8 @@ class Publisher:
         """Take a finished batch: ANALYSED rows, and for each its pixels (uint8 [H, W, 3]) or why there are none.
 
         `stage` is where a RowError came from, `seconds` the whole batch's time. Blocks while too many batches are in
-        hand. Raises what an earlier batch broke on (StoreError when its ledger part was not written: its pictures are
-        not done).
+        hand. Raises what an earlier batch broke on (StoreError when its ledger part was not written for minutes: its
+        pictures are not done).
         """
         self._raise_failure()
         batch = _Batch(self._sequence, pictures, images, stage, seconds)
@@ -106,11 +113,27 @@ class Publisher:
             for picture, result in zip(batch.pictures, batch.images, strict=True)
         ]
         rows = [row for row, _ in published]
-        write_part(self._store, self._run_id, self._shard, self._shard_try, batch.sequence, rows)
+        self._write_part(batch.sequence, rows)
         for row, copy_to in published:
             if copy_to:
                 self._copy(row["image_path"], copy_to)
         self._published(rows)
+
+    def _write_part(self, sequence: int, rows: list[Row]) -> None:
+        """Write the batch's ledger part, again and again for `part_patience_s`. Raises the last StoreError."""
+        ends_at = time.monotonic() + self._part_patience_s
+        pause_s = 1.0
+        while True:
+            try:
+                write_part(self._store, self._run_id, self._shard, self._shard_try, sequence, rows)
+                return
+            except StoreError as error:
+                left_s = ends_at - time.monotonic()
+                if left_s <= 0 or self._failure is not None:
+                    raise
+                log.warning("ledger part %s-%d not written yet, trying again: %s", self._shard, sequence, error)
+                time.sleep(min(pause_s, left_s))
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _publish_image(self, batch: _Batch, picture: Row, result: Pixels | RowError) -> tuple[Row, str]:
         """Store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""

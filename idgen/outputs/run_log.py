@@ -6,12 +6,11 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from idgen.outputs.run_folder import RunFolder
-from idgen.sources.redact import redact_text
 from idgen.stores.protocol import ObjectStore, StoreError
 
 _MAX_CHUNK_BYTES = 2**20
@@ -51,7 +50,7 @@ class RunLog(logging.Handler):
                 "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
                 "level": record.levelname,
                 "logger": record.name,
-                "message": redact_text(text),
+                "message": self._folder.redacted(text),
             }
             if len(self._chunk) < _MAX_BUFFER_LINES:
                 self._chunk.append(json.dumps(line, ensure_ascii=False).encode() + b"\n")
@@ -104,6 +103,7 @@ def run_log(folder: RunFolder, name: str) -> Iterator[None]:
         handler.close()
 
 
-def keep_log(store: ObjectStore, run_id: str, name: str) -> None:
+def keep_log(store: ObjectStore, run_id: str, name: str, signature_parameters: Sequence[str] = ()) -> None:
     """Keep idgen's log records of this process in the run's folder for as long as it lives; for actors."""
-    logging.getLogger("idgen").addHandler(RunLog(RunFolder(store, run_id), name))
+    folder = RunFolder(store, run_id, signature_parameters=signature_parameters)
+    logging.getLogger("idgen").addHandler(RunLog(folder, name))

@@ -2,10 +2,12 @@
 
 import json
 import random
+import time
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.parquet as pq
 import pytest
+from doubles.fault_proxy import Fault, FaultProxy
 from doubles.pictures import SIGNATURES, picture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from idgen.outputs.ledger_row import StoredImage, ledger_row
 from idgen.schemas import LEDGER
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
+from idgen.stores.s3 import S3Store
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 CODES = {"ok": "", "rejected": "no_face", "failed": "fetch_failed"}
@@ -175,7 +178,7 @@ def test_view_and_merging_follow_the_model(tmp_path_factory, entries, parts, dat
     store = LocalStore(folder / "store")
     write(store, entries, parts)
     assert comparable(view(store, folder)) == expected(entries)
-    compact(store, "now", keep_run=data.draw(st.sampled_from([None, "r0", "r1"])))
+    compact(store, "now")
     assert comparable(view(store, folder)) == expected(entries)
     later = data.draw(st.lists(ENTRY, max_size=4))
     if later:
@@ -235,14 +238,22 @@ def test_a_crash_while_merging_is_harmless(store, tmp_path, crash_at, after):
     assert len(ledger.ledger_files(store)) == 1
 
 
-def test_merging_keeps_the_parts_of_the_run_at_work(store):
-    ledger.write_part(store, "old", "s", 0, 0, [row(1)])
-    ledger.write_part(store, "now", "s", 0, 0, [row(2)])
-    merged = compact(store, "now", keep_run="now")
-    assert merged.startswith("ledger/compact-")
-    assert ledger.ledger_files(store) == [merged, "ledger/parts/now/s-0-0.parquet"]
-    assert ledger.shard_keys(store, "now", "s") == {picture(2)["key"]}
-    assert compact(store, "now", keep_run="now") is None
+def test_merging_reads_many_small_parts_at_a_time(tmp_path, s3_server, s3_bucket, monkeypatch):
+    store = S3Store(s3_bucket, "p")
+    for number in range(40):
+        ledger.write_part(store, "run", f"s{number}", 0, 0, [row(number)])
+    began_s = []
+
+    def slow(request):
+        began_s.append(time.monotonic())
+        return Fault(delay_s=0.5)
+
+    with FaultProxy(s3_server.endpoint, slow) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        compact(S3Store(s3_bucket, "p"), "run")
+    at_once = max(sum(first <= other < first + 0.5 for other in began_s) for first in began_s)
+    assert at_once > 12
+    assert len(view(store, tmp_path)) == 40
 
 
 def test_a_damaged_part_stops_merging_and_nothing_is_deleted(store):

@@ -18,7 +18,7 @@ from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
 
-def publisher(store, published=lambda rows: None, **images):
+def publisher(store, published=lambda rows: None, part_patience_s=0.0, **images):
     return Publisher(
         store,
         run_id="run-1",
@@ -27,6 +27,7 @@ def publisher(store, published=lambda rows: None, **images):
         images=ImagesConfig(**images),
         signature_parameters=SIGNATURES,
         published=published,
+        part_patience_s=part_patience_s,
     )
 
 
@@ -210,6 +211,35 @@ def test_a_part_that_cannot_be_written_stops_the_shard(store):
     assert published == []
     assert rows_of(store) == {}
     assert len(watched.changes) < 20  # and it did not go on writing images for nothing
+
+
+def test_a_part_that_is_written_late_costs_nothing(store, caplog):
+    refusals = iter([True, True])
+
+    def away_for_a_while(name, path):
+        if path.startswith("ledger/") and next(refusals, False):
+            raise StoreError("put: the store answered SlowDown")
+
+    published = []
+    target = publisher(Watched(store, away_for_a_while), published.extend, part_patience_s=60)
+    target.submit([picture(1)], [pixels(1)], "sample", 1.0)
+    target.close()
+    assert [row["row_id"] for row in published] == list(rows_of(store)) == ["row-1"]
+    assert caplog.text.count("s00001-0 not written yet") == 2
+
+
+def test_patience_with_the_store_ends(store, caplog):
+    def away(name, path):
+        if path.startswith("ledger/"):
+            raise StoreError("put: the store answered SlowDown")
+
+    target = publisher(Watched(store, away), part_patience_s=1.5)
+    began = time.monotonic()
+    target.submit([picture(1)], [pixels(1)], "sample", 1.0)
+    with pytest.raises(StoreError, match="SlowDown"):
+        target.close()
+    assert 1.5 <= time.monotonic() - began < 10
+    assert "trying again" in caplog.text
 
 
 def test_a_copy_that_cannot_be_made_does_not_undo_the_picture(store):

@@ -34,6 +34,7 @@ def publish(store, keys_done, shard_try):
         images=ImagesConfig(),
         signature_parameters=SIGNATURES,
         published=rows.extend,
+        part_patience_s=0.0,
     )
     try:
         for first in range(0, BATCHES * ROWS, ROWS):

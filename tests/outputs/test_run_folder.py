@@ -9,7 +9,7 @@ import yaml
 
 from idgen.errors import Exit, RunError
 from idgen.outputs.run_folder import RunFolder
-from idgen.outputs.run_log import RunLog
+from idgen.outputs.run_log import RunLog, keep_log
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
@@ -37,29 +37,78 @@ def test_what_is_written_reads_back(store):
     assert json.loads(store.get("runs/run-1/progress.json")) == {"ok": 4}
 
 
-def test_success_is_written_last_and_the_shards_are_gone(store):
+def test_success_is_written_last(store):
     folder = RunFolder(store, "run-1")
-    store.put("runs/run-1/plan/shards-0.parquet", b"full addresses")
-    store.put("runs/run-1/plan/summary.json", b"{}")
     order = []
 
     class Watched:
-        def __getattr__(self, name):
-            order.append(name)
-            return getattr(store, name)
+        def put(self, path, data, **options):
+            order.append(path)
+            store.put(path, data, **options)
 
     folder.store = Watched()
     folder.finish({"exit_code": 0})
-    assert paths(store) == ["runs/run-1/_SUCCESS", "runs/run-1/plan/summary.json", "runs/run-1/summary.json"]
-    assert order == ["put", "list", "delete", "put"]
+    assert order == ["runs/run-1/summary.json", "runs/run-1/_SUCCESS"]
 
 
 @pytest.mark.parametrize("exit_code", [1, 3, 5])
-def test_any_other_end_keeps_the_shards_and_is_no_success(store, exit_code):
-    folder = RunFolder(store, "run-1")
-    store.put("runs/run-1/plan/shards-0.parquet", b"full addresses")
-    folder.finish({"exit_code": exit_code})
-    assert paths(store) == ["runs/run-1/plan/shards-0.parquet", "runs/run-1/summary.json"]
+def test_any_other_end_is_no_success(store, exit_code):
+    RunFolder(store, "run-1").finish({"exit_code": exit_code})
+    assert paths(store) == ["runs/run-1/summary.json"]
+
+
+def test_what_holds_full_addresses_goes_and_what_people_read_stays(store):
+    parquet = [f"{name}.parquet" for name in ("index", "p2-index", "refused", "shards-00000", "p2-shards-00000")]
+    for name in ["refused.csv", "summary.json", *parquet]:
+        store.put(f"runs/run-1/plan/{name}", b"x")
+    store.put("runs/run-1/results.parquet", b"x")
+    store.put("runs/run-10/plan/index.parquet", b"x")
+    for _ in range(2):
+        assert RunFolder(store, "run-1").delete_shards()
+    assert paths(store) == [
+        "runs/run-1/plan/refused.csv", "runs/run-1/plan/summary.json", "runs/run-1/results.parquet",
+        "runs/run-10/plan/index.parquet",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", ["list", "delete"])
+def test_shards_that_cannot_be_deleted_hide_no_other_error(tmp_path, monkeypatch, caplog, broken):
+    store = LocalStore(tmp_path)
+    store.put("runs/run-1/plan/index.parquet", b"x")
+
+    def away(*arguments):
+        raise StoreError("away")
+
+    monkeypatch.setattr(store, broken, away)
+    assert not RunFolder(store, "run-1").delete_shards()
+    assert "still holds addresses" in caplog.text
+
+
+def test_signatures_named_in_the_configuration_are_no_text_of_the_run(store):
+    link = "https://h.example/m.csv?v=1&token=c4nary&X-Amz-Signature=c4nary"
+    folder = RunFolder(store, "run-1", signature_parameters=["token"])
+    folder.write_config({"manifest": link, "sources": {"signature_parameters": ["token"]}})
+    folder.finish({"exit_code": 0, "manifest": link})
+    log = RunLog(folder, "driver", flush_s=60)
+    log.emit(logging.makeLogRecord({"msg": f"reading {link}"}))
+    log.close()
+    assert len(paths(store)) == 4
+    assert_no_secret(store)
+    assert yaml.safe_load(store.get("runs/run-1/config.yaml")) == {
+        "manifest": "https://h.example/m.csv?v=1",
+        "sources": {"signature_parameters": ["token"]},
+    }
+
+
+def test_an_actors_log_knows_the_configured_signatures_too(store):
+    logger = logging.getLogger("idgen")
+    before = list(logger.handlers)
+    keep_log(store, "run-1", "faces", signature_parameters=["token"])
+    (handler,) = [found for found in logger.handlers if found not in before]
+    logger.warning("at https://h.example/m.csv?token=c4nary")
+    logger.removeHandler(handler)
+    handler.close()
+    assert records(store) == ["at https://h.example/m.csv"]
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "a/b", ".x", "a b", "x" * 200, "a\n"])
