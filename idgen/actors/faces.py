@@ -51,7 +51,7 @@ class FaceActor:
         self._settings = settings
         self._monitor = monitor
         self._store = open_store(settings.output)
-        keep_log(self._store, settings.run_id, "faces")
+        keep_log(self._store, settings.run_id, "faces", settings.sources.signature_parameters)
         self._fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
         self._readers: dict[FacePack, ReferenceReader] = {}
 

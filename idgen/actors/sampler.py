@@ -66,7 +66,7 @@ class SamplerActor:
         self._settings = settings
         self._monitor = monitor
         self._store = open_store(settings.output)
-        keep_log(self._store, settings.run_id, "sampler")
+        keep_log(self._store, settings.run_id, "sampler", settings.signature_parameters)
         self._batch_sizes: dict[str, BatchSize] = {}
         self._load_group = ""
         self._sampler: Sampler | None = None

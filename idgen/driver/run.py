@@ -1,6 +1,5 @@
 """One run from configuration to summary: plan -> line -> finish. The jobs generate, rerun and plan are its variants."""
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ def plan_job(config: Config) -> int:
         try:
             print_plan(run, _plan(run, None))
         finally:
-            _delete_shards(run)
+            run.folder.delete_shards()
         return Exit.OK
 
 
@@ -70,7 +69,7 @@ def _make(run: Run, force: Force | None) -> int:
             write_failure(run, error)
             raise
         finally:
-            _delete_shards(run)
+            run.folder.delete_shards()
 
 
 def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopRequest) -> int:
@@ -112,9 +111,3 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         scratch=run.scratch,
         force=force,
     )
-
-
-def _delete_shards(run: Run) -> None:
-    """The plan's shards hold addresses with their signatures, and the next run plans anew."""
-    with contextlib.suppress(StoreError):
-        run.folder.delete_shards()

@@ -94,7 +94,7 @@ def open_run(config: Config, scratch: Path) -> Run:
         raise RunError(Exit.USAGE, f"recipe={config.recipe}: there are {', '.join(sorted(recipes))}")
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
-    folder = RunFolder(store, run_id)
+    folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)
     return Run(
         id=run_id,
         config=config,
