@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
@@ -198,11 +199,9 @@ class _HashCache:
         self._path = path
         self._entries: dict[str, list[int | str]] = {}
         self._changed = False
-        if path is not None and path.is_file():
-            try:
-                self._entries = json.loads(path.read_text())
-            except ValueError:
-                self._entries = {}  # a damaged cache costs time, nothing else
+        if path is not None:
+            with suppress(OSError, ValueError, TypeError):  # no cache, or a damaged one, costs time, nothing else
+                self._entries = dict(json.loads(path.read_text()))
 
     def sha256(self, path: Path) -> str:
         """Return the file's sha256. Raises RunError when it is not a file."""
@@ -226,8 +225,12 @@ class _HashCache:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=self._path.parent)
-            with os.fdopen(handle, "w") as file:
-                json.dump(self._entries, file)
-            os.replace(temporary, self._path)
+            try:
+                with os.fdopen(handle, "w") as file:
+                    json.dump(self._entries, file)
+                os.replace(temporary, self._path)
+            except OSError:
+                os.unlink(temporary)
+                raise
         except OSError as error:  # a home that cannot be written costs hashing again, nothing else
             log.warning("hashes of weights are not remembered: %s", error)

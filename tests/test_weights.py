@@ -123,6 +123,24 @@ def test_the_cache_spares_reading_and_notices_changes(recipe, tmp_path):
     assert [path.name for path in cache.parent.iterdir()] == ["sha256.json"]
 
 
+@pytest.mark.parametrize("broken", ["no folder can be made", "no file can be renamed", "it is a list", "unreadable"])
+def test_a_home_that_cannot_be_written_or_read_costs_hashing_again_only(recipe, tmp_path, broken, caplog, monkeypatch):
+    cache = tmp_path / "home" / "hashes.json"
+    if broken == "no folder can be made":
+        (tmp_path / "home").write_text("a file, where the folder should be")
+    elif broken == "no file can be renamed":
+        monkeypatch.setattr("os.replace", lambda source, target: (_ for _ in ()).throw(OSError("disk full")))
+    elif broken == "it is a list":
+        cache.parent.mkdir()
+        cache.write_text("[1]")
+    else:
+        cache.mkdir(parents=True)
+    assert weights.identity(recipe, cache=cache) == weights.identity(recipe, cache=None)
+    assert ("not remembered" in caplog.text) == (broken != "it is a list")
+    if cache.parent.is_dir():
+        assert [path.name for path in cache.parent.iterdir() if path != cache] == []
+
+
 def test_a_pinned_hash_must_fit(recipe):
     found = weights.identity(recipe, cache=None)["adapter:a"]
     (spec,) = recipe.adapters

@@ -7,6 +7,7 @@ time. That also makes a crash in a decoder the crash of exactly one reference: t
 import hashlib
 import itertools
 import logging
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -30,7 +31,7 @@ __all__ = ["Identity", "ReferenceReader", "Request"]
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 1024  # references kept over shards, about 2.5 kB each
-STOP_HEARD_S = 0.5
+ASK_EVERY_S = 0.5  # a stop is heard so soon; asking may cost a call over the network
 PHOTOS_PER_THREAD = 2  # fetched and not yet analysed
 
 
@@ -87,6 +88,7 @@ class ReferenceReader:
     ) -> list[_Result | None]:
         """Return for each request its identity, or why there is none, or None when the stop came first.
 
+        `should_stop` is asked twice a second at most, also while all fetches hang.
         `begin` and `end` are called around each decoding and analysis with the reference's digest (`digests`): a
         digest that was begun and not ended is what the process died of. References in `skip` end with the error given.
         """
@@ -106,7 +108,7 @@ class ReferenceReader:
         left = [
             reference for reference in dict.fromkeys(itertools.chain.from_iterable(wanted)) if reference not in done
         ]
-        for reference, result in self._analysed(left, uris, should_stop, begin, end):
+        for reference, result in self._analysed(left, uris, _seldom(should_stop), begin, end):
             done[reference] = result
             self._remember(reference, result)
         return [join([done.get(reference) for reference in references]) for references in wanted]
@@ -186,7 +188,7 @@ class ReferenceReader:
                 if not ahead:
                     return
                 name, future = ahead.popleft()
-                while not wait([future], timeout=STOP_HEARD_S).done:
+                while not wait([future], timeout=ASK_EVERY_S).done:
                     if should_stop():
                         return
                 yield name, future.result()
@@ -208,6 +210,19 @@ class ReferenceReader:
         self._remembered[reference] = result
         if len(self._remembered) > REMEMBERED:
             self._remembered.popitem(last=False)
+
+
+def _seldom(ask: Callable[[], bool]) -> Callable[[], bool]:
+    """Return `ask` with its last answer kept for ASK_EVERY_S."""
+    asked_s, answer = float("-inf"), False
+
+    def seldom() -> bool:
+        nonlocal asked_s, answer
+        if not answer and time.monotonic() - asked_s >= ASK_EVERY_S:
+            answer, asked_s = ask(), time.monotonic()
+        return answer
+
+    return seldom
 
 
 def _verified(data: bytes, expected: str) -> str:

@@ -28,9 +28,10 @@ log = logging.getLogger(__name__)
 class Lease:
     """The right to write one catalogue, as a context manager or by `acquire` and `release`.
 
-    `lost` is set when somebody else took it, or when it could not be renewed for a whole lifetime: the driver must
-    then stop in order. Two drivers that take over in the same moment both write; the one that does not find itself
-    there after a pause gives way. What still slips through meets in the ledger, whose parts have different names.
+    `lost` is set when somebody else took it, or when it was not renewed for a whole lifetime, even while a request of
+    the renewal still hangs: the driver must then stop in order. Two drivers that take over in the same moment both
+    write; the one that does not find itself there after a pause gives way. What still slips through meets in the
+    ledger, whose parts have different names.
     """
 
     def __init__(self, store: ObjectStore, owner: str, *, renew_s: float = 10.0, lifetime_s: float = 30.0) -> None:
@@ -45,7 +46,7 @@ class Lease:
             "lifetime_s": lifetime_s,
         }
         self._renewals = 0
-        self._renewed_s = time.monotonic()
+        self._renewed_s = 0.0  # when the last write that succeeded was begun: nobody takes over within a lifetime of it
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.lost = threading.Event()
@@ -60,19 +61,21 @@ class Lease:
             if found is None:
                 continue
             self._watch(found)
-            self._store.put(LEASE_PATH, self._content())
+            self._write(if_absent=False)
             time.sleep(self._renew_s / 5)
             now = self._read()
             if now is not None and now.get("token") != self._identity["token"]:
                 raise self._refusal(now)
-        self._renewed_s = time.monotonic()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()
         threading.Thread(target=self._guard, name="lease-guard", daemon=True).start()
         return self
 
     def release(self) -> None:
-        """Stop renewing and remove the lease, unless it is somebody else's by now."""
+        """Stop renewing and remove the lease, unless it is somebody else's by now.
+
+        A renewal that hangs is waited for one lifetime.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join(self._lifetime_s)
@@ -94,7 +97,7 @@ class Lease:
     def _take(self) -> bool:
         """True when the lease is ours."""
         try:
-            self._store.put(LEASE_PATH, self._content(), if_absent=True)
+            self._write(if_absent=True)
         except ObjectExists:
             found = self._read()
             return found is not None and found.get("token") == self._identity["token"]
@@ -124,28 +127,31 @@ class Lease:
 
     def _keep(self) -> None:
         """Renew until told to stop, or until the lease is not ours any more."""
-        while not self._stop.wait(self._renew_s):
+        while not self._stop.wait(self._renew_s) and not self.lost.is_set():
             try:
                 found = self._read()
-                if found is None or found.get("token") == self._identity["token"]:
-                    self._store.put(LEASE_PATH, self._content(), if_absent=found is None)
-                    self._renewed_s = time.monotonic()
-                    continue
-                log.error("run %s on %s took the lease", found.get("owner"), found.get("host"))
+                if found is not None and found.get("token") != self._identity["token"]:
+                    log.error("run %s on %s took the lease", found.get("owner"), found.get("host"))
+                    self.lost.set()
+                elif not self.lost.is_set():  # an answer that came too late: another may be taking it this moment
+                    self._write(if_absent=found is None)
             except StoreError as error:
                 log.warning("the lease was not renewed: %s", error)
-                if time.monotonic() - self._renewed_s < self._lifetime_s:
-                    continue
-            self.lost.set()
-            return
 
     def _guard(self) -> None:
         """Call the lease lost by the clock: a renewal may hang in the store while another driver waits one lifetime."""
-        limit_s = max(self._lifetime_s, 2 * self._renew_s)
-        while not self._stop.wait(limit_s / _LOOKS):
-            if time.monotonic() - self._renewed_s >= limit_s:
+        while not self.lost.is_set():
+            left_s = self._renewed_s + self._lifetime_s - time.monotonic()
+            if left_s <= 0:
+                log.error("the lease was not renewed for %.0f s: another run may take it", self._lifetime_s)
                 self.lost.set()
+            elif self._stop.wait(min(left_s, self._lifetime_s / _LOOKS)):
                 return
+
+    def _write(self, *, if_absent: bool) -> None:
+        began_s = time.monotonic()
+        self._store.put(LEASE_PATH, self._content(), if_absent=if_absent)
+        self._renewed_s = began_s
 
     def _read(self) -> dict[str, Any] | None:
         """Return what the lease says, None when there is none; a damaged one is an owner without a name."""

@@ -214,7 +214,8 @@ def test_a_reference_that_was_given_up_is_neither_fetched_nor_begun(reader, stor
     assert digest not in begun
 
 
-def test_a_stop_leaves_the_rest_unread(reader, store):
+def test_a_stop_leaves_the_rest_unread(reader, store, monkeypatch):
+    monkeypatch.setattr("idgen.faces.references.ASK_EVERY_S", 0.0)
     analysed = []
     results = reader.read(
         [ask(n) for n in range(100)], should_stop=lambda: len(analysed) >= 5, end=lambda d: analysed.append(d)
@@ -252,6 +253,12 @@ def test_a_request_that_makes_no_sense_is_a_bug_of_the_caller(reader, request_):
         reader.read([request_])
 
 
+def test_whether_to_stop_is_asked_twice_a_second_however_quick_the_photos_are(reader):
+    asked, began = [], time.monotonic()
+    reader.read([ask(n) for n in range(200)], should_stop=lambda: asked.append(1) or False)
+    assert 1 <= len(asked) <= 1 + 2 * (time.monotonic() - began)
+
+
 def test_a_stop_is_heard_while_every_fetch_hangs():
     class Hanging:
         def __init__(self):
@@ -264,9 +271,16 @@ def test_a_stop_is_heard_while_every_fetch_hangs():
     source = Hanging()
     reader = ReferenceReader(source, None, SourcesConfig(threads=2))
     start = time.monotonic()
+    asked = []
+
+    def stopping():
+        asked.append(1)
+        return time.monotonic() - start > 0.3
+
     try:
-        results = reader.read([Request((f"file:///{n}",)) for n in range(50)], lambda: time.monotonic() - start > 0.3)
+        results = reader.read([Request((f"file:///{n}",)) for n in range(50)], stopping)
     finally:
         source.end.set()
     assert results == [None] * 50
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 3
+    assert len(asked) <= 4

@@ -6,14 +6,12 @@ import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from idgen.errors import Exit, RunError
 from idgen.outputs.lease import LEASE_PATH, Lease
 from idgen.stores.local import LocalStore
-from idgen.stores.opening import open_store
 from idgen.stores.protocol import StoreError
 
 FAST = {"renew_s": 0.3, "lifetime_s": 1.5}
@@ -101,7 +99,7 @@ def test_a_lease_that_goes_away_while_we_wait_is_ours(store):
 
 def test_of_six_drivers_that_find_a_dead_lease_one_wins(store):
     store.put(LEASE_PATH, b"dead")
-    leases = [Lease(store, f"run-{n}", renew_s=2.0, lifetime_s=1.5) for n in range(6)]
+    leases = [Lease(store, f"run-{n}", renew_s=2.0, lifetime_s=3.0) for n in range(6)]
     winners, refusals = [], []
 
     def run(lease):
@@ -182,14 +180,48 @@ def test_a_killed_driver_frees_the_catalogue(tmp_path):
         assert held(store)["owner"] == "third"
 
 
-def test_a_renewal_that_hangs_loses_the_lease_within_its_lifetime(tmp_path):
-    store = open_store(str(tmp_path))
-    lease = Lease(store, "slow", renew_s=0.1, lifetime_s=1.0).acquire()
-    let_go = threading.Event()
-    lease._store = SimpleNamespace(root=store.root, get=lambda path: let_go.wait(20) and store.get(path))
-    start = time.monotonic()
-    assert lease.lost.wait(5)
-    assert time.monotonic() - start < 3
-    let_go.set()
-    lease._store = store
+class Hanging:
+    """A store whose `name` hangs while `open` is not set."""
+
+    def __init__(self, store, name):
+        self._store, self._name, self.open, self.root = store, name, threading.Event(), store.root
+        self.open.set()
+
+    def __getattr__(self, name):
+        if name == self._name:
+            self.open.wait(20)
+        return getattr(self._store, name)
+
+
+@pytest.mark.parametrize("name", ["get", "put"])
+def test_a_renewal_that_hangs_loses_the_lease_within_its_lifetime(tmp_path, name):
+    direct = LocalStore(tmp_path)
+    store = Hanging(direct, name)
+    lease = Lease(store, "slow", renew_s=0.1, lifetime_s=1.5).acquire()
+    time.sleep(0.3)
+    store.open.clear()
+    began = time.monotonic()
+    assert lease.lost.wait(10)
+    assert time.monotonic() - began < 2.5
+    if name == "get":
+        theirs = json.dumps({"owner": "next", "token": "theirs"}).encode()
+        direct.put(LEASE_PATH, theirs)
+        store.open.set()
+        time.sleep(0.5)
+        assert direct.get(LEASE_PATH) == theirs
+    store.open.set()
     lease.release()
+
+
+def test_an_answer_that_comes_after_the_lifetime_renews_nothing(tmp_path):
+    direct = LocalStore(tmp_path)
+    store = Hanging(direct, "get")
+    lease = Lease(store, "slow", renew_s=0.1, lifetime_s=1.0).acquire()
+    store.open.clear()
+    assert lease.lost.wait(10)
+    before = held(direct)["renewals"]
+    store.open.set()
+    time.sleep(0.5)
+    assert held(direct)["renewals"] == before
+    lease.release()
+    assert direct.head(LEASE_PATH) is None
