@@ -40,6 +40,8 @@ def load_config(words: Sequence[str]) -> Config:
         config = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise RunError(Exit.USAGE, _explain(error)) from error
+    except TypeError as error:  # a.0.b=… where an earlier file has a list under a
+        raise RunError(Exit.USAGE, "a list of an earlier file is replaced whole: write key=[…]") from error
     assert isinstance(config, Config)
     return _with_literals(config, literal)
 
@@ -58,8 +60,22 @@ def load_recipes(config: Config) -> dict[str, Recipe]:
         like = str(change.pop("like", name))
         if like not in layers:
             raise RunError(Exit.USAGE, f"overrides.{name}: no recipe {like!r}{_nearest(like, layers)}")
-        layers[name] = OmegaConf.merge(layers[like], change)
+        layers[name] = OmegaConf.merge(layers[like], _indexed(layers[like], change))
     return {name: _to_recipe(name, layer) for name, layer in layers.items()}
+
+
+def _indexed(layer: DictConfig, change: dict[str, Any]) -> dict[str, Any]:
+    """Return the change with `adapters.0.weights=…` (a table by number) turned into the list it means."""
+    numbered = change.get("adapters")
+    if not isinstance(numbered, Mapping):
+        return change
+    adapters = OmegaConf.to_container(layer.get("adapters") or OmegaConf.create([]))
+    assert isinstance(adapters, list)
+    for number, part in numbered.items():
+        if not str(number).isdigit() or int(str(number)) >= len(adapters):
+            raise RunError(Exit.USAGE, f"adapters.{number}: the recipe has adapters 0 to {len(adapters) - 1}")
+        adapters[int(str(number))] |= dict(part)
+    return {**change, "adapters": adapters}
 
 
 def help_lines(cls: type = Config, prefix: str = "") -> Iterator[str]:

@@ -80,6 +80,15 @@ def test_an_override_changes_one_recipe_and_may_make_another_like_it(tmp_path):
     assert recipes["two"].base.weights == "/w/base"
 
 
+def test_one_adapter_s_weights_are_changed_by_its_number(tmp_path):
+    (tmp_path / "one.yaml").write_text("base: {weights: /w}\nadapters: [{name: a, weights: /w/a.bin}]\n")
+    words = [f"recipes_dir={tmp_path}", "overrides.one.adapters.0.weights=/models/b.bin"]
+    (adapter,) = load_recipes(load_config(words))["one"].adapters
+    assert (adapter.name, adapter.weights) == ("a", "/models/b.bin")
+    with pytest.raises(RunError, match="adapters 0 to 0"):
+        load_recipes(load_config([words[0], "overrides.one.adapters.3.weights=/x"]))
+
+
 def test_an_unknown_recipe_or_recipe_key_is_refused(tmp_path):
     with pytest.raises(RunError, match="did you mean 'one'"):
         recipes_with(tmp_path, onne={"batch_size": 3})

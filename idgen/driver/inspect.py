@@ -4,6 +4,7 @@ import os
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.outputs.ledger import ledger_files
 from idgen.outputs.verify import verify
 from idgen.report.gallery import write_report
 from idgen.report.status import format_runs, format_status, list_runs, run_ids, run_status
@@ -22,6 +23,8 @@ def status_job(config: Config) -> int:
 def verify_job(config: Config) -> int:
     """Compare ledger and images; return TOO_MANY_FAILED when an image is missing or damaged."""
     store = _store(config)
+    if not ledger_files(store):
+        raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
     found = verify(store, hashes=config.verify.hashes)
     print(found.text())
     return Exit.OK if found.sound else Exit.TOO_MANY_FAILED

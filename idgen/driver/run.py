@@ -40,10 +40,12 @@ def rerun_job(config: Config) -> int:
 
 
 def plan_job(config: Config) -> int:
-    """Plan and say what generate would do; leaves only summary and refused.csv in the run's folder; return OK."""
+    """Plan and say what generate would do; leave only summary and refused.csv in the run's folder; return OK."""
     with _opened(config) as run:
         try:
-            print_plan(run, _plan(run, None))
+            plan = _plan(run, None)
+            print_plan(run, plan)
+            finish.check_licences(run, plan)
         finally:
             run.folder.delete_shards()
         return Exit.OK

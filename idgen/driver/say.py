@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from idgen.driver.setup import Run
 from idgen.errors import CODES, Code, Exit
 from idgen.manifest.planner import PlanSummary
@@ -19,7 +21,8 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
     print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
     print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
-    print(f"  done before {skipped:,}, duplicates {plan.duplicates:,}, refused {refused:,}")
+    before = " (" + ", ".join(f"{status} {count:,}" for status, count in plan.skipped.items()) + ")" if skipped else ""
+    print(f"  settled before {skipped:,}{before}, duplicates {plan.duplicates:,}, refused {refused:,}")
     for code, count in sorted(plan.refused.items()):
         print(f"    {code}: {count:,}  ({CODES[Code(code)].what_to_do})")
     if refused:
@@ -39,10 +42,14 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     if work and work.stop_reason:
         print(f"stopped: {work.stop_reason}; run the same command again to go on")
     if gallery:
-        print(f"gallery: {gallery}")
-    print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}   exit {int(code)}")
-    for note in run.config.notes:
-        print(note)
+        print(f"{'newest gallery' if work is None else 'gallery'}: {gallery}")
+    print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}")
+    if run.config.reference and balance.ok + balance.skipped:
+        path = pq.read_table(run.scratch / "results.parquet", columns=["image_path"])["image_path"][0].as_py()
+        print(f"picture: {run.store.uri(path)}" if path else "no picture")
+    elif code == Exit.OK:
+        print("\n".join(run.config.notes))
+    print(f"exit {int(code)}")
 
 
 def _nothing(plan: PlanSummary) -> str:
@@ -50,4 +57,4 @@ def _nothing(plan: PlanSummary) -> str:
         return "nothing to do: the manifest, or what was selected of it, holds no row"
     if set(plan.skipped) <= {"ok"} and not plan.refused:
         return "nothing to do: every picture is done"
-    return "nothing to do: every picture is done, or was refused or given up before (jobs/rerun.py makes them again)"
+    return "nothing to do: the rest was refused or given up before; jobs/rerun.py rerun.code=[…] makes it again"

@@ -83,6 +83,7 @@ class RecipeHashes(Mapping[str, str]):
 
 def open_run(config: Config, scratch: Path) -> Run:
     """Return a run that has written nothing yet. Raises RunError(USAGE) for what cannot work."""
+    _check_words(config)
     config = _single_picture(config, scratch) if config.reference else config
     if not config.manifest:
         raise RunError(Exit.USAGE, "say what to make: manifest=<file>, or reference=<photo> prompt=<text>")
@@ -119,6 +120,17 @@ def _single_picture(config: Config, scratch: Path) -> Config:
     path = scratch / "single.parquet"
     pq.write_table(pa.table({name: pa.array([value], pa.string()) for name, value in row.items()}), path)
     return replace(config, manifest=str(path), output=config.output or SINGLE_OUTPUT)
+
+
+def _check_words(config: Config) -> None:
+    if config.prompt and not config.reference:
+        raise RunError(
+            Exit.USAGE, "prompt= is for one picture and needs reference=<photo>; a manifest has its own prompts"
+        )
+    if config.reference and "://" not in config.reference and not Path(config.reference).is_file():
+        raise RunError(Exit.USAGE, f"reference={config.reference}: there is no such file")
+    if config.select.limit < 0:
+        raise RunError(Exit.USAGE, "select.limit: 0 (all) or more")
 
 
 def _check_place(config: Config) -> None:

@@ -48,6 +48,9 @@ def test_a_plan_leaves_only_what_people_read(shop):
         (["run.id=../x"], 2, "run.id"),
         (["output=ftp://x"], 2, "ftp"),
         (["select.where=nonsense("], 2, "select.where"),
+        (["select.limit=-1"], 2, "select.limit"),
+        (["prompt=a garden"], 2, "reference="),
+        (["reference=nope.png"], 2, "nope.png"),
     ],
 )
 def test_what_cannot_work_is_refused_with_words(shop, words, code, says):
@@ -109,4 +112,6 @@ def test_status_and_report_say_what_there_is(shop):
     assert "no runs yet" in shop.run(job="status")
     shop.run("run.commercial=true", expect=4)
     assert "exit" in shop.run(job="status")
+    assert "no catalogue" in shop.run(job="verify", expect=2)
+    assert "research only" in shop.run("run.commercial=true", job="plan", expect=4)
     assert "no run" in shop.run(job="report", expect=2)
