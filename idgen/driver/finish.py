@@ -140,10 +140,15 @@ def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
 
 def _full_uris(run: Run) -> dict[str, list[str]]:
     """Key -> references with their signatures, of as many pictures as the gallery shows; never written anywhere."""
+    shown: set[str] = set()
+    with pq.ParquetFile(run.scratch / "results.parquet") as results:
+        for batch in results.iter_batches(columns=["key"]):
+            shown.update(batch.column("key").to_pylist())
+            if len(shown) >= run.config.report.max_rows:
+                break
     uris: dict[str, list[str]] = {}
     with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
         for batch in asked.iter_batches(columns=["key", "reference_uris"]):
-            uris.update(zip(batch.column("key").to_pylist(), batch.column("reference_uris").to_pylist(), strict=True))
-            if len(uris) >= run.config.report.max_rows:
-                break
-    return {key: value or [] for key, value in uris.items()}
+            pairs = zip(batch.column("key").to_pylist(), batch.column("reference_uris").to_pylist(), strict=True)
+            uris.update({key: value or [] for key, value in pairs if key in shown})
+    return uris

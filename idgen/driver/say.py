@@ -9,7 +9,6 @@ from idgen.errors import CODES, Code, Exit
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance
 from idgen.report.progress import duration
-from idgen.sources.redact import redact_text
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 def print_plan(run: Run, plan: PlanSummary) -> None:
     """Say in a few lines what the plan found."""
-    manifest = f"rows of {redact_text(run.config.manifest)}" if not run.config.reference else "row"
+    manifest = f"rows of {run.folder.redacted(run.config.manifest)}" if not run.config.reference else "row"
     print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
     print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
