@@ -30,14 +30,22 @@ def cluster(tmp_path_factory):
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     temp = tmp_path_factory.mktemp("r", numbered=True)
     start = [
-        RAY, "start", "--head", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2",
+        RAY, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2",
         "--include-dashboard=true", f"--dashboard-agent-listen-port={agent}", "--object-store-memory=134217728",
         "--disable-usage-stats", f"--temp-dir={temp}",
     ]  # fmt: skip
-    subprocess.run(start, env=environment, check=True, capture_output=True, timeout=120)
+    # --block: its end ends this cluster and no other; `ray stop` would end every cluster of the machine
+    with (temp.parent / "ray.log").open("w") as log:
+        head = subprocess.Popen(start, env=environment, stdout=log, stderr=subprocess.STDOUT)
     environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard}"
+    deadline = time.monotonic() + 120
+    while ray_job(environment, "list").returncode != 0:
+        assert head.poll() is None, (temp.parent / "ray.log").read_text()[-3000:]
+        assert time.monotonic() < deadline, "the job server did not come up"
+        time.sleep(1)
     yield environment
-    subprocess.run([RAY, "stop", "--force"], env=environment, capture_output=True, timeout=120)
+    head.terminate()
+    head.wait(60)
 
 
 def ray_job(environment, *words, timeout=300):
