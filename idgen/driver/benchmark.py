@@ -80,7 +80,7 @@ def _job(config: Config, steps: int, folder: Path) -> Rate:
         output=str(folder / "out"),
         sources=replace(config.sources, roots=roots),
         report=replace(config.report, enabled=False),
-        planner=replace(config.planner, shard_seconds=1e9, max_shard_rows=max(8, rows // 4)),
+        planner=replace(config.planner, shard_seconds=120.0, max_shard_rows=256),
         notes=[],
     )
     code = generate_job(quiet)
