@@ -1,6 +1,7 @@
 """Both actors as plain objects on a folder: the real face pack, the real tiny models, no Ray."""
 
 import dataclasses
+import io
 from collections import Counter
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from doubles.catalogue import PHOTOS
 from doubles.tiny_recipe import TINY
+from PIL import Image
 
 from idgen import weights
 from idgen.actors.faces import FaceActor, FaceSettings, rows_left
@@ -16,9 +18,11 @@ from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor, SamplerSettings
 from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
 from idgen.errors import Code, Exit, RowError, RunError
+from idgen.faces.analysis import FaceAnalyser
 from idgen.manifest.shards import cut_stream, sizes, write_shards
 from idgen.outputs.ledger import dataset
 from idgen.sampling.batches import OutOfMemory
+from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.schemas import ANALYSED, COUNTS, PICTURES
 from idgen.stores.opening import open_store
@@ -83,6 +87,10 @@ class Line:
 
     def ledger(self):
         return {row["key"]: row for row in dataset(self.store).to_table().to_pylist()}
+
+
+def pixels(line, key):
+    return np.asarray(Image.open(io.BytesIO(line.store.get(line.ledger()[key]["image_path"]))).convert("RGB"))
 
 
 @pytest.fixture
@@ -218,3 +226,20 @@ def test_a_prompt_that_is_cut_says_so_in_the_ledger(line):
     ledger = line.ledger()
     assert any(note.startswith("prompt_cut") for note in ledger[f"{1:032x}"]["warnings"])
     assert not any("prompt_cut" in note for note in ledger[f"{2:032x}"]["warnings"])
+
+
+def test_each_key_s_picture_is_of_its_own_person_and_of_nobody_else(line):
+    """Same prompt, same seed: only the person tells the pictures apart. Made again here, photo by photo, alone."""
+    people = ["ada", "ben", "cleo"]
+    line.run([picture(n, person, prompt="a portrait", seed=5) for n, person in enumerate(people)])
+    made = [pixels(line, f"{n:032x}") for n in range(len(people))]
+    analyser = FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=FacesConfig())
+    sampler = Sampler.load(RECIPE, lora_scale=1.0, device="cpu")
+    for n, person in enumerate(people):
+        photo = np.asarray(Image.open(PHOTOS / f"{person}.png").convert("RGB"))
+        asked = picture(n, person, prompt="a portrait", seed=5)
+        asked["id_embedding"] = analyser.analyse(photo, "largest").embedding
+        (alone,) = sampler.sample([SampleRow.from_picture(asked)], Bucket.from_picture(asked))
+        far = [np.abs(alone.astype(int) - other).max() for other in made]
+        assert far[n] <= 2, "rounding moves a value by a level"
+        assert min(far[:n] + far[n + 1 :]) > 20
