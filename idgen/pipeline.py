@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from idgen.actors.cluster import Pools
+from idgen.actors.cluster import Pool, Pools
 from idgen.actors.faces import FaceActor, FaceSettings
+from idgen.actors.facts import RunFacts
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.sampler import SamplerActor, SamplerSettings
 from idgen.manifest.shards import ShardRef
-from idgen.recipes import Recipe
 
 TASKS_IN_FLIGHT = 2  # 1 leaves an actor waiting between shards, 4 queue minutes of work on a dying node
 
@@ -25,7 +25,7 @@ TASKS_IN_FLIGHT = 2  # 1 leaves an actor waiting between shards, 4 queue minutes
 class Line:
     """All that the line is made of."""
 
-    recipes: dict[str, Recipe]
+    run: RunFacts
     faces: FaceSettings
     sampler: SamplerSettings
     pools: Pools
@@ -36,35 +36,29 @@ class Line:
 def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
     """Return the lazy dataset of COUNTS rows, one per shard."""
     _context(line)
-    return (
-        ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
-        .map_batches(
-            FaceActor,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_constructor_kwargs={"recipes": line.recipes, "settings": line.faces, "monitor": line.monitor},
-            compute=_pool(line.pools.face_at_least, line.pools.face_actors),
-            num_cpus=line.pools.face_cpus,
-        )
-        .map_batches(
-            SamplerActor,
-            batch_size=None,
-            batch_format="pyarrow",
-            fn_constructor_kwargs={"recipes": line.recipes, "settings": line.sampler, "monitor": line.monitor},
-            compute=_pool(line.pools.sampling_at_least, line.pools.sampling_actors),
-            num_cpus=line.pools.sampling_cpus,
-            num_gpus=line.pools.sampling_gpus or None,
-        )
+    items = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
+    analysed = _stage(items, FaceActor, line.faces, line.pools.faces, line)
+    return _stage(analysed, SamplerActor, line.sampler, line.pools.sampling, line)
+
+
+def _stage(data: Dataset, actor: type, settings: FaceSettings | SamplerSettings, pool: Pool, line: Line) -> Dataset:
+    """One pool of actors: a whole block in, one block out."""
+    return data.map_batches(
+        actor,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_constructor_kwargs={"run": line.run, "settings": settings, "monitor": line.monitor},
+        compute=ActorPoolStrategy(
+            min_size=pool.at_least, max_size=pool.actors, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT
+        ),
+        num_cpus=pool.cpus,
+        num_gpus=pool.gpus or None,
     )
 
 
 def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
     """Run the line; yield each shard's counts as it ends, in the plan's order."""
     yield from dataset(shards, line).iter_rows()
-
-
-def _pool(at_least: int, at_most: int) -> ActorPoolStrategy:
-    return ActorPoolStrategy(min_size=at_least, max_size=at_most, max_tasks_in_flight_per_actor=TASKS_IN_FLIGHT)
 
 
 def _context(line: Line) -> None:

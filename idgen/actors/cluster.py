@@ -23,17 +23,22 @@ LOCAL_OBJECT_STORE_BYTES = 256 * 2**20  # only plan rows and counts go through i
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Pools:
-    """How many actors of each kind, and what one of them asks for."""
+class Pool:
+    """How many actors of one kind, and what one of them asks for."""
 
-    face_actors: int
-    face_at_least: int
-    face_cpus: float
-    sampling_actors: int
+    actors: int
     """At most; fewer where an autoscaled cluster has not grown yet."""
-    sampling_at_least: int
-    sampling_cpus: float
-    sampling_gpus: float
+    at_least: int
+    cpus: float
+    gpus: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pools:
+    """The line's two."""
+
+    faces: Pool
+    sampling: Pool
 
 
 def connect(config: Config) -> None:
@@ -87,7 +92,7 @@ def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: 
             raise RunError(Exit.UNAVAILABLE, missing)
         if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
             log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
-            request_resources(bundles=[_bundle(sized)] * sized.sampling_at_least)
+            request_resources(bundles=[_bundle(sized.sampling)] * sized.sampling.at_least)
             asked = True
         check_stop()
         time.sleep(2)
@@ -117,14 +122,10 @@ def _sized(config: Config, shards: int, cluster: dict[str, float], largest: dict
     sampling = min(config.sampling.actors or max(1, there, later), max(1, shards))
     at_least = sampling if config.sampling.actors else min(max(1, there), sampling)
     faces = min(config.faces.actors or (sampling + 1) // 2, max(1, shards))
+    faces_at_least = min(faces, config.faces.actors or (at_least + 1) // 2)
     return Pools(
-        face_actors=faces,
-        face_at_least=min(faces, config.faces.actors or (at_least + 1) // 2),
-        face_cpus=config.faces.num_cpus,
-        sampling_actors=sampling,
-        sampling_at_least=at_least,
-        sampling_cpus=config.sampling.num_cpus,
-        sampling_gpus=gpus_each,
+        faces=Pool(actors=faces, at_least=faces_at_least, cpus=config.faces.num_cpus),
+        sampling=Pool(actors=sampling, at_least=at_least, cpus=config.sampling.num_cpus, gpus=gpus_each),
     )
 
 
@@ -132,23 +133,23 @@ def _missing(pools: Pools, nodes: list[dict[str, Any]]) -> str:
     """What the cluster lacks, in words, or ""."""
     cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
     gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
-    need_cpus = pools.face_at_least * pools.face_cpus + pools.sampling_at_least * pools.sampling_cpus
-    need_gpus = pools.sampling_at_least * pools.sampling_gpus
+    faces, sampling = pools.faces, pools.sampling
+    need_cpus = faces.at_least * faces.cpus + sampling.at_least * sampling.cpus
+    need_gpus = sampling.at_least * sampling.gpus
     if need_gpus > gpus:
         hint = " (on a machine without one: sampling.num_gpus=0)" if gpus == 0 else ""
         return f"the cluster has {gpus:g} GPUs, the sampling actors need {need_gpus:g}{hint}"
     if need_cpus > cpus:
         return f"the cluster has {cpus:g} CPUs, the actors need {need_cpus:g}: set faces.num_cpus or sampling.num_cpus"
     fits = any(
-        node["Resources"].get("CPU", 0) >= pools.sampling_cpus
-        and node["Resources"].get("GPU", 0) >= pools.sampling_gpus
+        node["Resources"].get("CPU", 0) >= sampling.cpus and node["Resources"].get("GPU", 0) >= sampling.gpus
         for node in nodes
     )
     return "" if fits else "no single node has the CPUs and GPUs of one sampling actor"
 
 
-def _bundle(pools: Pools) -> dict[str, float]:
-    return {"CPU": pools.sampling_cpus} | ({"GPU": pools.sampling_gpus} if pools.sampling_gpus else {})
+def _bundle(pool: Pool) -> dict[str, float]:
+    return {"CPU": pool.cpus} | ({"GPU": pool.gpus} if pool.gpus else {})
 
 
 def _may_grow(config: Config) -> bool:

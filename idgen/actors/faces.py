@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from idgen import weights
+from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor, Orders
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
@@ -19,11 +20,9 @@ from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.identity import Identity, Request
 from idgen.faces.references import ReferenceReader
 from idgen.manifest.shards import ShardRef, read_shard
-from idgen.outputs.run_log import keep_log
 from idgen.recipes import FacePack, Recipe
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
-from idgen.stores.opening import open_store
 
 Row = dict[str, Any]
 Result = Identity | RowError | None
@@ -31,12 +30,8 @@ Result = Identity | RowError | None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FaceSettings:
-    """What a face actor is told once; small and picklable."""
+    """What only a face actor is told."""
 
-    output: str
-    run_id: str
-    identities: dict[str, dict[str, str]]
-    """Recipe -> role -> sha256 of the weights that the keys name."""
     faces: FacesConfig
     sources: SourcesConfig
     roots: list[str]
@@ -46,12 +41,11 @@ class FaceSettings:
 class FaceActor:
     """Plain class; pipeline.py gives it to Ray Data."""
 
-    def __init__(self, recipes: dict[str, Recipe], settings: FaceSettings, monitor: Monitor) -> None:
-        self._recipes = recipes
+    def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
+        self._run = run
         self._settings = settings
         self._monitor = monitor
-        self._store = open_store(settings.output)
-        keep_log(self._store, settings.run_id, "faces", settings.sources.signature_parameters)
+        self._store = run.open("faces")
         self._fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
         self._readers: dict[FacePack, ReferenceReader] = {}
 
@@ -62,7 +56,7 @@ class FaceActor:
         if orders.stop:
             return _all_left(shard)
         rows = read_shard(self._store, shard).to_pylist()
-        reader = self._reader(self._recipes[rows[0]["recipe"]])
+        reader = self._reader(self._run.recipes[rows[0]["recipe"]])
         analyses, fetches = reader.analyses, reader.fetches
         results = self._read(reader, shard.name, rows, orders)
         counts = {"face_analyses": reader.analyses - analyses, "fetches": reader.fetches - fetches}
@@ -73,10 +67,12 @@ class FaceActor:
         """One result per row; None for all that a stop came before."""
 
         def begin(digest: str) -> None:
+            """Mark one reference as being tried, and give it a deadline."""
             self._monitor.begin("faces", shard, [digest])
             faulthandler.dump_traceback_later(self._settings.faces.batch_deadline_s, exit=True)
 
         def end(_digest: str) -> None:
+            """Take mark and deadline back."""
             faulthandler.cancel_dump_traceback_later()
             self._monitor.end("faces", shard)
 
@@ -88,7 +84,7 @@ class FaceActor:
         pack = recipe.face_pack
         if pack not in self._readers:
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
-            weights.check_node(recipe, found, self._settings.identities[recipe.name])
+            weights.check_node(recipe, found, self._run.identities[recipe.name])
             analyser = FaceAnalyser(
                 weights.locate(pack.weights),
                 pack.det_size_px,

@@ -20,19 +20,17 @@ from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.faces import rows_left
+from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor, Orders, Published
 from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
-from idgen.outputs.run_log import keep_log
-from idgen.recipes import Recipe
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.schemas import COUNTS
-from idgen.stores.opening import open_store
 
 Row = dict[str, Any]
 Results = list[NDArray[np.uint8] | RowError]
@@ -43,15 +41,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplerSettings:
-    """What a sampling actor is told once; small and picklable."""
+    """What only a sampling actor is told."""
 
-    output: str
-    run_id: str
-    identities: dict[str, dict[str, str]]
-    """Recipe -> role -> sha256 of the weights that the keys name."""
     sampling: SamplingConfig
     images: ImagesConfig
-    signature_parameters: list[str]
 
 
 class _StopAskedError(Exception):
@@ -61,12 +54,11 @@ class _StopAskedError(Exception):
 class SamplerActor:
     """Plain class; pipeline.py gives it to Ray Data. Raises StoreError when the store stays away."""
 
-    def __init__(self, recipes: dict[str, Recipe], settings: SamplerSettings, monitor: Monitor) -> None:
-        self._recipes = recipes
+    def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
+        self._run = run
         self._settings = settings
         self._monitor = monitor
-        self._store = open_store(settings.output)
-        keep_log(self._store, settings.run_id, "sampler", settings.signature_parameters)
+        self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
         self._load_group = ""
         self._sampler: Sampler | None = None
@@ -92,7 +84,7 @@ class SamplerActor:
         before = self._work_counts()
         try:
             if not orders.stop:
-                self._run(shard, rows, orders, publisher)
+                self._sample(shard, rows, orders, publisher)
         except _StopAskedError:
             pass
         finally:
@@ -104,7 +96,7 @@ class SamplerActor:
         seconds = time.monotonic() - started_s
         return _counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
-    def _run(self, shard: str, rows: list[Row], orders: Orders, publisher: Publisher) -> None:
+    def _sample(self, shard: str, rows: list[Row], orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
         if failed:
             publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
@@ -118,6 +110,7 @@ class SamplerActor:
         sampler = self._load(live[0])
 
         def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
+            """Sample one batch; what batches.run calls."""
             return self._guarded(sampler, shard, batch, bucket)
 
         together = [row for row in live if row["key"] not in orders.suspects]
@@ -157,9 +150,9 @@ class SamplerActor:
         if self._sampler is None or self._load_group != row["load_group"]:
             self._drop()
             sampling = self._settings.sampling
-            recipe = self._recipes[row["recipe"]]
+            recipe = self._run.recipes[row["recipe"]]
             found = weights.model_identity(recipe, cache=weights.hash_cache())
-            weights.check_node(recipe, found, self._settings.identities[recipe.name])
+            weights.check_node(recipe, found, self._run.identities[recipe.name])
             self._sampler = Sampler.load(
                 recipe,
                 lora_scale=row["lora_scale"],
@@ -178,20 +171,20 @@ class SamplerActor:
             self._sampler = None
 
     def _batch_size(self, row: Row) -> BatchSize:
-        rows = self._settings.sampling.batch_size or self._recipes[row["recipe"]].batch_size
+        rows = self._settings.sampling.batch_size or self._run.recipes[row["recipe"]].batch_size
         return self._batch_sizes.setdefault(row["load_group"], BatchSize(rows))
 
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
-        return ledger.shard_keys(self._store, self._settings.run_id, shard) if orders.shard_try else set()
+        return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
     def _publisher(self, shard: str, shard_try: int, published: Told) -> Publisher:
         return Publisher(
             self._store,
-            run_id=self._settings.run_id,
+            run_id=self._run.run_id,
             shard=shard,
             shard_try=shard_try,
             images=self._settings.images,
-            signature_parameters=self._settings.signature_parameters,
+            signature_parameters=self._run.signature_parameters,
             published=published,
         )
 

@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.faces import FaceSettings
+from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Progress
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.sampler import SamplerSettings
@@ -56,7 +57,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
     line = _line(run, pools, monitor)
     shown = _Shown(run, plan)
-    work = Work(gpus=pools.sampling_actors * pools.sampling_gpus)
+    work = Work(gpus=pools.sampling.actors * pools.sampling.gpus)
     started_s = time.monotonic()
     deadline_s = run.config.run.deadline_s
     with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost, deadline_s=deadline_s):
@@ -75,23 +76,15 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Line:
     config = run.config
     return pipeline.Line(
-        recipes=run.recipes,
-        faces=FaceSettings(
+        run=RunFacts(
             output=run.store.root,
             run_id=run.id,
+            recipes=run.recipes,
             identities=run.hashes.identities,
-            faces=config.faces,
-            sources=config.sources,
-            roots=run.manifest_roots,
-        ),
-        sampler=SamplerSettings(
-            output=run.store.root,
-            run_id=run.id,
-            identities=run.hashes.identities,
-            sampling=config.sampling,
-            images=config.images,
             signature_parameters=config.sources.signature_parameters,
         ),
+        faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
+        sampler=SamplerSettings(sampling=config.sampling, images=config.images),
         pools=pools,
         monitor=monitor,
         no_progress_timeout_s=max(NO_PROGRESS_S, 10 * config.planner.shard_seconds + config.cluster.wait_s),

@@ -14,6 +14,7 @@ from PIL import Image
 
 from idgen import weights
 from idgen.actors.faces import FaceActor, FaceSettings, rows_left
+from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor, SamplerSettings
 from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
@@ -55,19 +56,17 @@ class Line:
     def __init__(self, tmp_path, identities):
         self.store = open_store(str(tmp_path / "out"))
         self.monitor = MonitorState(0)
-        common = {"output": self.store.root, "run_id": RUN, "identities": identities}
-        self.faces = FaceActor(
-            {"tiny": RECIPE},
-            FaceSettings(**common, faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS)]),
-            self.monitor,
+        run = RunFacts(
+            output=self.store.root,
+            run_id=RUN,
+            recipes={"tiny": RECIPE},
+            identities=identities,
+            signature_parameters=[],
         )
-        self.sampler = SamplerActor(
-            {"tiny": RECIPE},
-            SamplerSettings(
-                **common, sampling=SamplingConfig(num_gpus=0), images=ImagesConfig(), signature_parameters=[]
-            ),
-            self.monitor,
-        )
+        faces = FaceSettings(faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS)])
+        self.faces = FaceActor(run, faces, self.monitor)
+        sampler = SamplerSettings(sampling=SamplingConfig(num_gpus=0), images=ImagesConfig())
+        self.sampler = SamplerActor(run, sampler, self.monitor)
         self._scratch = tmp_path
 
     def shard(self, pictures):
