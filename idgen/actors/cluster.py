@@ -99,8 +99,11 @@ def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: 
 
 
 def release() -> None:
-    """Take back the request for nodes, which would keep them up after the run."""
-    request_resources(bundles=[])
+    """Take back the request for nodes, which would keep them up after the run. Raises nothing: it is called last."""
+    try:
+        request_resources(bundles=[])
+    except Exception:  # how the run ended matters more
+        log.warning("the request for nodes could not be taken back", exc_info=True)
 
 
 def check_output(store: ObjectStore, *, shared: bool) -> None:

@@ -51,6 +51,13 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
     Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
     """
     cluster.connect(run.config)
+    try:
+        return _work(run, plan, lease, stop)
+    finally:
+        cluster.release()
+
+
+def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     stop.listen()
     pools = cluster.pools(run.config, plan.shards, stop.check)
     cluster.check_output(run.store, shared=run.config.cluster.shared_output)
@@ -65,7 +72,6 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
             _run_chapter(chapter, line, monitor)
     progress = monitor.progress()
     shown.end(progress)
-    cluster.release()
     work.line_s = time.monotonic() - started_s
     work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
     if progress.stop_reason:
