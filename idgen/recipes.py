@@ -14,15 +14,33 @@ Dtype = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Lora:
+    """A LoRA of the base (LCM's, Lightning's, a style): merged when the weights are loaded, never switched."""
+
+    name: str = ""
+    weights: str = ""
+    """Location of a .safetensors file in any layout that diffusers reads."""
+    scale: float = 1.0
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Base:
     """The diffusion model that everything else hangs on."""
 
-    kind: Literal["sd15"] = "sd15"
+    kind: Literal["sd15", "sdxl"] = "sd15"
     weights: str = ""
-    """Location of a folder in diffusers layout."""
+    """Location of a folder in diffusers layout, or of one .safetensors file in the original layout."""
+    config: str = ""
+    """Location of a folder in diffusers layout of the same family: a single file has no settings and no tokenizer."""
     revision: str | None = None
     vae: str = ""
-    """Location of a VAE folder that takes the place of the base's own; empty = its own."""
+    """Location of a VAE (folder, or one file) that takes the place of the base's own; empty = its own."""
+    unet: str = ""
+    """Location of a .safetensors file with a whole UNet that takes the place of the base's own (SDXL-Lightning)."""
+    loras: list[Lora] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    """Numbers of steps the base was distilled for; empty = any. Rows that ask for another number are refused."""
     dtype: Dtype = "float16"
     """Of the UNet and the text encoder."""
     vae_dtype: Dtype = "float32"
@@ -34,12 +52,44 @@ class AdapterSpec:
     """One way of putting an identity in; the first of a recipe is the one `ip_adapter_scale` drives."""
 
     name: str = ""
-    kind: Literal["faceid"] = "faceid"
-    """Which class of idgen/adapters reads the file."""
+    kind: Literal[
+        "ip_adapter",
+        "ip_adapter_plus",
+        "ip_adapter_plus_face",
+        "ip_adapter_full_face",
+        "faceid",
+        "faceid_plus",
+        "faceid_plusv2",
+        "faceid_portrait",
+        "faceid_portrait_unnorm",
+    ] = "faceid"
+    """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
     """Location of the official checkpoint (.bin or .safetensors)."""
+    image_encoder: str = ""
+    """Location of the CLIP vision model's folder, for kinds that look at pixels."""
+    clip_fit: Literal["", "crop", "squash", "pad"] = ""
+    """How a picture that is not square comes into the encoder's square; empty = crop, as CLIP does."""
+    face_crop_color: Literal["", "rgb", "bgr"] = ""
+    """Order of the aligned face's channels; empty = the authors' (FaceID-Plus: bgr, as their card feeds it)."""
+    face_crop_px: int | None = None
+    """Side of the aligned face before CLIP's own resize; null = 224. ComfyUI uses 256 for SDXL."""
     sha256: str | None = None
     """None = unpinned: the hash is computed once, cached, and still enters key and ledger."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Control:
+    """A ControlNet whose ready-made control image a manifest column brings. Rows without one are made without it."""
+
+    name: str = ""
+    """pose, depth, canny or softedge: the columns are control_<name>_uri and control_<name>_scale."""
+    weights: str = ""
+    """Location of a ControlNet's folder in diffusers layout."""
+    revision: str | None = None
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +113,14 @@ class Defaults:
     guidance_scale: float = 7.5
     scheduler: str = "ddim"
     prompt: str = ""
-    negative_prompt: str = "monochrome, lowres, bad anatomy, worst quality, low quality"
+    negative_prompt: str | None = "monochrome, lowres, bad anatomy, worst quality, low quality"
+    """Null = no text at all, which on SDXL bases is not the same as the empty text."""
     ip_adapter_scale: float = 1.0
+    shortcut_scale: float = 1.0
     lora_scale: float = 1.0
     face_select: str = "largest"
+    strength: float = 0.8
+    """Of image to image; only rows with an init_image_uri have it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +140,9 @@ class Recipe:
     title: str = ""
     base: Base = field(default_factory=Base)
     adapters: list[AdapterSpec] = field(default_factory=list)
+    controls: list[Control] = field(default_factory=list)
+    timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
+    """Takes the place of the scheduler table's spacing; empty = the table's."""
     face_pack: FacePack = field(default_factory=FacePack)
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
@@ -105,7 +162,7 @@ _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
     "max_references", "max_side_px", "size_multiple_px",
 }  # fmt: skip
-_LOCATIONS = {"weights", "revision", "vae", "sha256"}
+_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps"}
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

@@ -41,7 +41,10 @@ IDENTITY = [
     pa.field("reference_size", pa.list_(pa.int32())),  # n x 2, width and height
     pa.field("reference_digest", pa.list_(pa.string())),  # n, sha256 of the bytes that were fetched
     pa.field("warnings", pa.list_(pa.string())),
+    pa.field("crops", pa.map_(pa.string(), pa.list_(pa.binary()))),  # variants.PictureNeed.name -> n x raw RGB bytes
+    pa.field("images", pa.map_(pa.string(), pa.binary())),  # column of an input image -> PNG at the output's size
 ]
+"""`id_embedding` and all `reference_*` are null for recipes that look for no face."""
 SHARD = pa.field("shard", pa.string(), nullable=False)
 
 ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])

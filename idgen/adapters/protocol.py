@@ -5,7 +5,7 @@ conditional), else B.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +25,9 @@ class Person:
     """One identity as the face stage gives it; n references of the same person."""
 
     id_embedding: NDArray[np.float32]
-    """[n, 512], raw."""
+    """[n, 512], raw; n = 0 when no adapter needs it."""
+    crops: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """Name of a variants.PictureNeed -> [n, S, S, 3]."""
 
 
 @dataclass(frozen=True, slots=True)

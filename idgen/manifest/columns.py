@@ -33,6 +33,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("reference_uris", _STRINGS, "K", "several photos of the same person; instead of reference_uri", common=True),
     Column("reference_sha256", _STRINGS, "K", "replaces the URI in the key; checked after the fetch", common=True),
     Column("face_select", _STRING, "K", "largest, center, best or index:N", common=True),
+    Column("reference_mask_uri", _STRING, "K", "mask of the reference: white = the face, the rest is removed"),
     Column("ip_adapter_image_uri", _STRING, "K", "picture prompt without face analysis"),
     Column("prompt", _STRING, "K", "what to show", common=True),
     Column("negative_prompt", _STRING, "K", "what to avoid; null = the recipe's, empty = really empty", common=True),

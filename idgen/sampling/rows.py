@@ -11,6 +11,16 @@ EMBEDDING_WIDTH = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ControlUse:
+    """How one of the recipe's ControlNets is used in a batch."""
+
+    name: str
+    scale: float
+    start: float = 0.0
+    end: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Bucket:
     """What all rows of a batch have in common."""
 
@@ -20,6 +30,12 @@ class Bucket:
     scheduler: str
     guidance_scale: float
     n_references: int = 1
+    n_pictures: int = 1
+    """Picture prompts per row; 1 when ip_adapter_image_uri is given, else as many as references."""
+    strength: float | None = None
+    """Of image to image; None = the picture starts from noise alone."""
+    controls: tuple[ControlUse, ...] = ()
+    """In the recipe's order; those that the rows bring no image for are left out."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
@@ -51,6 +67,12 @@ class SampleRow:
     """By adapter name; 1 for others that are absent."""
     options: Mapping[str, float] = field(default_factory=dict)
     """Columns that change an adapter's tokens."""
+    crops: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """Name of a variants.PictureNeed -> [n, S, S, 3]."""
+    init_image: NDArray[np.uint8] | None = None
+    """[H, W, 3] at the output's size; None = start from noise."""
+    control_images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+    """Control's name -> [H, W, 3] at the output's size."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":

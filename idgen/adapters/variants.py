@@ -1,0 +1,106 @@
+"""The IP-Adapter family as a table: what each variant's authors feed it, and what is in its file. No torch here.
+
+Sources: tencent-ailab/IP-Adapter and its model cards; portrait_unnorm after ComfyUI_IPAdapter_plus, as its authors
+published no code.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from idgen.recipes import AdapterSpec, Recipe
+
+CLIP_PX = 224
+"""Side of what ViT-H and ViT-bigG look at."""
+
+PictureKind = Literal["picture", "face", "aligned"]
+"""picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One line of the table."""
+
+    projection: Literal["image", "resampler", "mlp", "faceid", "faceid_plus"]
+    """Which network of idgen/networks makes the tokens."""
+    tokens: int | None = None
+    """Tokens per reference; None = as many as the encoder gives (257)."""
+    embedding: Literal["normed", "raw"] | None = None
+    """How the face's embedding goes in; None = not at all."""
+    picture: PictureKind | None = None
+    """Which pixels the image encoder sees; None = it has none."""
+    features: Literal["image_embeds", "hidden_states"] | None = None
+    """Of the image encoder: the projected one per picture, or hidden_states[-2]."""
+    shortcut: bool = False
+    """FaceID-Plus v2: tokens = x + shortcut_scale * out, instead of out."""
+    lora: bool = False
+    """The file holds a LoRA for every attention."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "ip_adapter": Variant(projection="image", tokens=4, picture="picture", features="image_embeds"),
+    "ip_adapter_plus": Variant(projection="resampler", tokens=16, picture="picture", features="hidden_states"),
+    "ip_adapter_plus_face": Variant(projection="resampler", tokens=16, picture="face", features="hidden_states"),
+    "ip_adapter_full_face": Variant(projection="mlp", picture="face", features="hidden_states"),
+    "faceid": Variant(projection="faceid", tokens=4, embedding="normed", lora=True),
+    "faceid_plus": Variant(
+        projection="faceid_plus", tokens=4, embedding="normed", picture="aligned", features="hidden_states", lora=True
+    ),
+    "faceid_plusv2": Variant(
+        projection="faceid_plus", tokens=4, embedding="normed", picture="aligned", features="hidden_states", lora=True,
+        shortcut=True,
+    ),
+    "faceid_portrait": Variant(projection="faceid", tokens=16, embedding="normed"),
+    "faceid_portrait_unnorm": Variant(projection="resampler", tokens=16, embedding="raw"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PictureNeed:
+    """Square pixels that the faces stage prepares for an adapter, uint8 [n, size_px, size_px, 3]."""
+
+    kind: PictureKind
+    size_px: int
+    color: Literal["rgb", "bgr"]
+    clip_fit: Literal["crop", "squash", "pad"]
+    crop_px: int
+    """Side of the aligned face before it is resized to size_px; size_px for the other kinds."""
+
+    @property
+    def name(self) -> str:
+        """Key of it in `schemas.IDENTITY` `crops`; adapters with equal needs share one."""
+        return f"{self.kind}-{self.size_px}-{self.color}-{self.clip_fit}-{self.crop_px}"
+
+
+@dataclass(frozen=True, slots=True)
+class FaceNeeds:
+    """What a recipe's adapters together need of a row's photos."""
+
+    embedding: bool
+    pictures: tuple[PictureNeed, ...]
+
+    @property
+    def analysis(self) -> bool:
+        """True when a face has to be found in the reference."""
+        return self.embedding or any(need.kind == "aligned" for need in self.pictures)
+
+    @property
+    def picture_prompt(self) -> bool:
+        """True when ip_adapter_image_uri has a use: some adapter looks at a picture, or at a face cut by people."""
+        return any(need.kind != "aligned" for need in self.pictures)
+
+
+def picture_need(spec: AdapterSpec) -> PictureNeed | None:
+    """Return what the adapter's image encoder looks at, None when it has no encoder."""
+    kind = VARIANTS[spec.kind].picture
+    if kind is None:
+        return None
+    color = spec.face_crop_color or ("bgr" if kind == "aligned" else "rgb")
+    crop_px = (spec.face_crop_px or CLIP_PX) if kind == "aligned" else CLIP_PX
+    return PictureNeed(kind, CLIP_PX, color, spec.clip_fit or "crop", crop_px)
+
+
+def needs(recipe: Recipe) -> FaceNeeds:
+    """Return what `recipe` needs of a row's photos."""
+    pictures = [need for spec in recipe.adapters if (need := picture_need(spec)) is not None]
+    embedding = any(VARIANTS[spec.kind].embedding is not None for spec in recipe.adapters)
+    return FaceNeeds(embedding, tuple(dict.fromkeys(pictures)))
