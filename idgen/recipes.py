@@ -1,7 +1,8 @@
 """What a recipe is: base + adapters + scheduler + defaults, read from one YAML file in configs/recipes/.
 
-A *location* names weights in one of three ways: a local path, a hub id (`owner/name` or `owner/name:file`, looked up
-in the local hub cache only), or `tiny:<name>`, a file or folder of the tiny world (idgen/tiny/world.py).
+A *location* names weights in one of three ways: a local path, a hub id (`owner/name`, or `owner/name:path` for a file
+or folder inside it, looked up in the local hub cache only), or `tiny:<name>`, a file or folder of the tiny world
+(idgen/tiny/world.py).
 """
 
 import hashlib
@@ -20,6 +21,7 @@ class Lora:
     name: str = ""
     weights: str = ""
     """Location of a .safetensors file in any layout that diffusers reads."""
+    revision: str | None = None
     scale: float = 1.0
     sha256: str | None = None
 
@@ -34,6 +36,7 @@ class Base:
     config: str = ""
     """Location of a folder in diffusers layout of the same family: a single file has no settings and no tokenizer."""
     revision: str | None = None
+    """Of `weights`' repository; other locations are taken at its newest, and known by content anyway."""
     vae: str = ""
     """Location of a VAE (folder, or one file) that takes the place of the base's own; empty = its own."""
     unet: str = ""
@@ -66,6 +69,8 @@ class AdapterSpec:
     """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
     """Location of the official checkpoint (.bin or .safetensors)."""
+    revision: str | None = None
+    """Of `weights`' repository."""
     image_encoder: str = ""
     """Location of the CLIP vision model's folder, for kinds that look at pixels."""
     clip_fit: Literal["", "crop", "squash", "pad"] = ""
@@ -98,6 +103,8 @@ class FacePack:
 
     weights: str = "buffalo_l"
     """Location of the pack's folder; a bare name is looked up in `~/.insightface/models`."""
+    archive: str = ""
+    """Where `jobs/weights.py fetch` gets the zipped pack: hub id with file, http(s) address or local file."""
     det_size_px: int = 640
     """Side of the square the detector works on; always explicit, as insightface's automatic choice doubles the work."""
     det_threshold: float = 0.5
@@ -116,6 +123,9 @@ class Defaults:
     negative_prompt: str | None = "monochrome, lowres, bad anatomy, worst quality, low quality"
     """Null = no text at all, which on SDXL bases is not the same as the empty text."""
     ip_adapter_scale: float = 1.0
+    """Of the first adapter."""
+    ip_adapter_scales: dict[str, float] | None = None
+    """Of others, by name; a row's own table takes the place of the whole. Adapters that nothing names have 1.0."""
     shortcut_scale: float = 1.0
     lora_scale: float = 1.0
     face_select: str = "largest"
@@ -156,13 +166,15 @@ class Recipe:
     """Rows per UNet call; halved by itself when the accelerator runs out of memory."""
     seconds_per_picture: float = 2.0
     """Planning figure: shards are cut to about `planner.shard_seconds` of work."""
+    download_gb: float = 0.0
+    """Published sizes of all that `jobs/weights.py fetch` gets; 0 = unknown. Only shown."""
 
 
 _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
-    "max_references", "max_side_px", "size_multiple_px",
+    "max_references", "max_side_px", "size_multiple_px", "download_gb",
 }  # fmt: skip
-_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps"}
+_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive"}
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

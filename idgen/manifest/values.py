@@ -181,14 +181,12 @@ def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
 
 
 def scales(name: str, value: Cell, recipe: Recipe) -> list[tuple[str, float]]:
-    """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct."""
+    """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct, or a dict."""
     known = {adapter.name for adapter in recipe.adapters}
-    pairs: list[tuple[str, Cell]] = value
-    if isinstance(value, str):
-        found = _json(name, value)
-        if not isinstance(found, dict):
-            raise bad(name, "must be an object of adapter name and number")
-        pairs = list(found.items())
+    found = _json(name, value) if isinstance(value, str) else value
+    if isinstance(value, str) and not isinstance(found, dict):
+        raise bad(name, "must be an object of adapter name and number")
+    pairs: list[tuple[str, Cell]] = list(found.items()) if isinstance(found, dict) else found
     if not {adapter for adapter, _ in pairs} <= known:
         raise bad(name, f"the recipe's adapters are {', '.join(sorted(known))}")
     return sorted((adapter, _float32(name, scale, 0.0, 10.0)) for adapter, scale in pairs)
