@@ -42,6 +42,10 @@ class LoadedBase(Protocol):
         """Return one prompt's embeddings on the device."""
         ...
 
+    def no_text(self) -> Text:
+        """Return what stands for no prompt at all."""
+        ...
+
 
 class Sd15Base:
     """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
@@ -99,6 +103,10 @@ class Sd15Base:
         whole = len(tokenizer(prompt, verbose=False).input_ids)
         embeddings = encoder(tokens.input_ids.to(encoder.device))[0][0].to(self.dtype)
         return Text(embeddings, tokens_cut=max(0, whole - room))
+
+    def no_text(self) -> Text:
+        """The empty prompt, as the pipeline has it."""
+        return self.encode("")
 
 
 BASES: dict[str, Callable[[Base, Path, Path | None], LoadedBase]] = {"sd15": Sd15Base}

@@ -4,9 +4,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Options, Person, Tokens
@@ -35,6 +36,8 @@ class Text:
     """[L, D]."""
     tokens_cut: int = 0
     """Tokens at the prompt's end that the text encoder has no room for."""
+    pooled: Tensor | None = None
+    """[P]; None where the base has no use for it."""
 
 
 class Bounded(Generic[K, V]):
@@ -71,17 +74,20 @@ class PromptCache:
 
     def __init__(
         self,
-        encode: Callable[[str], Text],
+        encode: Callable[[str | None], Text],
         counts: Counts,
         max_bytes: int = CACHE_BYTES,
     ) -> None:
+        """`encode` makes one prompt's text, and what stands for no prompt of None."""
         self._encode = encode
         self._counts = counts
-        self._entries: Bounded[str, Text] = Bounded(_text_bytes, max_bytes)
+        self._entries: Bounded[str | None, Text] = Bounded(_text_bytes, max_bytes)
 
-    def get(self, prompts: Sequence[str | None]) -> Tensor:
-        """Return embeddings [B, L, D]; None is the same as ""."""
-        return torch.stack([self._one(prompt).embeddings for prompt in prompts])
+    def get(self, prompts: Sequence[str | None]) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all."""
+        texts = [self._one(prompt) for prompt in prompts]
+        pooled = [text.pooled for text in texts if text.pooled is not None]
+        return torch.stack([text.embeddings for text in texts]), torch.stack(pooled) if pooled else None
 
     def tokens_cut(self, prompt: str | None) -> int:
         """Return how many tokens at the end of `prompt` are not in its embeddings."""
@@ -92,10 +98,9 @@ class PromptCache:
         self._entries.clear()
 
     def _one(self, prompt: str | None) -> Text:
-        text = prompt or ""
-        return self._entries.get(text, lambda: self._count_and_encode(text))
+        return self._entries.get(prompt, lambda: self._count_and_encode(prompt))
 
-    def _count_and_encode(self, prompt: str) -> Text:
+    def _count_and_encode(self, prompt: str | None) -> Text:
         self._counts.prompt_encodings += 1
         return self._encode(prompt)
 
@@ -110,8 +115,7 @@ class TokenCache:
     def get(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
         """Return `person`'s tokens; options that this adapter does not use make no difference."""
         used = {name: options[name] for name in adapter.option_names if name in options}
-        identity = blake2b(person.id_embedding.tobytes(), digest_size=16).digest()
-        key = (identity, person.id_embedding.shape, adapter.name, tuple(sorted(used.items())))
+        key = (adapter.name, _digest(person), tuple(sorted(used.items())))
         return self._entries.get(key, lambda: self._count_and_encode(adapter, person, used))
 
     def clear(self) -> None:
@@ -123,8 +127,18 @@ class TokenCache:
         return adapter.encode([person], options)[0]
 
 
+def _digest(person: Person) -> bytes:
+    """Return what tells people apart: all that adapters may look at, with its shape."""
+    digest = blake2b(digest_size=16)
+    parts: dict[str, NDArray[Any]] = {"": person.id_embedding, **person.crops}
+    for name in sorted(parts):
+        digest.update(f"{name} {parts[name].shape} ".encode())
+        digest.update(parts[name].tobytes())
+    return digest.digest()
+
+
 def _text_bytes(text: Text) -> int:
-    return text.embeddings.nbytes
+    return text.embeddings.nbytes + (0 if text.pooled is None else text.pooled.nbytes)
 
 
 def _tokens_bytes(tokens: Tokens) -> int:

@@ -1,13 +1,19 @@
 """What the sampler is asked for: rows that may share a batch, and the bucket that says so. No torch here."""
 
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 EMBEDDING_WIDTH = 512
+INIT_IMAGE = "init_image_uri"
+CONTROLS = ("pose", "depth", "canny", "softedge")
+"""Kinds of control images; each has columns control_<name>_uri and control_<name>_scale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,8 +22,9 @@ class ControlUse:
 
     name: str
     scale: float
-    start: float = 0.0
-    end: float = 1.0
+    start: float | None = None
+    """Share of the steps at which it begins; None = the recipe's."""
+    end: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,23 +37,24 @@ class Bucket:
     scheduler: str
     guidance_scale: float
     n_references: int = 1
-    n_pictures: int = 1
-    """Picture prompts per row; 1 when ip_adapter_image_uri is given, else as many as references."""
     strength: float | None = None
     """Of image to image; None = the picture starts from noise alone."""
     controls: tuple[ControlUse, ...] = ()
-    """In the recipe's order; those that the rows bring no image for are left out."""
+    """In the order of CONTROLS; those that the rows bring no image for are left out."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
         """Return the bucket of a row of `schemas.ANALYSED`."""
+        images = dict(picture.get("images") or ())
         return cls(
             width=int(picture["width"]),
             height=int(picture["height"]),
             num_inference_steps=int(picture["num_inference_steps"]),
             scheduler=str(picture["scheduler"]),
             guidance_scale=float(picture["guidance_scale"]),
-            n_references=len(picture["id_embedding"]) // EMBEDDING_WIDTH,
+            n_references=len(picture["id_embedding"] or ()) // EMBEDDING_WIDTH,
+            strength=_or(picture.get("strength"), 1.0) if INIT_IMAGE in images else None,
+            controls=tuple(_control(name, picture) for name in CONTROLS if f"control_{name}_uri" in images),
         )
 
 
@@ -57,10 +65,10 @@ class SampleRow:
     key: str
     prompt: str
     negative_prompt: str | None
-    """None = the same as ""."""
+    """None = no text, which on SDXL bases is not the same as ""."""
     seed: int
     id_embedding: NDArray[np.float32]
-    """[n, 512], raw as the face pack gives it."""
+    """[n, 512], raw as the face pack gives it; n = 0 for recipes that look for no face."""
     ip_adapter_scale: float = 1.0
     """Of the recipe's first adapter, where `ip_adapter_scales` does not name it."""
     ip_adapter_scales: Mapping[str, float] = field(default_factory=dict)
@@ -77,15 +85,21 @@ class SampleRow:
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
         """Return the row of a picture of `schemas.ANALYSED` (as a dict of Python values)."""
+        images = dict(picture.get("images") or ())
         return cls(
             key=str(picture["key"]),
             prompt=picture["prompt"] or "",
             negative_prompt=picture["negative_prompt"],
             seed=int(picture["seed"]),
-            id_embedding=np.asarray(picture["id_embedding"], np.float32).reshape(-1, EMBEDDING_WIDTH),
+            id_embedding=np.asarray(picture["id_embedding"] or (), np.float32).reshape(-1, EMBEDDING_WIDTH),
             ip_adapter_scale=_or(picture.get("ip_adapter_scale"), 1.0),
             ip_adapter_scales=dict(picture.get("ip_adapter_scales") or {}),
             options={name: float(picture[name]) for name in _OPTIONS if picture.get(name) is not None},
+            crops={name: _crops(parts) for name, parts in dict(picture.get("crops") or ()).items()},
+            init_image=_image(images[INIT_IMAGE]) if INIT_IMAGE in images else None,
+            control_images={
+                name: _image(images[f"control_{name}_uri"]) for name in CONTROLS if f"control_{name}_uri" in images
+            },
         )
 
     def scale(self, adapter: str, position: int) -> float:
@@ -94,6 +108,22 @@ class SampleRow:
 
 
 _OPTIONS = ("shortcut_scale",)
+
+
+def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
+    start, end = picture.get("control_guidance_start"), picture.get("control_guidance_end")
+    return ControlUse(name=name, scale=_or(picture.get(f"control_{name}_scale"), 1.0), start=start, end=end)
+
+
+def _crops(parts: Sequence[bytes]) -> NDArray[np.uint8]:
+    """n times raw bytes of a square -> [n, S, S, 3]."""
+    side = isqrt(len(parts[0]) // 3)
+    return np.frombuffer(b"".join(parts), np.uint8).reshape(len(parts), side, side, 3)
+
+
+def _image(png: bytes) -> NDArray[np.uint8]:
+    """PNG of the faces stage -> [H, W, 3]."""
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
 
 
 def _or(value: float | None, default: float) -> float:

@@ -6,7 +6,6 @@ negative prompt, people and scales; everything else is the bucket's.
 
 import gc
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -16,15 +15,16 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.adapters import table
-from idgen.adapters.protocol import Adapter, Person
+from idgen.adapters.protocol import Adapter
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
 from idgen.recipes import Recipe
-from idgen.sampling import bases, schedulers
+from idgen.sampling import bases, controls, schedulers
 from idgen.sampling.batches import OutOfMemory
-from idgen.sampling.caches import Counts, PromptCache, TokenCache
+from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
+from idgen.sampling.pipelines import Pipelines
 from idgen.sampling.rows import Bucket, SampleRow
 
 OnStep = Callable[[int, Tensor], None]
@@ -36,37 +36,30 @@ RECOMPILE_LIMIT = 64
 """Every count of rows, with and without guidance, and every size is a graph of its own; dynamo gives up after 8."""
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """Everything the denoiser gets, B rows; R = 2B with guidance (unconditional rows first), else B."""
-
-    prompt: Tensor
-    """[B, L, D]."""
-    negative: Tensor | None
-    """[B, L, D], None without guidance."""
-    tokens: list[Tensor]
-    """Per adapter [R, n, T, D], float32."""
-    scales: list[Tensor]
-    """Per adapter [R, 1, 1], float32."""
-    noise: Tensor
-    """[B, 4, h, w], float32, unit variance, on the CPU."""
-    generators: list[torch.Generator]
-    """Per row, as they stand after `noise` was drawn."""
-
-
 class Sampler:
     """One loaded recipe. `sample` is all a caller needs; `condition` and `denoise` are its two halves, for tests."""
 
-    def __init__(self, base: bases.LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
+    def __init__(
+        self,
+        base: bases.LoadedBase,
+        adapters: Sequence[Adapter],
+        device: torch.device,
+        *,
+        nets: controls.Nets | None = None,
+        recipe: Recipe | None = None,
+    ) -> None:
+        """`nets` are the ControlNets that `recipe` names; without a recipe there are none."""
+        recipe = recipe or Recipe()
         self.compiled = False
         self.base = base
         self.pipeline = base.pipeline
         self.adapters = list(adapters)
         self.device = device
-        self.counts = Counts()
-        self.prompts = PromptCache(base.encode, self.counts)
-        self.tokens = TokenCache(self.counts)
+        self.conditioner = Conditioner(base, adapters, device)
+        self.counts = self.conditioner.counts
+        self._pipelines = Pipelines(base, nets or {}, {control.name: control for control in recipe.controls})
         self._base_schedule = dict(self.pipeline.scheduler.config)
+        self._spacing = recipe.timestep_spacing
 
     @classmethod
     def load(cls, recipe: Recipe, *, lora_scale: float, device: str, compile: bool = False) -> "Sampler":  # noqa: A002
@@ -99,7 +92,9 @@ class Sampler:
             adapter.load(unet, [weights.locate(spec.weights)])
             adapter.to(device)
         base.place(device)
-        return cls(base, adapters, device)
+        nets = controls.load(recipe.controls, base.dtype, device)
+        controls.check_fits(nets, unet)
+        return cls(base, adapters, device, nets=nets, recipe=recipe)
 
     def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401
         """Compile the UNet's repeated blocks on their first use; `options` are torch.compile's."""
@@ -122,8 +117,7 @@ class Sampler:
                 detail = str(error).partition("\n")[0] or type(error).__name__
             # outside of `except`, where the error's frames would keep the batch's tensors alive
             if len(rows) == 1:
-                self.prompts.clear()
-                self.tokens.clear()
+                self.conditioner.clear()
                 gc.collect()
             self.release()
         raise OutOfMemory(detail)
@@ -136,37 +130,13 @@ class Sampler:
             for picture in decode(self.pipeline.vae, latents)
         ]
 
-    @torch.inference_mode()
     def warnings(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[list[str]]:
-        """Return what to tell about each row of a sampled batch: prompts too long for the text encoder."""
-        kinds = ("prompt", "negative_prompt") if self.guided(bucket) else ("prompt",)
-        notes = []
-        for row in rows:
-            cut = {kind: self.prompts.tokens_cut(getattr(row, kind)) for kind in kinds}
-            notes.append([f"{kind}_cut: the last {n} tokens are not read" for kind, n in cut.items() if n])
-        return notes
+        """Return what to tell about each row of a sampled batch."""
+        return self.conditioner.warnings(rows, self.guided(bucket))
 
-    @torch.inference_mode()
     def condition(self, rows: Sequence[SampleRow], bucket: Bucket) -> Conditions:
-        """Look up or make what the rows need: embeddings, tokens, scales, noise."""
-        guided = self.guided(bucket)
-        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
-        copies = 2 if guided else 1
-        tokens, scales = [], []
-        for position, adapter in enumerate(self.adapters):
-            made = [self.tokens.get(adapter, Person(row.id_embedding), row.options) for row in rows]
-            blocks = [one.uncond for one in made] if guided else []
-            tokens.append(torch.stack([*blocks, *(one.cond for one in made)]))
-            strengths = torch.tensor([row.scale(adapter.name, position) for row in rows] * copies)
-            scales.append(strengths.view(-1, 1, 1).to(self.device))
-        return Conditions(
-            prompt=self.prompts.get([row.prompt for row in rows]),
-            negative=self.prompts.get([row.negative_prompt for row in rows]) if guided else None,
-            tokens=tokens,
-            scales=scales,
-            noise=torch.stack([self._noise(generator, bucket) for generator in generators]),
-            generators=generators,
-        )
+        """Look up or make what the rows need: embeddings, tokens, scales, noise, images."""
+        return self.conditioner.condition(rows, bucket, self.guided(bucket))
 
     @torch.inference_mode()
     def denoise(self, conditions: Conditions, bucket: Bucket, on_step: OnStep | None = None) -> Tensor:
@@ -174,18 +144,12 @@ class Sampler:
         if self.compiled:  # here, because the setting is the thread's own and actors' threads change
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         self.bind(conditions)
-        self.pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule)
-        result = self.pipeline(
-            prompt_embeds=conditions.prompt,
-            negative_prompt_embeds=conditions.negative,
-            latents=conditions.noise.to(self.device, self.base.dtype),
-            generator=conditions.generators,
-            num_inference_steps=bucket.num_inference_steps,
-            guidance_scale=bucket.guidance_scale,
-            width=bucket.width,
-            height=bucket.height,
-            output_type="latent",
-            return_dict=False,
+        pipeline = self._pipelines.get(bucket)
+        pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
+        if conditions.start is not None:
+            pipeline.noise = conditions.noise
+        result = pipeline(
+            **self._pipelines.arguments(conditions, bucket, self.device),
             callback_on_step_end=_forward_steps(on_step) if on_step else None,
         )
         latents: Tensor = result[0]
@@ -209,12 +173,6 @@ class Sampler:
         attention.unbind(self.pipeline.unet)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-
-    def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
-        """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""
-        factor = self.pipeline.vae_scale_factor
-        channels = self.pipeline.unet.config.in_channels
-        return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
 
 
 def is_shortage(error: Exception) -> bool:

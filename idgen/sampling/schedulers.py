@@ -27,8 +27,8 @@ class HostTimesteps:
         super().set_timesteps(num_inference_steps, "cpu", *args, **kwargs)  # type: ignore[misc]
 
 
-def make(name: str, base_config: Mapping[str, object]) -> Any:  # noqa: ANN401
-    """Return the scheduler called `name` on top of the base's scheduler config.
+def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> Any:  # noqa: ANN401
+    """Return the scheduler called `name` on top of the base's scheduler config; `spacing` beats the table's if given.
 
     Raises RunError that lists the names when there is none of that name.
     """
@@ -37,4 +37,5 @@ def make(name: str, base_config: Mapping[str, object]) -> Any:  # noqa: ANN401
     spec = SCHEDULERS[name]
     stock = getattr(diffusers, spec.class_name)
     on_host: Any = type(stock.__name__, (HostTimesteps, stock), {})
-    return on_host.from_config(dict(base_config), **spec.settings)
+    settings = {**spec.settings, **({"timestep_spacing": spacing} if spacing else {})}
+    return on_host.from_config(dict(base_config), **settings)

@@ -37,16 +37,25 @@ def test_an_entry_larger_than_the_cache_is_still_given():
     assert Bounded(len, max_bytes=1).get("a", lambda: "xxx") == "xxx"
 
 
-def test_each_prompt_is_encoded_once_and_none_is_the_empty_one():
+def test_each_prompt_is_encoded_once_and_none_is_not_the_empty_one():
     counts = Counts()
-    cache = PromptCache(encode, counts)
-    both = cache.get([None, "", "ab"])
-    assert torch.equal(both, torch.stack([encode(text).embeddings for text in ("", "", "ab")]))
-    assert cache.tokens_cut("ab") == 1
-    assert counts.prompt_encodings == 2
-    cache.clear()
-    cache.get(["ab"])
+    cache = PromptCache(
+        lambda prompt: Text(torch.full((3, 2), -1.0), 0, torch.ones(4)) if prompt is None else encode(prompt), counts
+    )
+    embeddings, _ = cache.get([None, "", "abc", None])
+    assert embeddings[:, 0, 0].tolist() == [-1.0, 0.0, 3.0, -1.0]
     assert counts.prompt_encodings == 3
+    assert cache.tokens_cut("abc") == 2
+    cache.clear()
+    cache.get(["abc"])
+    assert counts.prompt_encodings == 4
+
+
+def test_pooled_embeddings_come_with_their_prompts():
+    cache = PromptCache(lambda prompt: Text(torch.zeros(3, 2), 0, torch.full((4,), float(len(prompt)))), Counts())
+    _, pooled = cache.get(["a", "abc"])
+    assert pooled[:, 0].tolist() == [1.0, 3.0]
+    assert PromptCache(encode, Counts()).get(["a"])[1] is None
 
 
 def test_tokens_are_kept_by_person_and_by_the_options_the_adapter_uses():

@@ -40,12 +40,12 @@ def test_one_row_that_does_not_fit_is_tried_again_with_empty_caches(sampler, mon
     plain, calls = fresh.pipeline.unet.forward, []
 
     def fail_once(*args, **kwargs):
-        calls.append(len(fresh.prompts._entries))
+        calls.append(len(fresh.conditioner.prompts._entries))
         if len(calls) == 1:
             raise RuntimeError("CUDA error: out of memory")
         return plain(*args, **kwargs)
 
-    fresh.prompts.get(["another"])
+    fresh.conditioner.prompts.get(["another"])
     with monkeypatch.context() as patch:
         patch.setattr(fresh.pipeline.unet, "forward", fail_once)
         assert np.array_equal(fresh.sample(ROWS[:1], BUCKET)[0], expected)

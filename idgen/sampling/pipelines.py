@@ -1,0 +1,108 @@
+"""Which stock pipeline makes a batch, and what it is called with.
+
+All share the modules of one loaded base: text or image to image, with or without ControlNets.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import diffusers
+import torch
+from torch import Tensor
+
+from idgen.recipes import Control
+from idgen.sampling.bases import LoadedBase, Pipeline
+from idgen.sampling.conditions import Conditions
+from idgen.sampling.controls import Nets, PresentControls
+from idgen.sampling.rows import Bucket
+
+CLASSES = {
+    ("StableDiffusionPipeline", False, True): "StableDiffusionControlNetPipeline",
+    ("StableDiffusionPipeline", True, False): "StableDiffusionImg2ImgPipeline",
+    ("StableDiffusionPipeline", True, True): "StableDiffusionControlNetImg2ImgPipeline",
+    ("StableDiffusionXLPipeline", False, True): "StableDiffusionXLControlNetPipeline",
+    ("StableDiffusionXLPipeline", True, False): "StableDiffusionXLImg2ImgPipeline",
+    ("StableDiffusionXLPipeline", True, True): "StableDiffusionXLControlNetImg2ImgPipeline",
+}
+"""(the base's pipeline, starts from an image, has controls) -> the class in diffusers; the base's own where neither."""
+
+
+class GivenNoise:
+    """Mix-in for the image-to-image pipelines: noise comes from the row, drawn in float32 whatever the dtype.
+
+    The stock method draws it in the UNet's dtype, so a seed would start other pictures in other precisions.
+    """
+
+    noise: Tensor
+
+    def prepare_latents(self, image: Tensor, timestep: Tensor, *_rest: Any, **_more: Any) -> Tensor:  # noqa: ANN401
+        """Return the start latents `image` [B, 4, h, w] with `noise` of the first timestep, in their dtype."""
+        scheduler: Any = self.scheduler  # type: ignore[attr-defined]
+        noisy: Tensor = scheduler.add_noise(image.float(), self.noise.to(image.device), timestep)
+        return noisy.to(image.dtype)
+
+
+class Pipelines:
+    """The pipelines of one loaded recipe, made when a batch needs them."""
+
+    def __init__(self, base: LoadedBase, nets: Nets, controls: Mapping[str, Control]) -> None:
+        self._base = base
+        self._nets = nets
+        self._controls = controls
+        self._made: dict[tuple[bool, tuple[str, ...]], Pipeline] = {(False, ()): base.pipeline}
+
+    def get(self, bucket: Bucket) -> Pipeline:
+        """Return the pipeline for batches of `bucket`."""
+        used = tuple(control.name for control in bucket.controls)
+        kind = (bucket.strength is not None, used)
+        if kind not in self._made:
+            self._made[kind] = self._make(*kind)
+        return self._made[kind]
+
+    def arguments(self, conditions: Conditions, bucket: Bucket, device: torch.device) -> dict[str, Any]:
+        """Return what the pipeline of `bucket` is called with."""
+        words: dict[str, Any] = {
+            "prompt_embeds": conditions.prompt,
+            "negative_prompt_embeds": conditions.negative,
+            "generator": conditions.generators,
+            "num_inference_steps": bucket.num_inference_steps,
+            "guidance_scale": bucket.guidance_scale,
+            "output_type": "latent",
+            "return_dict": False,
+        }
+        if conditions.pooled is not None:
+            words["pooled_prompt_embeds"] = conditions.pooled
+            words["negative_pooled_prompt_embeds"] = conditions.negative_pooled
+        images = [image.to(device) for image in conditions.control_images]
+        if conditions.start is None:
+            words["latents"] = conditions.noise.to(device, self._base.dtype)
+            words |= {"image": images} if images else {}
+        else:
+            words["image"] = conditions.start.to(device, self._base.dtype)
+            words["strength"] = bucket.strength
+            words |= {"control_image": images} if images else {}
+        if conditions.start is None or images:
+            words |= {"width": bucket.width, "height": bucket.height}
+        if images:
+            words |= self._control_words(bucket)
+        return words
+
+    def _control_words(self, bucket: Bucket) -> dict[str, Any]:
+        own = self._controls
+        return {
+            "controlnet_conditioning_scale": [use.scale for use in bucket.controls],
+            "control_guidance_start": [own[u.name].start if u.start is None else u.start for u in bucket.controls],
+            "control_guidance_end": [own[u.name].end if u.end is None else u.end for u in bucket.controls],
+        }
+
+    def _make(self, from_image: bool, used: tuple[str, ...]) -> Pipeline:
+        plain = self._base.pipeline
+        stock = getattr(diffusers, CLASSES[type(plain).__name__, from_image, bool(used)])
+        kind = type(stock.__name__, (GivenNoise, stock), {}) if from_image else stock
+        parts = dict(plain.components)
+        if used:
+            parts["controlnet"] = PresentControls([self._nets[name] for name in used])
+        xl = "text_encoder_2" in parts
+        made = kind(**parts, **({"add_watermarker": False} if xl else {"requires_safety_checker": False}))
+        made.set_progress_bar_config(disable=True)
+        return made

@@ -1,0 +1,50 @@
+"""Where image to image starts: a picture's latents, made once however many rows begin with it."""
+
+from collections.abc import Hashable
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from numpy.typing import NDArray
+from torch import Tensor
+
+from idgen.sampling.caches import Bounded
+
+
+class Starts:
+    """Latents of start pictures; what the encoder gives is kept, the draw from it is the row's own."""
+
+    def __init__(self, vae: Any) -> None:  # noqa: ANN401
+        self._vae = vae
+        self._moments: Bounded[Hashable, Tensor] = Bounded(lambda moments: moments.nbytes)
+        self.encodings = 0
+
+    def get(self, image: NDArray[np.uint8], generator: torch.Generator) -> Tensor:
+        """Return scaled latents [4, h, w] of `image` [H, W, 3], float32, drawn with `generator` as diffusers does."""
+        digest = blake2b(image.tobytes(), digest_size=16).digest()
+        moments = self._moments.get((digest, image.shape), lambda: self._encode(image))
+        drawn = DiagonalGaussianDistribution(moments).sample(generator)[0].float()
+        return scale(self._vae.config, drawn)
+
+    def clear(self) -> None:
+        """Forget all pictures."""
+        self._moments.clear()
+
+    def _encode(self, image: NDArray[np.uint8]) -> Tensor:
+        self.encodings += 1
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(self._vae.device)
+        unit = (pixels.float() / 255 * 2 - 1).to(self._vae.dtype)
+        moments: Tensor = self._vae.encode(unit).latent_dist.parameters
+        return moments
+
+
+def scale(config: Any, latents: Tensor) -> Tensor:  # noqa: ANN401
+    """Return `latents` [4, h, w] of a VAE as its UNet knows them."""
+    factor: float = config.scaling_factor
+    mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
+    if mean is None or std is None:
+        return latents * factor
+    shift, spread = (torch.tensor(values, device=latents.device).view(-1, 1, 1) for values in (mean, std))
+    return (latents - shift) * factor / spread
