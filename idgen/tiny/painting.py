@@ -16,6 +16,7 @@ PAINT = 0.5
 """Strength of what the deep layers say against the noise estimate."""
 DETAIL = 0.35
 """Share of the shallow layers in it: more gives smaller shapes."""
+SD15_SCALING = 0.18215
 MEAN_SILU = 0.207
 """Of a standard normal: taken off, so that pictures are neither dark nor light on the whole."""
 
@@ -32,9 +33,10 @@ def denoise(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     for block in unet.up_blocks:
         for resnet in block.resnets:
             _soften_skip(resnet)
-    last, attention = unet.up_blocks[-1].resnets[-1], unet.up_blocks[-1].attentions[-1]
+    last = unet.up_blocks[-1].resnets[-1]
     width = unet.config.block_out_channels[0]
-    for layer in (last.conv2, last.conv_shortcut, attention.proj_out):
+    attentions = getattr(unet.up_blocks[-1], "attentions", [])  # SDXL has none at its largest size
+    for layer in (last.conv2, last.conv_shortcut, *(attention.proj_out for attention in attentions[-1:])):
         layer.weight[:through] = 0
         layer.bias[:through] = 0
     for channel in range(through):
@@ -70,7 +72,8 @@ def clear_decoder(vae: AutoencoderKL) -> AutoencoderKL:
             module.weight.copy_(0.1 * module.weight + _smooth(module.weight.shape[0]))
         elif name.endswith(("conv2", "to_out.0")):
             module.weight *= 0.4
-    decoder.conv_in.weight.copy_(_centred("decoder.conv_in", tuple(decoder.conv_in.weight.shape), 1.0))
+    loudness = vae.config.scaling_factor / SD15_SCALING  # latents of other families come in louder or softer
+    decoder.conv_in.weight.copy_(_centred("decoder.conv_in", tuple(decoder.conv_in.weight.shape), loudness))
     decoder.conv_out.weight.copy_(_centred("decoder.conv_out", tuple(decoder.conv_out.weight.shape), 1.7))
     decoder.conv_out.bias.copy_(-MEAN_SILU * decoder.conv_out.weight.sum((1, 2, 3)))
     return vae

@@ -50,7 +50,7 @@ def write_base(folder: Path) -> None:
         vae=painting.clear_decoder(fill(AutoencoderKL(**VAE), "sd15.vae")),
         text_encoder=text_encoder(len(words)),
         tokenizer=words,
-        unet=painting.denoise(fill(UNet2DConditionModel(**UNET), "sd15.unet", _unet_gain)),
+        unet=painting.denoise(fill(UNet2DConditionModel(**UNET), "sd15.unet", unet_gain)),
         scheduler=DDIMScheduler(**SCHEDULER),
         safety_checker=None,
         feature_extractor=None,
@@ -59,8 +59,8 @@ def write_base(folder: Path) -> None:
     pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
 
 
-def _unet_gain(name: str) -> float:
-    """Let the layers that look at the text listen well: a prompt has to show."""
+def unet_gain(name: str) -> float:
+    """Return the gain of a UNet's tensor: let the layers that look at the text listen well, a prompt has to show."""
     return 2.5 if name.endswith(("attn2.to_k.weight", "attn2.to_v.weight")) else 1.0
 
 

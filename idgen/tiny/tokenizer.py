@@ -26,8 +26,8 @@ MERGES = 600
 END = "</w>"
 
 
-def write(folder: Path) -> None:
-    """Write the tokenizer's files into `folder`, which is made."""
+def write(folder: Path, pad: str = "<|endoftext|>") -> None:
+    """Write the tokenizer's files into `folder`, which is made; short texts are filled up with `pad`."""
     merges = learn(WORDS.split(), MERGES)
     pieces = _byte_characters()
     vocabulary = [*pieces, *(piece + END for piece in pieces), *("".join(pair) for pair in merges)]
@@ -37,7 +37,7 @@ def write(folder: Path) -> None:
         "model_max_length": 77,
         "bos_token": "<|startoftext|>",
         "eos_token": "<|endoftext|>",
-        "pad_token": "<|endoftext|>",
+        "pad_token": pad,
         "unk_token": "<|endoftext|>",
         "do_lower_case": True,
         "errors": "replace",

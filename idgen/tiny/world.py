@@ -12,21 +12,25 @@ import tempfile
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
+from idgen.tiny.files import PATHS
 
-MAKERS = ("sd15.py", "sd15_faceid.py", "painting.py", "random_weights.py", "tokenizer.py")
+MAKERS = (
+    "sd15.py", "sdxl.py", "adapters.py", "image_encoders.py", "extras.py", "files.py", "painting.py",
+    "random_weights.py", "tokenizer.py", "../adapters/variants.py",
+)  # fmt: skip
 """The code that decides the weights: when it changes, another world is made."""
-
-NAMES = {"sd15": "sd15", "faceid_sd15": "ip-adapter-faceid_sd15.bin"}
-"""What `tiny:<name>` means inside the world; `facepack` lies in the package."""
 
 
 def locate(name: str) -> Path:
-    """Return the file or folder called `tiny:<name>`; makes the world when needed. Raises RunError on other names."""
+    """Return the file or folder called `tiny:<name>`; makes the world when needed. Raises RunError on other names.
+
+    files.PATHS has the names; `facepack` lies in the package.
+    """
     if name == "facepack":
         return Path(__file__).parent / "facepack"
-    if name not in NAMES:
-        raise RunError(Exit.USAGE, f"there is no tiny:{name}; there are {', '.join([*NAMES, 'facepack'])}")
-    return ensure() / NAMES[name]
+    if name not in PATHS:
+        raise RunError(Exit.USAGE, f"there is no tiny:{name}; there are {', '.join([*PATHS, 'facepack'])}")
+    return ensure() / PATHS[name]
 
 
 def ensure() -> Path:
@@ -60,10 +64,18 @@ def version() -> str:
 
 
 def _make(folder: Path) -> None:
-    from idgen.tiny import sd15, sd15_faceid  # torch and diffusers, seconds to import: only to make the world
+    # torch and diffusers, seconds to import: only to make the world
+    from idgen.tiny import adapters, extras, image_encoders, sd15, sdxl
 
-    sd15.write_base(folder / "sd15")
-    sd15_faceid.write(folder)
+    sd15.write_base(folder / PATHS["sd15"])
+    sdxl.write_base(folder / PATHS["sdxl"])
+    sdxl.write_lightning_unet(folder / PATHS["sdxl_lightning_unet"])
+    for name in image_encoders.ENCODERS:
+        image_encoders.write(folder / PATHS[name], name)
+    for family, unet in (("sd15", sd15.UNET), ("sdxl", sdxl.UNET)):
+        extras.write_controlnet(folder / PATHS[f"control_{family}"], unet, f"control_{family}")
+        extras.write_lora(folder / PATHS[f"lcm_lora_{family}"], unet, f"lcm_lora_{family}")
+    adapters.write(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     (folder / "world.json").write_text(json.dumps({"version": version(), "sha256": hashes}, indent=1))

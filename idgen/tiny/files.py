@@ -1,0 +1,62 @@
+"""The tiny world's table of contents: what `tiny:<name>` means, and what each adapter file is. No torch here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FamilyName = Literal["sd15", "sdxl"]
+EncoderName = Literal["", "clip_vit_h", "clip_vit_bigg"]
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterFile:
+    """One adapter file under the hub's name."""
+
+    file: str
+    kind: str
+    """A line of idgen/adapters/variants.py."""
+    family: FamilyName
+    encoder: EncoderName = ""
+    """Name of the image encoder it was made for; empty = it looks at no pixels."""
+
+    @property
+    def name(self) -> str:
+        """After `tiny:`, the file's name in regular letters: ip-adapter-faceid-plus_sd15.bin is faceid_plus_sd15."""
+        stem = self.file.rpartition(".")[0].lower().replace("-", "_")
+        return stem.replace("ip_adapter_faceid", "faceid")
+
+
+_ADAPTER_FILES = (
+    AdapterFile("ip-adapter_sd15.safetensors", "ip_adapter", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter_sd15_vit-G.safetensors", "ip_adapter", "sd15", "clip_vit_bigg"),
+    AdapterFile("ip-adapter-plus_sd15.safetensors", "ip_adapter_plus", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter-plus-face_sd15.safetensors", "ip_adapter_plus_face", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter-full-face_sd15.safetensors", "ip_adapter_full_face", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter_sdxl.safetensors", "ip_adapter", "sdxl", "clip_vit_bigg"),
+    AdapterFile("ip-adapter_sdxl_vit-h.safetensors", "ip_adapter", "sdxl", "clip_vit_h"),
+    AdapterFile("ip-adapter-plus_sdxl_vit-h.safetensors", "ip_adapter_plus", "sdxl", "clip_vit_h"),
+    AdapterFile("ip-adapter-plus-face_sdxl_vit-h.safetensors", "ip_adapter_plus_face", "sdxl", "clip_vit_h"),
+    AdapterFile("ip-adapter-faceid_sd15.bin", "faceid", "sd15"),
+    AdapterFile("ip-adapter-faceid_sdxl.bin", "faceid", "sdxl"),
+    AdapterFile("ip-adapter-faceid-plus_sd15.bin", "faceid_plus", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter-faceid-plusv2_sd15.bin", "faceid_plusv2", "sd15", "clip_vit_h"),
+    AdapterFile("ip-adapter-faceid-plusv2_sdxl.bin", "faceid_plusv2", "sdxl", "clip_vit_h"),
+    AdapterFile("ip-adapter-faceid-portrait_sd15.bin", "faceid_portrait", "sd15"),
+    AdapterFile("ip-adapter-faceid-portrait-v11_sd15.bin", "faceid_portrait", "sd15"),
+    AdapterFile("ip-adapter-faceid-portrait_sdxl.bin", "faceid_portrait", "sdxl"),
+    AdapterFile("ip-adapter-faceid-portrait_sdxl_unnorm.bin", "faceid_portrait_unnorm", "sdxl"),
+)
+ADAPTERS: dict[str, AdapterFile] = {one.name: one for one in _ADAPTER_FILES}
+
+PATHS: dict[str, str] = {
+    "sd15": "sd15",
+    "sdxl": "sdxl",
+    "sdxl_lightning_unet": "sdxl_lightning_4step_unet.safetensors",
+    "clip_vit_h": "clip-vit-h-14",
+    "clip_vit_bigg": "clip-vit-bigg-14",
+    "control_sd15": "controlnet-sd15",
+    "control_sdxl": "controlnet-sdxl",
+    "lcm_lora_sd15": "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors",
+    "lcm_lora_sdxl": "lcm-lora-sdxl/pytorch_lora_weights.safetensors",
+    **{name: one.file for name, one in ADAPTERS.items()},
+}
+"""Name after `tiny:` -> file or folder inside the world."""
