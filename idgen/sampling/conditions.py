@@ -58,7 +58,7 @@ class Conditioner:
         starts = [
             self.starts.get(row.init_image, generator)
             for row, generator in zip(rows, generators, strict=True)
-            if row.init_image is not None
+            if bucket.strength is not None and row.init_image is not None
         ]
         prompt, pooled = self.prompts.get([row.prompt for row in rows])
         negative, negative_pooled = self.prompts.get([row.negative_prompt for row in rows]) if guided else (None, None)
@@ -70,7 +70,7 @@ class Conditioner:
             tokens=[self._tokens(adapter, rows, guided) for adapter in self._adapters],
             scales=[self._scales(adapter, at, rows, guided) for at, adapter in enumerate(self._adapters)],
             noise=torch.stack([self._noise(generator, bucket) for generator in generators]),
-            start=torch.stack(starts) if bucket.strength is not None else None,
+            start=torch.stack(starts) if starts else None,
             control_images=[_control_images(control.name, rows) for control in bucket.controls],
             generators=generators,
         )

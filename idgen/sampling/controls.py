@@ -45,7 +45,8 @@ class PresentControls(MultiControlNetModel):  # type: ignore[misc]  # diffusers 
 
 def load(specs: Sequence[Control], dtype: torch.dtype, device: torch.device) -> Nets:
     """Return the recipe's ControlNets by name. Raises RunError when one cannot be read."""
-    return {spec.name: _load(weights.locate(spec.weights, spec.revision), dtype).to(device) for spec in specs}
+    nets = {spec.name: _load(weights.locate(spec.weights, spec.revision), dtype) for spec in specs}
+    return {name: torch.nn.Module.to(net, device) for name, net in nets.items()}  # diffusers' own warns for nothing
 
 
 def check_fits(nets: Nets, unet: Any) -> None:  # noqa: ANN401
