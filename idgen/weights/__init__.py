@@ -1,0 +1,34 @@
+"""Where weights are on this machine, and what they are: a sha256 per role that enters every key. No torch here.
+
+Nothing is downloaded, but by `fetching`, which only `jobs/weights.py fetch` calls.
+"""
+
+from idgen.weights.files import component_variant, weight_files, weight_variant
+from idgen.weights.hashes import hash_cache
+from idgen.weights.locations import locate
+from idgen.weights.roles import (
+    Part,
+    check_node,
+    face_pack_identity,
+    files_of,
+    identity,
+    model_identity,
+    needs_face_pack,
+    parts,
+)
+
+__all__ = [
+    "Part",
+    "check_node",
+    "component_variant",
+    "face_pack_identity",
+    "files_of",
+    "hash_cache",
+    "identity",
+    "locate",
+    "model_identity",
+    "needs_face_pack",
+    "parts",
+    "weight_files",
+    "weight_variant",
+]

@@ -1,0 +1,114 @@
+"""Which files of a folder decide a picture; a folder that lacks some is refused here, not when it is loaded."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from idgen.errors import Exit, RunError
+from idgen.weights.hashes import Files
+from idgen.weights.names import COMPONENTS, WITH_WEIGHTS, is_face_network, is_setting, variant_of, weight_names
+
+
+def weight_variant(folder: Path) -> str | None:
+    """Return "fp16" when a base is stored in that variant only, else None: what diffusers calls `variant`."""
+    for name in WITH_WEIGHTS:  # the UNet decides; a base whose UNet comes from elsewhere may have none
+        if weight_files(folder / name, "fp16"):
+            return component_variant(folder / name)
+    return None
+
+
+def component_variant(folder: Path) -> str | None:
+    """Return the same for a folder with one model: an image encoder, a VAE, a ControlNet."""
+    return variant_of(_names(folder))
+
+
+def weight_files(folder: Path, variant: str | None) -> list[Path]:
+    """Return the files that diffusers and transformers read a component's weights from, shards in order.
+
+    Those of `variant` where there are any, safetensors before pickles; copies of other names (non_ema, openvino) never.
+    """
+    return [folder / name for name in weight_names(_names(folder), variant)]
+
+
+def base_files(folder: Path, *, own_unet: bool, own_vae: bool) -> Files:
+    """Return everything in a diffusers folder that decides a picture. Raises RunError(USAGE) when parts are missing.
+
+    Without `own_unet` its settings stay, as weights from elsewhere are loaded into them; without `own_vae` nothing
+    of the VAE does.
+    """
+    if not (folder / "unet").is_dir():
+        raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no unet folder")
+    variant = weight_variant(folder)
+    components = [name for name in COMPONENTS if own_vae or name != "vae"]
+    files: list[Path] = []
+    for name in components:
+        bare = name == "unet" and not own_unet
+        found = list(settings_files(folder / name) if bare else _component_files(folder / name, variant))
+        _check_component(folder, name, found, weights=name in WITH_WEIGHTS and not bare)
+        files += found
+    return named(folder, files)
+
+
+def config_files(folder: Path) -> Files:
+    """Return the settings and vocabularies of a diffusers folder: all that a base in a single file lacks."""
+    return named(folder, (path for name in COMPONENTS for path in settings_files(folder / name)))
+
+
+def model_files(folder: Path) -> Files:
+    """Return the settings and weights of a folder with one model. Raises RunError(USAGE) when it has no weights."""
+    variant = component_variant(folder)
+    if not folder.is_dir() or not weight_files(folder, variant):
+        raise RunError(Exit.USAGE, f"{folder} has no weights that diffusers or transformers read")
+    return named(folder, _component_files(folder, variant))
+
+
+def face_pack_files(folder: Path) -> Files:
+    """Return the pack's networks, without those that idgen never loads. Raises RunError(USAGE) when there are none."""
+    files = [folder / name for name in _names(folder) if is_face_network(name)]
+    if not files:
+        raise RunError(Exit.USAGE, f"face pack {folder} has no .onnx files")
+    return named(folder, files)
+
+
+def named(folder: Path, files: Iterable[Path]) -> Files:
+    """Return the files with their names inside `folder`."""
+    return [(path.relative_to(folder).as_posix(), path) for path in files]
+
+
+def settings_files(folder: Path) -> Iterator[Path]:
+    """Yield a component's settings and vocabulary."""
+    return (folder / name for name in _names(folder) if is_setting(name))
+
+
+def _component_files(folder: Path, variant: str | None) -> Iterator[Path]:
+    """Yield a component's settings, and its weights in the one form that is loaded."""
+    found = weight_files(folder, variant)
+    _check_shards(folder, found)
+    yield from found
+    yield from settings_files(folder)
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def _check_component(folder: Path, name: str, found: list[Path], *, weights: bool) -> None:
+    """Raise RunError when model_index.json lists a component that is not there, as after half a download."""
+    index: object = None
+    with suppress(OSError, ValueError):
+        index = json.loads((folder / "model_index.json").read_text())
+    listed = index.get(name) if isinstance(index, dict) else None
+    if not isinstance(listed, list) or listed[:1] == [None]:
+        return
+    if not found or (weights and all(is_setting(path.name) for path in found)):
+        what = "weights" if weights else "files"
+        raise RunError(Exit.USAGE, f"{folder} is incomplete: its {name} folder has no {what}")
+
+
+def _check_shards(folder: Path, found: list[Path]) -> None:
+    """Raise RunError when some of a model's shards are missing."""
+    match = re.search(r"-(\d{5})-of-(\d{5})", found[0].name) if found else None
+    if match is not None and len(found) != int(match[2]):
+        raise RunError(Exit.USAGE, f"{folder} is incomplete: {len(found)} of {int(match[2])} shards of {found[0].name}")

@@ -1,0 +1,102 @@
+"""From a location to a path: local, in the hub cache, in the tiny world, or a face pack by its bare name."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from idgen.errors import Exit, RunError
+
+FACE_PACKS = Path("~/.insightface/models")
+_HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<path>[^:]+))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """A hub id taken apart."""
+
+    repository: str
+    path: str
+    """File or folder inside the repository; empty = all of it."""
+
+
+def hub_place(location: str) -> HubPlace | None:
+    """Return what a hub id names; None when `location` is a path, `tiny:…`, an address or the name of a face pack."""
+    if location.startswith(("tiny:", "/", "./", "../", "~")) or Path(location).exists():
+        return None
+    match = _HUB_ID.fullmatch(location)
+    if match is None or ".." in (match["path"] or "").split("/"):
+        return None
+    return HubPlace(match["repository"], (match["path"] or "").strip("/"))
+
+
+def locate(location: str, revision: str | None = None, *, recipe: str = "<name>") -> Path:
+    """Return the local file or folder that `location` names; nothing is downloaded.
+
+    Raises RunError(USAGE) that says what is missing and how to get it for `recipe`.
+    """
+    if not location:
+        raise RunError(Exit.USAGE, "the recipe names no weights here; give a local path or a hub id")
+    if location.startswith("tiny:"):
+        from idgen.tiny import world
+
+        return world.locate(location.removeprefix("tiny:"))
+    path = Path(location).expanduser()
+    if path.exists():
+        return path.resolve()
+    if "/" not in location:
+        return _face_pack(location, recipe)
+    place = hub_place(location)
+    if place is None:
+        raise RunError(Exit.USAGE, f"weights {location} do not exist on {os.uname().nodename}")
+    found = cached(place, revision)
+    if found is None:
+        raise _not_cached(location, revision, recipe)
+    return found
+
+
+def face_pack_folder(name: str) -> Path:
+    """Return where a face pack of that name belongs."""
+    return (FACE_PACKS / name).expanduser()
+
+
+def fetch_command(recipe: str) -> str:
+    """Return the command that gets a recipe's weights."""
+    return f"python jobs/weights.py fetch recipe={recipe}"
+
+
+def cached(place: HubPlace, revision: str | None) -> Path | None:
+    """Return the file or folder in the hub cache, None when it is not there.
+
+    Looks by itself, as the library calls a snapshot of which only some files were asked for incomplete.
+    """
+    from huggingface_hub import constants
+
+    storage = Path(constants.HF_HUB_CACHE) / f"models--{place.repository.replace('/', '--')}"
+    reference = storage / "refs" / (revision or "main")
+    commit = reference.read_text().strip() if reference.is_file() else revision
+    if not commit:
+        return None
+    path = storage / "snapshots" / commit / place.path
+    return path if path.exists() else None
+
+
+def _face_pack(name: str, recipe: str) -> Path:
+    folder = face_pack_folder(name)
+    if not folder.is_dir():
+        raise RunError(
+            Exit.USAGE,
+            f"{name} is neither a path nor a face pack in {FACE_PACKS}; get it with `{fetch_command(recipe)}`, or "
+            f"unpack the pack's .onnx files to {folder}, or give the path of its folder",
+        )
+    return folder
+
+
+def _not_cached(location: str, revision: str | None, recipe: str) -> RunError:
+    at = f" at revision {revision}" if revision else ""
+    return RunError(
+        Exit.USAGE,
+        f"weights {location}{at} are neither a local path nor in the local hub cache of {os.uname().nodename}, and "
+        f"nothing is downloaded during a run; get them with `{fetch_command(recipe)}`, or give a local path, as in "
+        f"overrides.{recipe}.base.weights=/models/base or overrides.{recipe}.adapters.0.weights=/models/adapter.bin",
+    )

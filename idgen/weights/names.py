@@ -1,0 +1,43 @@
+"""Which file names are loaded: the same rules for a folder on disk and for a hub's listing."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
+"""Of a base; what else a folder holds (safety checker, single-file copies) is never loaded."""
+WITH_WEIGHTS = ("unet", "text_encoder", "text_encoder_2", "vae")
+"""Those of them that hold more than settings; the first decides the variant of all."""
+UNUSED_IN_FACE_PACKS = {"1k3d68.onnx", "2d106det.onnx", "genderage.onnx"}
+_SHARD = r"(?:-\d{5}-of-\d{5})?"
+
+
+def weight_names(names: Iterable[str], variant: str | None) -> list[str]:
+    """Return the names that diffusers and transformers read a component's weights from, shards in order.
+
+    Those of `variant` where there are any, safetensors before pickles; copies of other names (non_ema, openvino) never.
+    """
+    there = sorted(names)
+    for tag in dict.fromkeys((variant, None)):
+        dot = rf"\.{re.escape(tag)}" if tag else ""
+        for ending in ("safetensors", "bin"):
+            pattern = re.compile(
+                rf"(?:diffusion_pytorch_model|pytorch_model|model)(?:{dot}{_SHARD}|{_SHARD}{dot})\.{ending}"
+            )
+            if found := [name for name in there if pattern.fullmatch(name)]:
+                return found
+    return []
+
+
+def variant_of(names: Sequence[str]) -> str | None:
+    """Return "fp16" when weights are there in that variant only, else None."""
+    return "fp16" if not weight_names(names, None) and weight_names(names, "fp16") else None
+
+
+def is_setting(name: str) -> bool:
+    """Tell whether a component's file is settings or vocabulary, not weights."""
+    return name.endswith((".json", ".txt", ".model")) and ".index." not in name
+
+
+def is_face_network(name: str) -> bool:
+    """Tell whether a face pack's file is loaded."""
+    return name.endswith(".onnx") and name not in UNUSED_IN_FACE_PACKS

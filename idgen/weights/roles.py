@@ -1,0 +1,174 @@
+"""What a recipe loads, part by part, and the sha256 of each role."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from idgen.adapters.variants import needs
+from idgen.errors import Exit, RunError
+from idgen.recipes import Recipe
+from idgen.weights import files
+from idgen.weights.hashes import Files, HashCache
+from idgen.weights.locations import fetch_command, hub_place, locate
+
+Kind = Literal["base", "config", "vae", "unet", "lora", "adapter", "image_encoder", "control", "face_pack"]
+_ONE_FILE: tuple[Kind, ...] = ("unet", "lora", "adapter")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One thing that a recipe loads."""
+
+    role: str
+    """Its name in the identity: the kind, and for what a recipe has several of, `:<name>`."""
+    kind: Kind
+    key: str
+    """Where the recipe names it, as in adapters.0.weights."""
+    location: str
+    revision: str | None = None
+    sha256: str | None = None
+    """Pinned; None = whatever it is."""
+
+
+def parts(recipe: Recipe) -> list[Part]:
+    """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role."""
+    base = recipe.base
+    found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
+    for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
+        if location:
+            found.append(Part(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
+    for i, lora in enumerate(base.loras):
+        found.append(
+            Part(role=f"lora:{lora.name}", kind="lora", key=f"base.loras.{i}.weights", location=lora.weights,
+                 revision=lora.revision, sha256=lora.sha256)
+        )  # fmt: skip
+    for i, spec in enumerate(recipe.adapters):
+        found.append(
+            Part(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
+                 revision=spec.revision, sha256=spec.sha256)
+        )  # fmt: skip
+        if spec.image_encoder:
+            role, key = f"image_encoder:{spec.name}", f"adapters.{i}.image_encoder"
+            found.append(Part(role=role, kind="image_encoder", key=key, location=spec.image_encoder))
+    for i, control in enumerate(recipe.controls):
+        found.append(
+            Part(role=f"control:{control.name}", kind="control", key=f"controls.{i}.weights", location=control.weights,
+                 revision=control.revision)
+        )  # fmt: skip
+    if needs_face_pack(recipe):
+        found.append(
+            Part(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
+        )
+    return found
+
+
+def needs_face_pack(recipe: Recipe) -> bool:
+    """Tell whether faces are ever looked for in this recipe's references."""
+    wanted = needs(recipe)
+    return wanted.analysis or any(need.kind == "face" for need in wanted.pictures)
+
+
+def files_of(part: Part, recipe: Recipe) -> Files:
+    """Return the files of a part that decide pictures. Raises RunError(USAGE) that names what is missing."""
+    try:
+        path = locate(part.location, part.revision, recipe=recipe.name or "<name>")
+        return _complete_files(path, part, recipe)
+    except RunError as error:
+        fetchable = hub_place(part.location) is not None and fetch_command("") not in error.message
+        hint = f"; `{fetch_command(recipe.name)}` gets what is missing" if fetchable else ""
+        message = f"recipe {recipe.name}: {part.key}: {error.message}{hint}"
+        raise RunError(error.exit_code, message) from error
+
+
+def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
+    base = recipe.base
+    match part.kind:
+        case "base" if path.is_dir():
+            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
+        case "base":
+            if not base.config:
+                raise RunError(
+                    Exit.USAGE, f"{path} is a single file: it needs base.config, a folder in diffusers layout"
+                )
+            settings = locate(base.config, recipe=recipe.name)
+            return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
+        case "config":
+            return files.config_files(path)
+        case "vae" if path.is_file():
+            return [("vae", path), *_vae_settings(recipe)]
+        case "face_pack":
+            return files.face_pack_files(path)
+        case "vae" | "image_encoder" | "control":
+            return files.model_files(path)
+        case _:
+            if not path.is_file():
+                raise RunError(Exit.USAGE, f"{path} is no file")
+            return [(path.name, path)]
+
+
+def _vae_settings(recipe: Recipe) -> Files:
+    """Return the base's settings for a VAE that is a single file."""
+    folder = locate(recipe.base.config or recipe.base.weights, recipe.base.revision, recipe=recipe.name)
+    return files.named(folder / "vae", files.settings_files(folder / "vae"))
+
+
+def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return the sha256 of everything `recipe` loads, by role: the models' and the face pack's.
+
+    `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
+    weights are missing or differ from a pinned sha256.
+    """
+    return {**model_identity(recipe, cache=cache), **face_pack_identity(recipe, cache=cache)}
+
+
+def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return what a sampling node loads: base, vae and unet that are not the base's own, and by name lora, adapter,
+    image_encoder and control.
+    """
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind not in ("config", "face_pack")], cache)
+
+
+def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return what a face node loads: face_pack, or nothing when the recipe never looks for faces."""
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind == "face_pack"], cache)
+
+
+def check_node(recipe: Recipe, found: Mapping[str, str], expected: Mapping[str, str]) -> None:
+    """Raise RunError(UNAVAILABLE) when this node holds other weights than the driver, whose hashes are in the keys."""
+    differ = [role for role, digest in found.items() if expected.get(role) != digest]
+    if differ:
+        raise RunError(
+            Exit.UNAVAILABLE,
+            f"recipe {recipe.name}: {', '.join(differ)} on {os.uname().nodename} differ from the driver's; give all "
+            "nodes the same files, or pin a revision",
+        )
+
+
+def check_pin(part: Part, path: Path, found: str, recipe: str) -> None:
+    """Raise RunError(USAGE) when the file is not the pinned one."""
+    if part.sha256 is not None and part.sha256.lower() != found:
+        raise RunError(
+            Exit.USAGE,
+            f"recipe {recipe}: {path} has sha256 {found}, but the recipe pins {part.sha256}; "
+            "put the right file there, or mend or drop the pin",
+        )
+
+
+def _hashed(recipe: Recipe, wanted: list[Part], cache: Path | None) -> dict[str, str]:
+    hashes = HashCache(cache)
+    roles = {part.role: digest(part, recipe, hashes) for part in wanted}
+    hashes.save()
+    return roles
+
+
+def digest(part: Part, recipe: Recipe, hashes: HashCache) -> str:
+    """Return a part's sha256: the file's own, or of a folder one over its files. Raises RunError(USAGE)."""
+    found = files_of(part, recipe)
+    if part.kind not in _ONE_FILE:
+        return hashes.tree(found)
+    ((_, path),) = found
+    sha256 = hashes.sha256(path)
+    check_pin(part, path, sha256, recipe.name)
+    return sha256

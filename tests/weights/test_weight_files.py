@@ -1,0 +1,77 @@
+"""One form of each model's weights is loaded, and half a download is refused."""
+
+import pytest
+
+from idgen import weights
+from idgen.errors import RunError
+from idgen.weights.files import base_files, model_files
+
+
+@pytest.mark.parametrize(
+    ("there", "variant", "loaded"),
+    [
+        ("diffusion_pytorch_model.fp16.safetensors diffusion_pytorch_model.safetensors", None, [1]),
+        ("diffusion_pytorch_model.fp16.safetensors diffusion_pytorch_model.safetensors", "fp16", [0]),
+        ("model.safetensors pytorch_model.bin", "fp16", [0]),
+        ("pytorch_model.bin model.non_ema.safetensors", None, [0]),
+        ("model-00001-of-00002.safetensors model-00002-of-00002.safetensors model.bin", None, [0, 1]),
+        ("model.fp16-00001-of-00001.safetensors model-00001-of-00001.fp16.safetensors", "fp16", [1, 0]),
+        ("model.fp16.non_ema.safetensors openvino_model.bin", "fp16", []),
+    ],
+)
+def test_one_form_of_the_weights_is_loaded(tmp_path, there, variant, loaded):
+    names = there.split()
+    for name in names:
+        (tmp_path / name).touch()
+    assert [path.name for path in weights.weight_files(tmp_path, variant)] == [names[i] for i in loaded]
+
+
+def make(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+
+
+def test_the_unet_decides_the_bases_variant_and_without_one_the_text_encoder(tmp_path):
+    make(tmp_path, "unet/config.json", "text_encoder/model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors")
+    assert weights.weight_variant(tmp_path) == "fp16"
+    make(tmp_path, "unet/diffusion_pytorch_model.safetensors")
+    assert weights.weight_variant(tmp_path) is None
+
+
+def test_a_unet_from_elsewhere_leaves_the_settings_of_the_bases_own(tmp_path):
+    make(tmp_path, "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json")
+    names = {name for name, _ in base_files(tmp_path, own_unet=False, own_vae=True)}
+    assert names == {"unet/config.json", "vae/config.json"}
+
+
+@pytest.mark.parametrize(
+    ("gone", "what"),
+    [
+        ("text_encoder/model.safetensors", "text_encoder folder has no weights"),
+        ("tokenizer/vocab.json", "tokenizer folder has no files"),
+    ],
+)
+def test_a_base_of_which_half_came_is_refused(tmp_path, gone, what):
+    make(tmp_path, "unet/diffusion_pytorch_model.safetensors", "text_encoder/config.json", "tokenizer/vocab.json",
+         "text_encoder/model.safetensors")  # fmt: skip
+    index = '{"unet": ["d", "U"], "text_encoder": ["t", "C"], "tokenizer": ["t", "T"], "vae": [null, null]}'
+    (tmp_path / "model_index.json").write_text(index)
+    assert base_files(tmp_path, own_unet=True, own_vae=True)
+    (tmp_path / gone).unlink()
+    with pytest.raises(RunError, match=what):
+        base_files(tmp_path, own_unet=True, own_vae=True)
+
+
+def test_shards_must_all_be_there(tmp_path):
+    make(tmp_path, "config.json", "model-00001-of-00002.safetensors")
+    with pytest.raises(RunError, match="1 of 2 shards"):
+        model_files(tmp_path)
+    make(tmp_path, "model-00002-of-00002.safetensors")
+    assert len(model_files(tmp_path)) == 3
+
+
+def test_a_model_without_weights_is_refused(tmp_path):
+    make(tmp_path, "config.json", "model.onnx")
+    with pytest.raises(RunError, match="no weights"):
+        model_files(tmp_path)
