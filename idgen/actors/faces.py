@@ -1,6 +1,7 @@
-"""The face actor: one shard of the plan in, the same rows with their identities out. CPU only, no torch.
+"""The face actor: one shard of the plan in, the same rows with their identities and input images out.
 
-A row whose reference is missing, broken or faceless gets a status and rides along; the others go on.
+CPU only, no torch. A row with a file that is missing, broken or faceless gets a status and rides along; the others go
+on.
 """
 
 import faulthandler
@@ -14,10 +15,11 @@ import pyarrow as pa
 from idgen import weights
 from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor, Orders
+from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import FaceAnalyser
-from idgen.faces.identity import Identity, Request
+from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.references import ReferenceReader
 from idgen.manifest.shards import ShardRef, read_shard
 from idgen.recipes import FacePack, Recipe
@@ -46,8 +48,9 @@ class FaceActor:
         self._settings = settings
         self._monitor = monitor
         self._store = run.open("faces")
-        self._fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
-        self._readers: dict[FacePack, ReferenceReader] = {}
+        fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
+        self._reader = ReferenceReader(fetcher, self._analyser, settings.sources)
+        self._analysers: dict[FacePack, FaceAnalyser] = {}
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """Read the shard that `item` (one row: a ShardRef) names and return its rows as ANALYSED."""
@@ -56,14 +59,14 @@ class FaceActor:
         if orders.stop:
             return _all_left(shard)
         rows = read_shard(self._store, shard).to_pylist()
-        reader = self._reader(self._run.recipes[rows[0]["recipe"]])
-        analyses, fetches = reader.analyses, reader.fetches
-        results = self._read(reader, shard.name, rows, orders)
-        counts = {"face_analyses": reader.analyses - analyses, "fetches": reader.fetches - fetches}
+        recipe = self._run.recipes[rows[0]["recipe"]]
+        analyses, fetches = self._reader.analyses, self._reader.fetches
+        results = self._read(recipe, shard.name, rows, orders)
+        counts = {"face_analyses": self._reader.analyses - analyses, "fetches": self._reader.fetches - fetches}
         self._monitor.end_shard("faces", shard.name, counts)
         return _analysed(shard.name, rows, results)
 
-    def _read(self, reader: ReferenceReader, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:
+    def _read(self, recipe: Recipe, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:
         """One result per row; None for all that a stop came before."""
 
         def begin(digest: str) -> None:
@@ -76,24 +79,24 @@ class FaceActor:
             faulthandler.cancel_dump_traceback_later()
             self._monitor.end("faces", shard)
 
-        skip = {digest: RowError(Code.WORKER_CRASHED, "reading the reference") for digest in orders.given_up}
-        requests = [_request(row) for row in rows]
-        return reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
+        skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
+        requests = [_request(row, recipe) for row in rows]
+        return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
 
-    def _reader(self, recipe: Recipe) -> ReferenceReader:
-        pack = recipe.face_pack
-        if pack not in self._readers:
+    def _analyser(self, pack: FacePack) -> FaceAnalyser:
+        """Return the loaded pack; its recipe's identity must hold the same files."""
+        if pack not in self._analysers:
+            recipe = next(r for r in self._run.recipes.values() if r.face_pack == pack and weights.needs_face_pack(r))
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
-            analyser = FaceAnalyser(
+            self._analysers[pack] = FaceAnalyser(
                 weights.locate(pack.weights),
                 pack.det_size_px,
                 pack.det_threshold,
                 threads=max(1, int(self._settings.faces.num_cpus)),
                 config=self._settings.faces,
             )
-            self._readers[pack] = ReferenceReader(self._fetcher, analyser, self._settings.sources)
-        return self._readers[pack]
+        return self._analysers[pack]
 
 
 def rows_left(table: pa.Table) -> int | None:
@@ -111,8 +114,18 @@ def _all_left(shard: ShardRef) -> pa.Table:
     return pa.Table.from_pylist([mark], schema=ANALYSED)
 
 
-def _request(row: Row) -> Request:
-    return Request(tuple(row["reference_uris"]), tuple(row["reference_sha256"] or ()), row["face_select"])
+def _request(row: Row, recipe: Recipe) -> Request:
+    columns = ["init_image_uri", *(f"control_{control.name}_uri" for control in recipe.controls)]
+    return Request(
+        tuple(row["reference_uris"] or ()),
+        tuple(row["reference_sha256"] or ()),
+        row["face_select"] or recipe.defaults.face_select,
+        needs=needs(recipe),
+        face_pack=recipe.face_pack,
+        ip_adapter_image_uri=row["ip_adapter_image_uri"] or "",
+        reference_mask_uri=row["reference_mask_uri"] or "",
+        images=tuple(InputImage(name, row[name], row["width"], row["height"]) for name in columns if row[name]),
+    )
 
 
 def _analysed(shard: str, rows: Sequence[Row], results: Sequence[Result]) -> pa.Table:

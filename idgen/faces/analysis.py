@@ -31,7 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 class Face:
     """The chosen face of one photo."""
 
-    embedding: Floats  # [512], raw: not normalised
+    embedding: Floats | None  # [512], raw: not normalised; None when it was not asked for
     box: Floats  # [4] xyxy, pixels of the upright photo; may reach beyond its edge
     keypoints: Floats  # [5, 2] eyes, nose, corners of the mouth, as seen from left to right
     score: float  # the detector's, 0..1
@@ -57,8 +57,8 @@ class FaceAnalyser:
         # scikit-image announces the end of a function that insightface calls at every face
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"insightface\.")
 
-    def analyse(self, rgb: Pixels, face_select: str) -> Face:
-        """Return the face of `rgb` [H, W, 3] that `face_select` asks for.
+    def analyse(self, rgb: Pixels, face_select: str, *, embedding: bool = True) -> Face:
+        """Return the face of `rgb` [H, W, 3] that `face_select` asks for, with its embedding if that is wanted.
 
         largest (by area) | center (nearest to the middle) | best (the detector's score) | index:N (from left to right,
         from 0). Raises RowError: no_face, face_too_small, face_index_missing, bad_value.
@@ -72,11 +72,12 @@ class FaceAnalyser:
         self._judge(box, (width, height), notes)
         if len(boxes) > 1 and not face_select.startswith("index:"):
             notes.append(f"several_faces: {len(boxes)} found, took the one that is {face_select}")
-        found = InsightFace(bbox=box, kps=keypoints, det_score=boxes[chosen, 4])
-        embedding = np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
-        return Face(
-            embedding, box, keypoints, float(boxes[chosen, 4]), len(boxes), (width, height), warnings=tuple(notes)
-        )
+        score = float(boxes[chosen, 4])
+        numbers: Floats | None = None
+        if embedding:
+            found = InsightFace(bbox=box, kps=keypoints, det_score=score)
+            numbers = np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
+        return Face(numbers, box, keypoints, score, len(boxes), (width, height), warnings=tuple(notes))
 
     def _detect(self, bgr: Pixels, notes: list[str]) -> tuple[Floats, Floats]:
         """Return boxes with scores [n, 5] and keypoints [n, 5, 2], in pixels of `bgr`."""

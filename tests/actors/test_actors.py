@@ -237,7 +237,7 @@ def test_each_key_s_picture_is_of_its_own_person_and_of_nobody_else(line):
     for n, person in enumerate(people):
         photo = np.asarray(Image.open(PHOTOS / f"{person}.png").convert("RGB"))
         asked = picture(n, person, prompt="a portrait", seed=5)
-        asked["id_embedding"] = analyser.analyse(photo, "largest").embedding
+        asked["id_embedding"] = analyser.analyse(photo, "largest").embedding.tolist()
         (alone,) = sampler.sample([SampleRow.from_picture(asked)], Bucket.from_picture(asked))
         far = [np.abs(alone.astype(int) - other).max() for other in made]
         assert far[n] <= 2, "rounding moves a value by a level"

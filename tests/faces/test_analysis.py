@@ -104,6 +104,20 @@ def test_the_face_of_a_portrait_is_where_it_was_drawn(analyser):
 
 
 @needs_pack
+def test_a_face_without_its_embedding_is_the_same_face_found_without_the_recogniser(analyser, monkeypatch):
+    asked = []
+    recogniser = analyser._app.models["recognition"]
+    real = recogniser.get
+    monkeypatch.setattr(recogniser, "get", lambda *args: asked.append(1) or real(*args))
+    whole = analyser.analyse(portrait(7), "largest")
+    bare = analyser.analyse(portrait(7), "largest", embedding=False)
+    assert len(asked) == 1
+    assert bare.embedding is None
+    assert (bare.box == whole.box).all()
+    assert (bare.keypoints == whole.keypoints).all()
+
+
+@needs_pack
 def test_two_photos_of_a_person_are_nearer_than_two_people(analyser):
     people = range(30, 42)
     first = [analyser.analyse(portrait(seed), "largest").embedding for seed in people]
@@ -217,7 +231,7 @@ def test_loading_and_analysing_print_nothing(capfd):
 def test_from_file_to_identity_each_reference_is_analysed_once(tmp_path, analyser):
     paths = write_portraits(tmp_path, range(20, 26))
     reader = ReferenceReader(
-        Fetcher(SourcesConfig(), extra_roots=[str(tmp_path)]), analyser, SourcesConfig(warn_side_px=64)
+        Fetcher(SourcesConfig(), extra_roots=[str(tmp_path)]), lambda pack: analyser, SourcesConfig(warn_side_px=64)
     )
     requests = [Request((str(paths[n % 6]),)) for n in range(30)] + [Request((str(paths[0]), str(paths[1])))]
     identities = reader.read(requests)

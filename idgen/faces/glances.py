@@ -1,0 +1,173 @@
+"""A row's request as looks at single files, so that rows share what they have in common, and back to an identity."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from idgen.adapters.variants import PictureNeed
+from idgen.errors import Code, RowError
+from idgen.faces.identity import Identity, Request
+from idgen.recipes import FacePack
+
+if TYPE_CHECKING:
+    from idgen.faces.analysis import Face
+
+PROMPT_COLUMN = "ip_adapter_image_uri"
+MASK_COLUMN = "reference_mask_uri"
+_OF_FACE_PHOTOS = "small_photo"  # a warning that says nothing about maps and picture prompts
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """One file, what it must hash to, and what is wanted of it. Equal ones are done once."""
+
+    file: str  # its URI without the signature
+    sha256: str = ""
+    face_pack: FacePack | None = None  # None = no face is looked for
+    face_select: str = ""
+    embedding: bool = False
+    pictures: tuple[PictureNeed, ...] = ()
+    mask: str = ""  # a second file
+    size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of the files it takes, its own first."""
+        return (self.file, self.mask) if self.mask else (self.file,)
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits by which the monitor knows it."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one glance gives."""
+
+    digest: str  # sha256 of the file
+    size: tuple[int, int]  # of the upright picture, width and height
+    warnings: tuple[str, ...]
+    face: "Face | None" = None
+    crops: Mapping[str, bytes] | None = None
+    png: bytes = b""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory it takes, roughly."""
+        return 4096 + len(self.png) + sum(map(len, (self.crops or {}).values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A glance and what it is to the row: one of its references ("") or a column's picture."""
+
+    column: str
+    glance: Glance
+    uris: tuple[str, ...]  # where glance.files lie
+
+
+def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
+    """Return what has to be looked at for `request`, references first; `name` strips signatures off URIs.
+
+    Raises RowError when the request lacks what its recipe looks at, ValueError for hashes that are not one a photo.
+    """
+    sha256s = request.sha256s or ("",) * len(request.uris)
+    if len(sha256s) != len(request.uris):
+        raise ValueError("a request has no hashes or one for each reference")
+    _check(request)
+    given = request.ip_adapter_image_uri
+    prompt = tuple(need for need in request.needs.pictures if given and need.kind != "aligned")
+    own = tuple(need for need in request.needs.pictures if need not in prompt)
+    finds = request.needs.embedding or any(need.kind != "picture" for need in own)
+    mask = request.reference_mask_uri if any(need.kind == "face" for need in own) else ""
+    found = []
+    for uri, sha256 in zip(request.uris, sha256s, strict=True):
+        glance = Glance(
+            name(uri),
+            sha256.lower(),
+            face_pack=request.face_pack if finds else None,
+            face_select=request.face_select if finds else "",
+            embedding=request.needs.embedding,
+            pictures=own,
+            mask=name(mask) if mask else "",
+        )
+        found.append(Part("", glance, (uri, mask) if mask else (uri,)))
+    if prompt:
+        found.append(Part(PROMPT_COLUMN, Glance(name(given), pictures=prompt), (given,)))
+    for image in request.images:
+        found.append(Part(image.column, Glance(name(image.uri), size=(image.width, image.height)), (image.uri,)))
+    return found
+
+
+def _check(request: Request) -> None:
+    """The plan refuses such rows; what it let pass costs the row, not the shard."""
+    if not request.uris and request.needs.analysis:
+        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe looks for a face")
+    if not request.uris and request.needs.pictures and not request.ip_adapter_image_uri:
+        raise RowError(Code.MISSING_VALUE, f"reference_uri or {PROMPT_COLUMN}: this recipe looks at a picture")
+    if request.reference_mask_uri and len(request.uris) != 1:
+        raise RowError(Code.BAD_VALUE, f"{MASK_COLUMN}: only with one reference")
+
+
+def join(asked: Sequence[Part], results: Sequence[Seen | RowError | None]) -> Identity | RowError | None:
+    """Return what the parts of one row gave as one identity, references in their order.
+
+    The first error stands for all, with its place in front; None when one was not looked at at all.
+    """
+    references = [part for part in asked if not part.column]
+    names = [part.column or _place(number, len(references)) for number, part in enumerate(asked, start=1)]
+    seen: list[Seen] = []
+    for name, result in zip(names, results, strict=True):
+        if isinstance(result, RowError):
+            return RowError(result.code, f"{name}: {result.detail}") if name else result
+        if result is None:
+            return None
+        seen.append(result)
+    crops: dict[str, list[bytes]] = {}
+    for each in seen:
+        for need, pixels in (each.crops or {}).items():
+            crops.setdefault(need, []).append(pixels)
+    return _identity(
+        seen[: len(references)],
+        warnings=[
+            f"{name.partition(' of ')[0]}: {warning}" if name else warning
+            for name, part, each in zip(names, asked, seen, strict=True)
+            for warning in each.warnings
+            if not (part.column and warning.startswith(_OF_FACE_PHOTOS))
+        ],
+        crops=crops,
+        images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.glance.size},
+    )
+
+
+def _place(number: int, references: int) -> str:
+    return f"reference {number} of {references}" if references > 1 else ""
+
+
+def _identity(
+    references: Sequence[Seen], *, warnings: list[str], crops: dict[str, list[bytes]], images: dict[str, bytes]
+) -> Identity:
+    faces = [seen.face for seen in references if seen.face is not None]
+    embeddings = [face.embedding for face in faces if face.embedding is not None]
+    return Identity(
+        id_embedding=np.concatenate(embeddings) if embeddings else None,
+        reference_box=_floats(face.box for face in faces) if faces else None,
+        reference_keypoints=_floats(face.keypoints for face in faces) if faces else None,
+        reference_score=[face.score for face in faces] if faces else None,
+        reference_faces=[face.faces_found for face in faces] if faces else None,
+        reference_size=list(chain.from_iterable(seen.size for seen in references)) if references else None,
+        reference_digest=[seen.digest for seen in references] if references else None,
+        warnings=warnings,
+        crops=crops,
+        images=images,
+    )
+
+
+def _floats(arrays: Iterable[npt.NDArray[np.float32]]) -> list[float]:
+    return [float(value) for array in arrays for value in array.ravel()]

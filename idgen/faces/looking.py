@@ -1,0 +1,74 @@
+"""One glance: files to pixels, pixels to a face, its crops or an input image."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from idgen.config import SourcesConfig
+from idgen.errors import Code, RowError
+from idgen.faces.analysis import Face
+from idgen.faces.crops import cut
+from idgen.faces.glances import MASK_COLUMN, Glance, Seen
+from idgen.sources.ahead import File
+from idgen.sources.fitting import cover, cover_notes, png
+from idgen.sources.images import Photo, decode
+
+Analyse = Callable[[npt.NDArray[np.uint8], Glance], Face]
+
+
+class Opened:
+    """The files of one or more glances, each decoded when it is first asked for."""
+
+    def __init__(self, files: Sequence[File], sources: SourcesConfig) -> None:
+        self._files = files
+        self._sources = sources
+        self._photo: Photo | None = None
+        self._mask: Photo | None = None
+        self._digest = ""
+
+    def verified(self, sha256: str) -> str:
+        """Return the first file's sha256; raises RowError sha256_mismatch when it is another one than `sha256`."""
+        self._digest = self._digest or hashlib.sha256(_bytes(self._files[0])).hexdigest()
+        if sha256 and self._digest != sha256:
+            raise RowError(Code.SHA256_MISMATCH, f"the file's sha256 begins with {self._digest[:12]}")
+        return self._digest
+
+    def photo(self) -> Photo:
+        """Return the first file's picture; raises RowError as `decode`."""
+        self._photo = self._photo or decode(_bytes(self._files[0]), self._sources)
+        return self._photo
+
+    def mask(self) -> Photo:
+        """Return the second file's picture; raises RowError as `Fetcher.fetch` and `decode`, with the column's name."""
+        try:
+            self._mask = self._mask or decode(_bytes(self._files[1]), self._sources)
+        except RowError as error:
+            raise RowError(error.code, f"{MASK_COLUMN}: {error.detail}") from None
+        return self._mask
+
+
+def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
+    """Return what `glance` wants of the files in `opened`; `analyse` is called only when it looks for a face.
+
+    Raises RowError: the file's own, those of `decode`, of the analysis and of `cut`.
+    """
+    digest = opened.verified(glance.sha256)
+    photo = opened.photo()
+    size = (photo.rgb.shape[1], photo.rgb.shape[0])
+    if glance.size:
+        image = png(cover(photo.rgb, *glance.size))
+        return Seen(digest, size, (*photo.warnings, *cover_notes(size, *glance.size)), png=image)
+    mask = opened.mask() if glance.mask else None  # a broken one is cheaper to find than a face
+    face = analyse(photo.rgb, glance) if glance.face_pack else None
+    crops = {need.name: cut(need, photo.rgb, face, mask.rgb if mask else None).tobytes() for need in glance.pictures}
+    warnings = [*photo.warnings, *(face.warnings if face else ())]
+    warnings += [f"{MASK_COLUMN}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
+    return Seen(digest, size, tuple(warnings), face, crops)
+
+
+def _bytes(file: File) -> bytes:
+    if isinstance(file, RowError):
+        raise file
+    return file

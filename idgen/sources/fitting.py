@@ -1,0 +1,40 @@
+"""Input images (the one to start from, control maps) at the size of the picture that is made."""
+
+import io
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+Pixels = npt.NDArray[np.uint8]
+
+WARN_ENLARGED = 1.5  # how often a pixel may be stretched, and which share may be cut off, without a word
+WARN_CUT = 0.1
+
+
+def cover(rgb: Pixels, width: int, height: int) -> Pixels:
+    """Return the middle of `rgb` [H, W, 3] as uint8 [height, width, 3]: as large as fits, never squashed, Lanczos.
+
+    A picture of that size already comes back bit by bit.
+    """
+    fitted = ImageOps.fit(Image.fromarray(rgb), (width, height), Image.Resampling.LANCZOS, centering=(0.5, 0.5))
+    return np.asarray(fitted, dtype=np.uint8)
+
+
+def cover_notes(size: tuple[int, int], width: int, height: int) -> list[str]:
+    """Return the warnings for `cover` of a picture of `size` (width, height): stretched far, or much cut off."""
+    across, down = width / size[0], height / size[1]
+    cut = 1 - min(across, down) / max(across, down)
+    notes = []
+    if max(across, down) > WARN_ENLARGED:
+        notes.append(f"enlarged: {max(across, down):.1f} times to cover {width}x{height} px")
+    if cut > WARN_CUT:
+        notes.append(f"cut: {cut:.0%} of its {size[0]}x{size[1]} px lie outside {width}x{height} px")
+    return notes
+
+
+def png(rgb: Pixels) -> bytes:
+    """Return `rgb` [H, W, 3] as the bytes of a PNG without metadata, packed quickly rather than tightly."""
+    file = io.BytesIO()
+    Image.fromarray(rgb).save(file, "PNG", compress_level=1)
+    return file.getvalue()
