@@ -6,7 +6,9 @@ i is the position in `unet.attn_processors` (down, up, mid last): odd ones are c
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
@@ -62,11 +64,21 @@ def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.
                 f"{source}: ip_adapter {index} is {tuple(k.shape)}, but {name} of the base is {layer.inner_dim} wide; "
                 "is the adapter made for another kind of base?",
             )
-        branch = Branch(k.shape[1], k.shape[0], layer.heads)
-        branch.load_state_dict({"k.weight": k, "v.weight": v})
+        with torch.device("meta"):  # filled by the next line; full-size layouts are checked without their gigabytes
+            branch = Branch(k.shape[1], k.shape[0], layer.heads)
+        branch.load_state_dict({"k.weight": k, "v.weight": v}, assign=True)
         processors[name].branches.append(branch)
         branches.append(branch)
     return branches.requires_grad_(False).eval()
+
+
+def check_token_width(branches: nn.ModuleList, made: int, source: str) -> None:
+    """Raise RunError unless all `branches` read tokens as wide as the file's own projection makes them."""
+    read = {cast(Branch, branch).k.in_features for branch in branches}
+    if read != {made}:
+        raise RunError(
+            Exit.USAGE, f"{source}: image_proj makes {made}-wide tokens, ip_adapter reads {sorted(read)}-wide ones"
+        )
 
 
 def merge_lora(unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str) -> None:

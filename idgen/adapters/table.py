@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 
-from idgen.adapters.faceid import FaceId
+from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Adapter
+from idgen.adapters.variants import VARIANTS
+from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes import AdapterSpec
 
-ADAPTERS: dict[str, Callable[[AdapterSpec, float], Adapter]] = {
-    "faceid": lambda spec, lora_scale: FaceId(spec.name, lora_scale=lora_scale, sha256=spec.sha256),
+ADAPTERS: dict[str, Callable[[AdapterSpec, float, ImageEncoder | None], Adapter]] = {
+    **dict.fromkeys(
+        VARIANTS, lambda spec, lora_scale, encoder: IpAdapter(spec, lora_scale=lora_scale, encoder=encoder)
+    ),
 }
 
 
-def make(spec: AdapterSpec, lora_scale: float) -> Adapter:
-    """Return the adapter of a recipe's entry, not loaded yet."""
-    return ADAPTERS[spec.kind](spec, lora_scale)
+def make(spec: AdapterSpec, lora_scale: float, encoder: ImageEncoder | None = None) -> Adapter:
+    """Return the adapter of a recipe's entry, not loaded yet; `encoder` is what its `image_encoder` names."""
+    return ADAPTERS[spec.kind](spec, lora_scale, encoder)

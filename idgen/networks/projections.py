@@ -1,17 +1,83 @@
-"""The small networks that turn an identity into tokens. Sizes are read from the weights, never assumed."""
+"""The small networks that turn an identity into tokens. Sizes are read from the weights, never assumed.
+
+Module names are the official keys; the bigger ones are in resampler.py. Equal to tencent-ailab/IP-Adapter's
+(tests/golden).
+Weights on the meta device load as well, so that full-size layouts can be checked without their gigabytes.
+"""
 
 from collections.abc import Mapping
+from typing import ClassVar, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
 
+M = TypeVar("M", bound=nn.Module)
+
+
+class ImageProjection(nn.Module):
+    """IP-Adapter: a picture's projected embedding -> T tokens."""
+
+    def __init__(self, embedding_width: int, tokens: int, token_width: int) -> None:
+        super().__init__()
+        self.feature_width, self.token_width = embedding_width, token_width
+        self.proj = nn.Linear(embedding_width, tokens * token_width)
+        self.norm = nn.LayerNorm(token_width)
+
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Return tokens [n, T, D] of `image_embeds` [n, E]."""
+        out: Tensor = self.norm(self.proj(embedding).unflatten(-1, (-1, self.token_width)))
+        return out
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "ImageProjection":
+        """Return the module with `weights` (`proj.weight` ... `norm.bias`), float32. Raises RunError as `fill`."""
+        keys_of(weights, {*linear_keys("proj"), *linear_keys("norm")}, source)
+        tokens, token_width = token_shape(weights["proj.weight"], weights["norm.weight"], source)
+        with torch.device("meta"):
+            module = cls(width_of(weights["proj.weight"]), tokens, token_width)
+        return fill(module, weights, source)
+
+
+class MlpProjection(nn.Module):
+    """IP-Adapter-Full-Face: every hidden state of a picture becomes a token."""
+
+    def __init__(self, feature_width: int, hidden_width: int, token_width: int) -> None:
+        super().__init__()
+        self.feature_width, self.token_width = feature_width, token_width
+        self.proj = nn.Sequential(
+            nn.Linear(feature_width, hidden_width),
+            nn.GELU(),
+            nn.Linear(hidden_width, token_width),
+            nn.LayerNorm(token_width),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return tokens [n, L, D] of `features` [n, L, F]."""
+        out: Tensor = self.proj(features)
+        return out
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "MlpProjection":
+        """Return the module with `weights` (`proj.0.weight` ... `proj.3.bias`), float32. Raises RunError as `fill`."""
+        keys_of(weights, {key for number in (0, 2, 3) for key in linear_keys(f"proj.{number}")}, source)
+        hidden_width = weights["proj.0.weight"].shape[0]
+        with torch.device("meta"):
+            module = cls(width_of(weights["proj.0.weight"]), hidden_width, weights["proj.3.weight"].shape[0])
+        return fill(module, weights, source)
+
 
 class FaceIdProjection(nn.Module):
-    """IP-Adapter-FaceID's MLP: embedding -> T tokens. Module names are the official keys."""
+    """IP-Adapter-FaceID's MLP: a face's embedding -> T tokens."""
+
+    keys: ClassVar[set[str]] = {
+        f"{layer}.{kind}" for layer in ("proj.0", "proj.2", "norm") for kind in ("weight", "bias")
+    }
 
     def __init__(self, embedding_width: int, hidden_width: int, tokens: int, token_width: int) -> None:
         super().__init__()
+        self.embedding_width, self.token_width = embedding_width, token_width
         self.proj = nn.Sequential(
             nn.Linear(embedding_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, tokens * token_width)
         )
@@ -19,26 +85,63 @@ class FaceIdProjection(nn.Module):
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Return tokens [n, T, D] of normalised embeddings [n, 512]."""
-        tokens = self.proj(embedding).unflatten(-1, (-1, self.norm.normalized_shape[0]))
+        tokens = self.proj(embedding).unflatten(-1, (-1, self.token_width))
         out: Tensor = self.norm(tokens)
         return out
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "FaceIdProjection":
-        """Return the module with `weights` (`proj.0.weight` ... `norm.bias`), float32.
+        """Return the module with `weights` (`proj.0.weight` ... `norm.bias`), float32. Raises RunError as `fill`."""
+        keys_of(weights, cls.keys, source)
+        sizes = cls.sizes(weights, source)
+        with torch.device("meta"):
+            module = cls(*sizes)
+        return fill(module, weights, source)
 
-        Raises RunError when keys are missing, unknown or of shapes that do not fit; `source` names the file in it.
-        """
-        expected = {"proj.0.weight", "proj.0.bias", "proj.2.weight", "proj.2.bias", "norm.weight", "norm.bias"}
-        check_keys(weights, expected, source, "image_proj")
-        hidden_width, embedding_width = weights["proj.0.weight"].shape
-        token_width = weights["norm.weight"].shape[0]
-        tokens, rest = divmod(weights["proj.2.weight"].shape[0], token_width)
-        if rest:
-            raise RunError(Exit.USAGE, f"{source}: image_proj makes no whole number of {token_width}-wide tokens")
-        module = cls(embedding_width, hidden_width, tokens, token_width)
-        module.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
-        return module.requires_grad_(False).eval()
+    @staticmethod
+    def sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, int, int, int]:
+        """Return embedding width, hidden width, tokens, token width."""
+        tokens, token_width = token_shape(weights["proj.2.weight"], weights["norm.weight"], source)
+        return width_of(weights["proj.0.weight"]), weights["proj.0.weight"].shape[0], tokens, token_width
+
+
+def linear_keys(name: str) -> tuple[str, str]:
+    """Return the two keys of a linear layer or a norm."""
+    return f"{name}.weight", f"{name}.bias"
+
+
+def width_of(weight: Tensor) -> int:
+    """Return how wide the input of a linear layer is; 0 for what is no matrix, which `fill` then refuses."""
+    return weight.shape[1] if weight.dim() == 2 else 0
+
+
+def token_shape(last: Tensor, norm: Tensor, source: str) -> tuple[int, int]:
+    """Return number and width of the tokens that a last linear layer and its norm make. Raises RunError."""
+    token_width = norm.shape[0] if norm.dim() == 1 else 0
+    if not token_width or last.shape[0] % token_width:
+        raise RunError(Exit.USAGE, f"{source}: image_proj makes no whole number of {token_width}-wide tokens")
+    return last.shape[0] // token_width, token_width
+
+
+def fill(module: M, weights: Mapping[str, Tensor], source: str) -> M:
+    """Put `weights` into `module` (made on the meta device), float32, frozen.
+
+    Raises RunError when keys are missing, unknown, or of shapes that do not fit; `source` names the file in it.
+    """
+    for name, place in module.state_dict().items():
+        if name in weights and weights[name].shape != place.shape:
+            raise RunError(
+                Exit.USAGE,
+                f"{source}: image_proj {name} is {tuple(weights[name].shape)}, {tuple(place.shape)} goes with the rest",
+            )
+    keys_of(weights, set(module.state_dict()), source)
+    module.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+    return module.requires_grad_(False).eval()
+
+
+def keys_of(weights: Mapping[str, Tensor], expected: set[str], source: str) -> None:
+    """Raise RunError when the keys of an image_proj are not exactly the expected ones."""
+    check_keys(weights, expected, source, "image_proj")
 
 
 def check_keys(weights: Mapping[str, Tensor], expected: set[str], source: str, part: str) -> None:

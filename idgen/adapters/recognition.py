@@ -1,0 +1,90 @@
+"""Which kinds of adapter a file may be, read from its keys and shapes: for messages that say what is wrong.
+
+The kind itself always comes from the recipe: plus and plus-face, FaceID-Plus and its version 2 have one layout.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from idgen.adapters.layout import Parts
+from idgen.adapters.variants import VARIANTS, Variant
+from idgen.errors import Exit, RunError
+
+EMBEDDING_WIDTH = 512
+"""Of every ArcFace embedding."""
+CROSS_ATTENTIONS = {16: "Stable Diffusion 1.5", 70: "SDXL"}
+"""Number of attn2 layers -> family of the base."""
+_SIGNATURES = {
+    "faceid_plus": "perceiver_resampler.",
+    "resampler": "layers.",
+    "mlp": "proj.3.",
+    "faceid": "proj.0.",
+    "image": "proj.weight",
+}
+"""Projection -> how keys begin that tell it from those below it."""
+
+
+def check_kind(kind: str, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the file is another kind than the recipe says; the message names what it looks like.
+
+    A file that looks like none passes: reading it strictly says better what is wrong with it.
+    """
+    likely = [name for name, variant in VARIANTS.items() if _fits(variant, parts)]
+    if likely and kind not in likely:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is no {kind} file: it looks like {' or '.join(likely)}; set `kind` in the recipe to that",
+        )
+
+
+def check_base(layers: int, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the file is for a base of another family than one with `layers` attn2."""
+    found = sum(name.endswith("to_k_ip.weight") for name in parts.branches)
+    if found != layers and found in CROSS_ATTENTIONS:
+        here = CROSS_ATTENTIONS.get(layers, "something else")
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is made for another kind of base: for {CROSS_ATTENTIONS[found]} ({found} cross-attentions), "
+            f"and the recipe's base is {here} ({layers})",
+        )
+
+
+def check_encoder(wanted: int, given: int, what: str, source: str, encoder: str) -> None:
+    """Raise RunError(USAGE) when the file reads features of another width than its image encoder gives."""
+    if wanted != given:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} reads {wanted}-wide {what}, but the image encoder {encoder} gives {given}-wide ones. Every "
+            "*_vit-h, plus, full-face and FaceID-Plus file needs ViT-H (1024 / 1280 wide); only ip-adapter_sdxl and "
+            "ip-adapter_sd15_vit-G use bigG (1280 / 1664)",
+        )
+
+
+def _fits(variant: Variant, parts: Parts) -> bool:
+    """True when the file is laid out as `variant` is, as far as a few keys tell."""
+    weights = parts.projection
+    if variant.lora != bool(parts.lora) or _projection(weights) != variant.projection:
+        return False
+    if variant.tokens is not None and _tokens(weights, variant.projection) != variant.tokens:
+        return False
+    if variant.projection != "resampler":
+        return True
+    read = weights.get("proj_in.weight")
+    return read is None or (read.shape[-1] == EMBEDDING_WIDTH) == (variant.embedding is not None)
+
+
+def _projection(weights: Mapping[str, Tensor]) -> str | None:
+    return next(
+        (name for name, start in _SIGNATURES.items() if any(key.startswith(start) for key in weights)),
+        None,
+    )
+
+
+def _tokens(weights: Mapping[str, Tensor], projection: str) -> int | None:
+    """Return how many tokens the projection makes, None when the keys that tell are not there."""
+    if projection == "resampler":
+        latents = weights.get("latents")
+        return None if latents is None or latents.dim() != 3 else latents.shape[1]
+    last, norm = weights.get("proj.weight" if projection == "image" else "proj.2.weight"), weights.get("norm.weight")
+    return None if last is None or norm is None or not norm.numel() else last.shape[0] // norm.numel()
