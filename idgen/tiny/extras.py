@@ -12,7 +12,10 @@ from idgen.tiny.random_weights import draw, fill
 
 CONTROL_WIDTHS = (4, 8, 12, 16)
 """Of the layers that shrink the control image eightfold; the real ones are (16, 32, 96, 256)."""
-CONTROL_GAIN = 0.5
+CONTROL_GAIN = 0.2
+"""Of the layers that speak to the UNet."""
+HINT_GAIN = 2.2
+"""Of the layers that look at the control image, which must not drown in the noise."""
 LORA_RANK, LORA_ALPHA = 4, 2.0
 LORA_GAIN = 0.7
 LORA_ENDS = ("proj_in", "to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "conv1", "time_emb_proj")
@@ -31,8 +34,14 @@ def write_controlnet(folder: Path, unet: dict[str, Any], name: str) -> None:
     """
     settings = {key: value for key, value in unet.items() if key in _FROM_UNET}
     net = ControlNetModel(**settings, conditioning_embedding_out_channels=CONTROL_WIDTHS)
-    fill(net, name, lambda key: CONTROL_GAIN if key.startswith(("controlnet_down", "controlnet_mid")) else 1.0)
+    fill(net, name, _control_gain)
     net.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+
+
+def _control_gain(name: str) -> float:
+    if name.startswith("controlnet_cond_embedding"):
+        return HINT_GAIN
+    return CONTROL_GAIN if name.startswith(("controlnet_down", "controlnet_mid")) else 1.0
 
 
 def write_lora(path: Path, unet: dict[str, Any], name: str) -> None:

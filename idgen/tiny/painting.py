@@ -17,6 +17,9 @@ PAINT = 0.5
 DETAIL = 0.35
 """Share of the shallow layers in it: more gives smaller shapes."""
 SD15_SCALING = 0.18215
+ENCODED = 12.0
+LOG_VARIANCE = -10.0
+"""Of what a picture is encoded to; trained encoders are about as sure."""
 MEAN_SILU = 0.207
 """Of a standard normal: taken off, so that pictures are neither dark nor light on the whole."""
 
@@ -76,6 +79,16 @@ def clear_decoder(vae: AutoencoderKL) -> AutoencoderKL:
     decoder.conv_in.weight.copy_(_centred("decoder.conv_in", tuple(decoder.conv_in.weight.shape), loudness))
     decoder.conv_out.weight.copy_(_centred("decoder.conv_out", tuple(decoder.conv_out.weight.shape), 1.7))
     decoder.conv_out.bias.copy_(-MEAN_SILU * decoder.conv_out.weight.sum((1, 2, 3)))
+    return vae
+
+
+@torch.no_grad()
+def clear_encoder(vae: AutoencoderKL) -> AutoencoderKL:
+    """Make latents of a picture as large as those that pictures are made of, and all but free of chance."""
+    vae.quant_conv.weight[:LATENTS] *= ENCODED
+    vae.quant_conv.bias[:LATENTS] = 0
+    vae.quant_conv.weight[LATENTS:] = 0
+    vae.quant_conv.bias[LATENTS:] = LOG_VARIANCE
     return vae
 
 

@@ -52,7 +52,7 @@ def write_base(folder: Path) -> None:
     tokenizer.write(folder / "tokenizer_2", pad="!")
     words, words_2 = (CLIPTokenizer.from_pretrained(folder / name) for name in ("tokenizer", "tokenizer_2"))
     pipeline = StableDiffusionXLPipeline(
-        vae=painting.clear_decoder(fill(AutoencoderKL(**VAE), "sdxl.vae")),
+        vae=painting.clear_encoder(painting.clear_decoder(fill(AutoencoderKL(**VAE), "sdxl.vae"))),
         text_encoder=_text_encoder(words, "text_encoder", CLIPTextModel, "quick_gelu", TEXT_WIDTHS[0]),
         text_encoder_2=_text_encoder(words_2, "text_encoder_2", CLIPTextModelWithProjection, "gelu", TEXT_WIDTHS[1]),
         tokenizer=words,
