@@ -167,7 +167,7 @@ class Recipe:
     seconds_per_picture: float = 2.0
     """Planning figure: shards are cut to about `planner.shard_seconds` of work."""
     download_gb: float = 0.0
-    """Published sizes of all that `jobs/weights.py fetch` gets; 0 = unknown. Only shown."""
+    """Published size of its adapters and image encoders, without the base; 0 = unknown. Only shown."""
 
 
 _NOT_IN_HASH = {
