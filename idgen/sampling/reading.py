@@ -1,0 +1,196 @@
+"""Reads the parts of a Stable Diffusion base from local files: folders in diffusers layout, or single files.
+
+A single file (.safetensors in the original layout) has no settings and no tokenizer: those come from a folder of the
+same family, which must be given, as diffusers would fetch it from the network otherwise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers.loaders.single_file_utils import SingleFileComponentError
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from idgen import weights
+from idgen.errors import Exit, RunError
+from idgen.recipes import Base
+
+Pipeline = Any
+"""diffusers carries no types."""
+
+UNET_PREFIX = "model.diffusion_model."
+VAE_PREFIXES = ("first_stage_model.", "vae.")
+"""Of the original layout."""
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where the parts of a base lie on this machine."""
+
+    weights: Path
+    """Folder in diffusers layout, or a single file."""
+    config: Path
+    """Folder in diffusers layout with the settings and the tokenizers; the same as `weights` when that is a folder."""
+    unet: Path
+    """Folder or file; the UNet of `weights` when nothing takes its place."""
+    vae: Path
+    """Folder or file, as `unet`."""
+    variant: str | None
+    """What diffusers calls so: fp16 when the base's folder has no other."""
+
+
+def find(spec: Base) -> Files:
+    """Return where everything lies that `spec` names. Raises RunError when something is missing or of another form."""
+    at = weights.locate(spec.weights, spec.revision)
+    if at.is_file() and not spec.config:
+        raise RunError(
+            Exit.USAGE,
+            f"{at} is a single file, which has no settings and no tokenizer; give base.config=<a folder in diffusers "
+            f"layout of the same family ({spec.kind}), weights are not read from it>",
+        )
+    config = weights.locate(spec.config) if at.is_file() else at
+    if not (config / "model_index.json").is_file():
+        raise RunError(Exit.USAGE, f"{config} is no base in diffusers layout: it has no model_index.json")
+    single = at.is_file()
+    unet = weights.locate(spec.unet) if spec.unet else at if single else at / "unet"
+    vae = weights.locate(spec.vae) if spec.vae else at if single else at / "vae"
+    for path in (at, unet, vae):
+        if path.is_file() and path.suffix != ".safetensors":
+            raise RunError(
+                Exit.USAGE, f"{path} may be a pickle, which can run code; give the .safetensors file of these weights"
+            )
+    return Files(at, config, unet, vae, None if single else weights.weight_variant(at))
+
+
+def read_unet(files: Files) -> nn.Module:
+    """Return the UNet in the precision it is stored in: LoRAs are merged in float32 before the one and only cast."""
+    with explained(f"{files.unet} cannot be read as a UNet for a base like {files.config}"):
+        stored = stored_dtype(_weight_files(files.unet, files.variant), UNET_PREFIX)
+        return _read(diffusers.UNet2DConditionModel, "unet", files, files.unet, stored)
+
+
+def read_vae(files: Files, dtype: torch.dtype) -> nn.Module:
+    """Return the VAE in `dtype`."""
+    with explained(f"{files.vae} cannot be read as a VAE for a base like {files.config}"):
+        return _read(diffusers.AutoencoderKL, "vae", files, files.vae, dtype)
+
+
+def read_pipeline(kind: Any, files: Files, parts: Mapping[str, Any]) -> Pipeline:  # noqa: ANN401
+    """Return a pipeline of class `kind` around `parts`; text encoders are read in the precision they are stored in.
+
+    `parts` are the UNet, the VAE, None for what is not wanted, and settings of the pipeline.
+    """
+    with explained(f"{files.weights} cannot be loaded as a base for {kind.__name__}"):
+        if files.weights.is_file():
+            made = kind.from_single_file(
+                str(files.weights),
+                config=str(files.config),
+                dtype=stored_dtype([files.weights], "cond"),
+                local_files_only=True,
+                **parts,
+            )
+        else:
+            texts = ("text_encoder", "text_encoder_2")
+            stored = {name: stored_dtype(_weight_files(files.weights / name, files.variant)) for name in texts}
+            made = kind.from_pretrained(
+                files.weights,
+                dtype={**stored, "default": torch.float32},
+                variant=files.variant,
+                local_files_only=True,
+                **parts,
+            )
+        for name, part in made.components.items():
+            if isinstance(part, nn.Module):
+                _check_complete(part, name)
+        return made
+
+
+def check_single_file(path: Path, prefixes: Sequence[str], own_vae: bool) -> None:
+    """Raise RunError when the single file at `path` lacks a part: diffusers would take it from elsewhere.
+
+    `prefixes` are those of the family's UNet and text encoders.
+    """
+    with explained(f"{path} is not a valid .safetensors file"), safe_open(path, "pt") as file:
+        names = list(file.keys())
+    missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names)]
+    if missing:
+        raise RunError(
+            Exit.USAGE,
+            f"{path} has no tensors {missing[0]}*, so it is no whole base of this family in the original layout; "
+            "a file of another family needs another base.kind and base.config, and a UNet alone is given as base.unet "
+            "beside a whole base in base.weights",
+        )
+    if own_vae and not any(name.startswith(VAE_PREFIXES) for name in names):
+        raise RunError(Exit.USAGE, f"{path} has no VAE; give base.vae=<folder or .safetensors file>")
+
+
+def stored_dtype(files: Sequence[Path], prefix: str = "") -> torch.dtype:
+    """Return the dtype that holds the weights in `files` whose names begin with `prefix` (all where none does).
+
+    float32 where dtypes are mixed, and for pickles, whose tensors cannot be looked at ahead.
+    """
+    found: dict[str, str] = {}
+    for path in files:
+        if path.suffix != ".safetensors":
+            return torch.float32
+        with safe_open(path, "pt") as file:
+            found |= {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    wanted = {name: dtype for name, dtype in found.items() if name.startswith(prefix)} or found
+    floats = {dtype for dtype in wanted.values() if "F" in dtype}
+    (only,) = floats if len(floats) == 1 else ("mixed",)
+    return {"F16": torch.float16, "BF16": torch.bfloat16}.get(only, torch.float32)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep diffusers from saying what is known here, or what an error of ours says."""
+    before = diffusers.utils.logging.get_verbosity()
+    diffusers.utils.logging.set_verbosity(diffusers.utils.logging.CRITICAL)
+    try:
+        yield
+    finally:
+        diffusers.utils.logging.set_verbosity(before)
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turn the errors that libraries have for wrong files into RunError(USAGE) that begins with `what`."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, NotImplementedError, SingleFileComponentError, SafetensorError) as error:
+        raise RunError(Exit.USAGE, f"{what}: {str(error).strip().partition(chr(10))[0][:300]}") from error
+
+
+def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
+    """Return one diffusers model; single files may have diffusers' names or the original ones."""
+    made: nn.Module
+    if path.is_file():
+        settings = {"config": str(files.config), "subfolder": name, "local_files_only": True}
+        with quiet():  # its own cast warns about modules to keep in float32: none
+            made = kind.from_single_file(str(path), dtype=dtype, **settings)
+    else:
+        made = kind.from_pretrained(path, dtype=dtype, variant=_variant(files, path), local_files_only=True)
+    _check_complete(made, name)
+    return made
+
+
+def _weight_files(path: Path, variant: str | None) -> list[Path]:
+    return [path] if path.is_file() else weights.weight_files(path, variant)
+
+
+def _variant(files: Files, folder: Path) -> str | None:
+    """Return what a component's folder is read in; in one that is not the base's own, what is there decides."""
+    wanted = files.variant if folder.parent == files.weights else weights.component_variant(folder)
+    return wanted if any(f".{wanted}" in path.name for path in weights.weight_files(folder, wanted)) else None
+
+
+def _check_complete(module: nn.Module, name: str) -> None:
+    """Raise ValueError when weights are missing: diffusers leaves those without memory."""
+    missing = [key for key, tensor in module.named_parameters() if tensor.is_meta]
+    if missing:
+        raise ValueError(f"{len(missing)} weights of the {name} are missing, {missing[0]} for one")

@@ -1,0 +1,95 @@
+"""What Stable Diffusion 1.5 and XL have in common as bases: a stock pipeline, read, cast and placed."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import diffusers
+import torch
+import transformers
+from torch import Tensor, nn
+
+from idgen.errors import Exit, RunError
+from idgen.recipes import Base
+from idgen.sampling import reading
+from idgen.sampling.reading import Pipeline
+
+DTYPES: dict[str, torch.dtype] = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+class StockBase:
+    """Read in the precision that files are stored in; `place` casts, once LoRAs are merged."""
+
+    PIPELINE: ClassVar[str]
+    """diffusers' class."""
+    SETTINGS: ClassVar[Mapping[str, Any]]
+    """Of the pipeline: without the parts that are not used."""
+    TOWERS: ClassVar[tuple[tuple[str, str], ...]]
+    """(tokenizer, text encoder) each."""
+    PREFIXES: ClassVar[tuple[str, ...]]
+    """Of the UNet and the text encoders in a single file."""
+    ADDED: ClassVar[str | None]
+    """addition_embed_type of the family's UNets."""
+
+    def __init__(self, spec: Base) -> None:
+        """Raises RunError when files are missing, cannot be read, or are not of this family."""
+        self.dtype = DTYPES[spec.dtype]
+        diffusers.utils.logging.disable_progress_bar()
+        transformers.utils.logging.disable_progress_bar()
+        files = reading.find(spec)
+        if files.weights.is_file():
+            reading.check_single_file(files.weights, self.PREFIXES, own_vae=not spec.vae)
+        unet = reading.read_unet(files)
+        self._check_family(unet, spec)
+        vae = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        kind = getattr(diffusers, self.PIPELINE)
+        self.pipeline: Pipeline = reading.read_pipeline(kind, files, {"unet": unet, "vae": vae, **self.SETTINGS})
+        self.pipeline.set_progress_bar_config(disable=True)
+        for module in (unet, vae, *self._encoders()):
+            module.requires_grad_(False).eval()
+
+    def place(self, device: torch.device) -> None:
+        """Cast UNet and text encoders to the recipe's dtype and move everything to `device`."""
+        for module in (self.pipeline.unet, *self._encoders()):
+            # diffusers' own `to` warns about modules to keep in float32: these have none
+            nn.Module.to(module, dtype=self.dtype)
+        self.pipeline.to(device)
+        if device.type == "cuda":
+            _channels_last(self.pipeline.unet)
+            _channels_last(self.pipeline.vae)
+
+    def _encoders(self) -> list[nn.Module]:
+        return [getattr(self.pipeline, encoder) for _, encoder in self.TOWERS]
+
+    def _check_family(self, unet: Any, spec: Base) -> None:  # noqa: ANN401
+        if unet.config.addition_embed_type != self.ADDED:
+            raise RunError(
+                Exit.USAGE,
+                f"the UNet of {spec.unet or spec.weights} is not of the family base.kind={spec.kind} says; "
+                "mend base.kind, or give weights of that family",
+            )
+        if unet.config.in_channels != 4:
+            raise RunError(
+                Exit.USAGE,
+                f"the UNet of {spec.unet or spec.weights} takes {unet.config.in_channels} channels, as inpainting "
+                "bases do; give the plain one, which takes 4",
+            )
+
+
+def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
+    """Return ids [1, L], padded or cut to the text encoder's room, and how many tokens were cut at the end.
+
+    As `encode_prompt` of the pipelines does, which would write overlong prompts into the log.
+    """
+    room = tokenizer.model_max_length
+    tokens = tokenizer(prompt, padding="max_length", max_length=room, truncation=True, return_tensors="pt")
+    whole = len(tokenizer(prompt, verbose=False).input_ids)
+    return tokens.input_ids, max(0, whole - room)
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Convolutions on GPUs are faster in this layout; results differ by rounding."""
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a documented form that torch's stub lacks
