@@ -170,8 +170,14 @@ class Config:
     reference: str = doc("one photo: generate one picture without a manifest", "")
     prompt: str = doc("its prompt", "")
     recipes_dir: str = doc("folder with the recipe files; empty = configs/recipes", "")
+    bases_dir: str = doc("folder with the base files, for recipes named <recipe>@<base>; empty = configs/bases", "")
     overrides: dict[str, Any] = doc(
-        "changes to recipes by name, as in overrides.faceid-sd15.base.weights=…", default_factory=dict
+        "changes to recipes by name, as in overrides.faceid-sd15.base.weights=… or overrides.<recipe>@<base>.batch_size=…",
+        default_factory=dict,
+    )
+    base_overrides: dict[str, Any] = doc(
+        "changes to base files by name, for every recipe on them, as in base_overrides.sd15-lcm.base.weights=…",
+        default_factory=dict,
     )
     run: RunConfig = field(default_factory=RunConfig)
     select: SelectConfig = field(default_factory=SelectConfig)

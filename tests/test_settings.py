@@ -6,7 +6,8 @@ import pytest
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
-from idgen.settings import help_lines, load_config, load_recipes
+from idgen.recipe_files import load_recipes
+from idgen.settings import help_lines, load_config
 
 
 def refused(words):
@@ -90,7 +91,7 @@ def test_one_adapter_s_weights_are_changed_by_its_number(tmp_path):
 
 
 def test_an_unknown_recipe_or_recipe_key_is_refused(tmp_path):
-    with pytest.raises(RunError, match="did you mean 'one'"):
+    with pytest.raises(RunError, match="did you mean one"):
         recipes_with(tmp_path, onne={"batch_size": 3})
     with pytest.raises(RunError, match="batch_size"):
         recipes_with(tmp_path, one={"batch_sise": 3})

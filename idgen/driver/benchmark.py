@@ -22,8 +22,8 @@ from idgen.config import Config
 from idgen.driver.run import generate_job
 from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import dataset
+from idgen.recipe_files import load_recipes
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.settings import load_recipes
 from idgen.stores.opening import open_store
 
 STEPS_AT_MOST = 1000
@@ -100,7 +100,7 @@ def _between(ledger: pa.Table) -> Rate:
 def _bare(config: Config, steps: int) -> dict[str, float]:
     """Run `_loop` (0 steps = find how many) in a process with as many threads as a sampling actor; its JSON answer."""
     task = {
-        "layer": {"overrides": config.overrides, "recipes_dir": config.recipes_dir},
+        "layer": {name: getattr(config, name) for name in ("overrides", "recipes_dir", "base_overrides", "bases_dir")},
         "recipe": config.recipe,
         "steps": steps,
         "pictures": config.benchmark.pictures,

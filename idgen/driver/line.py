@@ -62,7 +62,7 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     pools = cluster.pools(run.config, plan.shards, stop.check)
     cluster.check_output(run.store, shared=run.config.cluster.shared_output)
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
-    line = _line(run, pools, monitor)
+    line = _line(run, plan, pools, monitor)
     shown = _Shown(run, plan)
     work = Work(gpus=pools.sampling.actors * pools.sampling.gpus)
     started_s = time.monotonic()
@@ -79,13 +79,13 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     return work
 
 
-def _line(run: Run, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Line:
+def _line(run: Run, plan: PlanSummary, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Line:
     config = run.config
     return pipeline.Line(
         run=RunFacts(
             output=run.store.root,
             run_id=run.id,
-            recipes=run.recipes,
+            recipes={name: run.recipes[name] for name in plan.recipes},
             identities=run.hashes.identities,
             signature_parameters=config.sources.signature_parameters,
         ),

@@ -17,10 +17,11 @@ from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
+from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe, recipe_hash
-from idgen.settings import load_recipes
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
+from idgen.suggestions import unknown_recipe
 
 SINGLE_OUTPUT = "output/single"
 ENDED = (Exit.OK, Exit.TOO_MANY_FAILED)
@@ -32,7 +33,8 @@ class Run:
 
     id: str
     config: Config
-    recipes: dict[str, Recipe]
+    recipes: Mapping[str, Recipe]
+    """All that may be named; one on a base is made when it is asked for."""
     hashes: "RecipeHashes"
     store: ObjectStore
     folder: RunFolder
@@ -92,7 +94,7 @@ def open_run(config: Config, scratch: Path) -> Run:
     _check_place(config)
     recipes = load_recipes(config)
     if config.recipe and config.recipe not in recipes:
-        raise RunError(Exit.USAGE, f"recipe={config.recipe}: there are {', '.join(sorted(recipes))}")
+        raise RunError(Exit.USAGE, f"recipe={config.recipe}: there is none; {unknown_recipe(config.recipe, recipes)}")
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
     folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)

@@ -33,8 +33,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("reference_uris", _STRINGS, "K", "several photos of the same person; instead of reference_uri", common=True),
     Column("reference_sha256", _STRINGS, "K", "replaces the URI in the key; checked after the fetch", common=True),
     Column("face_select", _STRING, "K", "largest, center, best or index:N", common=True),
-    Column("reference_mask_uri", _STRING, "K", "mask of the reference: white = the face, the rest is removed"),
-    Column("ip_adapter_image_uri", _STRING, "K", "picture prompt without face analysis"),
+    Column("reference_mask_uri", _STRING, "K", "mask of the one reference: white = the face, the rest is removed"),
+    Column(
+        "ip_adapter_image_uri",
+        _STRING,
+        "K",
+        "picture prompt as it is, without face analysis; instead of a reference where no face is needed",
+    ),
     Column("prompt", _STRING, "K", "what to show", common=True),
     Column("negative_prompt", _STRING, "K", "what to avoid; null = the recipe's, empty = really empty", common=True),
     Column("num_images", _INT, "-", "N pictures of this row, index 0..N-1 in the key", common=True),
@@ -49,27 +54,39 @@ COLUMNS: tuple[Column, ...] = (
     Column("ip_adapter_scales", pa.map_(pa.string(), pa.float32()), "K", "strength by adapter name"),
     Column("lora_scale", _FLOAT, "B", "weight of the adapter's LoRA; decides what is loaded"),
     Column("controlnet_conditioning_scale", _FLOAT, "K", "strength of IdentityNet"),
-    Column("control_guidance_start", _FLOAT, "B", "share of the steps at which control begins"),
-    Column("control_guidance_end", _FLOAT, "B", "share of the steps at which control ends"),
+    Column(
+        "control_guidance_start",
+        _FLOAT,
+        "B",
+        "share of the steps at which every control begins; default: each control's own",
+    ),
+    Column(
+        "control_guidance_end",
+        _FLOAT,
+        "B",
+        "share of the steps at which every control ends; default: each control's own",
+    ),
     Column("face_pose_uri", _STRING, "K", "photo whose five face points are used"),
     Column("face_box", _FLOATS, "K", "target box, 4 numbers in 0..1 of the output"),
     Column("face_keypoints", _FLOATS, "K", "target points, 10 numbers in 0..1 of the output"),
     Column("face_angle_deg", _FLOAT, "K", "turn of the face in the picture"),
     Column("face_fit", _STRING, "K", "fit, cover or place"),
     Column("face_pass", _STRING, "B", "off or auto: sample the face region again"),
-    Column("init_image_uri", _STRING, "K", "product photo to start from"),
+    Column(
+        "init_image_uri", _STRING, "K", "image to start from: image to image; cut to the output's shape, never squashed"
+    ),
     Column("mask_image_uri", _STRING, "K", "mask of the product photo"),
     Column("mask_mode", _STRING, "K", "repaint_white or keep_white"),
-    Column("strength", _FLOAT, "B", "how far to go from init_image"),
+    Column("strength", _FLOAT, "B", "how far to go from init_image_uri; only with one"),
     Column("paste_back", pa.bool_(), "K", "kept pixels bit-equal to the source"),
-    Column("control_pose_uri", _STRING, "K", "ready-made pose map"),
-    Column("control_pose_scale", _FLOAT, "B", "its strength"),
-    Column("control_depth_uri", _STRING, "K", "ready-made depth map"),
-    Column("control_depth_scale", _FLOAT, "B", "its strength"),
-    Column("control_canny_uri", _STRING, "K", "ready-made edge map"),
-    Column("control_canny_scale", _FLOAT, "B", "its strength"),
-    Column("control_softedge_uri", _STRING, "K", "ready-made soft edge map"),
-    Column("control_softedge_scale", _FLOAT, "B", "its strength"),
+    Column("control_pose_uri", _STRING, "K", "ready-made pose map; rows without one are made without this control"),
+    Column("control_pose_scale", _FLOAT, "B", "its strength; default: the control's own"),
+    Column("control_depth_uri", _STRING, "K", "ready-made depth map, as above"),
+    Column("control_depth_scale", _FLOAT, "B", "its strength; default: the control's own"),
+    Column("control_canny_uri", _STRING, "K", "ready-made edge map, as above"),
+    Column("control_canny_scale", _FLOAT, "B", "its strength; default: the control's own"),
+    Column("control_softedge_uri", _STRING, "K", "ready-made soft edge map, as above"),
+    Column("control_softedge_scale", _FLOAT, "B", "its strength; default: the control's own"),
     Column("sku", _STRING, "-", "product; reports group by it", common=True),
     Column("person_id", _STRING, "-", "model; reports group by it", common=True),
     Column("shot", _STRING, "-", "which view", common=True),
@@ -77,6 +94,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("output_format", _STRING, "-", "png, jpeg or webp", common=True),
 )
 
+CONTROLS = ("pose", "depth", "canny", "softedge")
+"""Kinds of control images that have columns."""
+
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+
+IMAGES: tuple[str, ...] = tuple(
+    column.name for column in COLUMNS if column.name.endswith("_uri") and column.name != "reference_uri"
+)
+"""Columns of images that a row brings besides its references; whether it brings one parts buckets."""
 
 MANIFEST_FIELDS: list[pa.Field] = [pa.field(column.name, column.type) for column in COLUMNS]

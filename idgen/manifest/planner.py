@@ -89,7 +89,7 @@ def plan(
     places = Places(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
-        schedulers=schedulers, places=places,
+        schedulers=schedulers,
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
         resolver = Resolver(staged.schema.names, table, places)
@@ -152,12 +152,14 @@ def _write_sorted(
     chosen: str,
 ) -> list[ShardRef]:
     """Sort the chosen pictures (relation with `ordinal`, `attempt`), cut them and write the shards."""
+    named = connection.execute("SELECT DISTINCT recipe FROM verdicts WHERE verdict = 'make'").fetchall()
+    sizes_of = {name: sizes(recipes[name], config.planner, config.sampling.batch_size) for (name,) in named}
     batches: Iterable[pa.RecordBatch] = connection.sql(f"""
-        SELECT a.* REPLACE (c.attempt AS attempt), array_to_string(a.reference_uris, chr(10)) AS {REFERENCE}
+        SELECT a.* REPLACE (c.attempt AS attempt),
+            coalesce(nullif(array_to_string(a.reference_uris, chr(10)), ''), a.ip_adapter_image_uri, '') AS {REFERENCE}
         FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a JOIN {chosen} c ON {ORDINAL} = c.ordinal
-        ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, prompt, c.ordinal
+        ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, ip_adapter_image_uri, prompt, c.ordinal
         """).to_arrow_reader(_SORT_BATCH_ROWS)
-    sizes_of = {name: sizes(recipe, config.planner, config.sampling.batch_size) for name, recipe in recipes.items()}
     return write_shards(store, run_id, part, cut_stream(batches, sizes_of), scratch)
 
 

@@ -6,7 +6,6 @@ is stable over runs. Nothing here stops a run: one bad cell costs its own row.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,9 +13,10 @@ import pyarrow.types as pt
 
 from idgen.errors import Code, RowError
 from idgen.manifest import values
-from idgen.manifest.columns import BY_NAME
+from idgen.manifest.columns import BY_NAME, IMAGES
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
+from idgen.manifest.people import images_of, person_of
 from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
 from idgen.manifest.settings import PER_ROW, Settings, SettingsTable
@@ -45,16 +45,6 @@ _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 _Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """The references of one row."""
-
-    uris: list[str]
-    sha256: list[str] | None
-    contents: list[str]
-    """What of them enters the key."""
-
-
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
@@ -64,6 +54,9 @@ class Resolver:
         self._places = places
         self._shared = [name for name in names if name in BY_NAME and name not in PER_ROW]
         self._own = [name for name in names if name in PER_ROW]
+        self._images = [name for name in names if name in IMAGES]
+        self._fields = (*_ROW_FIELDS, *self._images)
+        self._no_images = (None,) * len(self._images)
         self._carried = carried_columns(names)
 
     def resolve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -86,7 +79,8 @@ class Resolver:
         ):
             given = {name: cell for name, cell in zip(self._own, own_row, strict=True) if cell is not None}
             try:
-                settings = self._table.get(self._shared, shared_row)
+                images = tuple(name for name in self._images if name in given) if self._images else ()
+                settings = self._table.get(self._shared, shared_row, images)
                 made = self._pictures(given, settings, position, carry)
                 place = distinct.setdefault(id(settings), len(wide))
                 if place == len(wide):
@@ -97,25 +91,31 @@ class Resolver:
                 place = 0
             rows += made
             places += [place] * len(made)
-        return _assemble(rows, wide, places)
+        return _assemble(self._fields, rows, wide, places)
 
     def _pictures(self, given: dict[str, Cell], settings: Settings, position: int, carried: str) -> list[_Row]:
         recipe = settings.recipe
         count = _images("num_images", given.get("num_images", 1), recipe)
-        person = self._person(given, recipe)
+        person = person_of(given, settings, self._places)
+        images = images_of(given, self._images, settings, self._places)
         prompt = values.prompt("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
         if not prompt.strip() and recipe.prompt_required:
             raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
         negative = given.get("negative_prompt", recipe.defaults.negative_prompt)
-        negative = values.prompt("negative_prompt", negative, recipe)
+        if negative is not None:
+            negative = values.prompt("negative_prompt", negative, recipe)
         first_seed = _seed("seed", given["seed"], recipe) if "seed" in given else None
         if first_seed is not None and first_seed + count - 1 > MAX_SEED:
             raise values.bad("seed", "is too large for num_images")
         row_id, sku, person_id, shot = self._ids(given)
         name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
-        contents = {**settings.contents, "prompt": prompt, "negative_prompt": negative}
+        contents = {**settings.contents, "prompt": prompt}
+        if negative is not None:  # no text at all is not the empty text
+            contents["negative_prompt"] = negative
         contents["reference_sha256" if person.sha256 else "reference_uris"] = person.contents
-        bucket = settings.bucket(len(person.uris))
+        contents.update((image, self._places.redacted(uri)) for image, uri in images.items())
+        own_images = tuple(images.get(image) for image in self._images)
+        bucket = settings.bucket(len(person.uris), picture="ip_adapter_image_uri" in images)
         rows = []
         for index in range(count):
             contents["image_index"] = index
@@ -127,28 +127,10 @@ class Resolver:
                     key, position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash, carried,
                     "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
                     own_seed if first_seed is None else first_seed + index, sku, person_id, shot,
-                    name,
+                    name, *own_images,
                 )
             )  # fmt: skip
         return rows
-
-    def _person(self, given: Mapping[str, Cell], recipe: Recipe) -> _Person:
-        one, several = given.get("reference_uri"), given.get("reference_uris")
-        if one is not None and several is not None:
-            raise values.bad("reference_uris", "give reference_uri or reference_uris, not both")
-        uris = values.texts("reference_uris", several) if several is not None else [one] if one is not None else []
-        if not uris and recipe.max_references:
-            raise RowError(Code.MISSING_VALUE, "reference_uri: the row has no photo of the person")
-        if len(uris) > recipe.max_references:
-            raise values.bad("reference_uris", f"{len(uris)} photos, {recipe.name} takes {recipe.max_references}")
-        column = "reference_uri" if several is None else "reference_uris"
-        uris = [self._places.absolute(values.uri(column, uri, recipe)) for uri in uris]
-        if "reference_sha256" not in given:
-            return _Person(uris, None, [self._places.redacted(uri) for uri in uris])
-        sums = values.sha256s("reference_sha256", given["reference_sha256"])
-        if len(sums) != len(uris):
-            raise values.bad("reference_sha256", f"{len(sums)} sums for {len(uris)} photos")
-        return _Person(uris, sums, sums)
 
     def _refused(
         self, given: dict[str, Cell], shared_row: tuple[Cell, ...], error: RowError, position: int, carried: str
@@ -167,7 +149,7 @@ class Resolver:
                 (
                     key, position, index, "", "", _plain(raw.get("recipe")), "", carried,
                     error.status, str(error.code), error.detail, "plan", row_id or key, None, None, None, None, count,
-                    None, sku, person_id, shot, None,
+                    None, sku, person_id, shot, None, *self._no_images,
                 )
             )  # fmt: skip
         return rows
@@ -226,9 +208,9 @@ def _plain(cell: Cell) -> str | None:
         return None
 
 
-def _assemble(rows: list[_Row], wide: list[dict[str, Any]], places: list[int]) -> pa.RecordBatch:
+def _assemble(fields: Sequence[str], rows: list[_Row], wide: list[dict[str, Any]], places: list[int]) -> pa.RecordBatch:
     """Join the per-row fields with the shared ones, which are built once and repeated by `take`."""
-    by_name = dict(zip(_ROW_FIELDS, zip(*rows, strict=True) if rows else [()] * len(_ROW_FIELDS), strict=True))
+    by_name = dict(zip(fields, zip(*rows, strict=True) if rows else [()] * len(fields), strict=True))
     records = [{name: row.get(name) for name in _SHARED_NAMES} for row in wide]
     shared = pa.RecordBatch.from_pylist(records, schema=_WIDE).take(pa.array(places, pa.int32()))
     arrays = []

@@ -1,26 +1,30 @@
 """What many rows share: recipe, size, steps, strengths. Resolved once per distinct combination of cells.
 
+Of images (start, control, picture prompt) only which ones a row brings counts here; their addresses are the row's own.
+
 A manifest of a million rows has a handful of combinations, so rows cost little; a manifest that sets everything per row
 still works, only slower. `Settings` is a row's resolved values without person, prompts, seed and names.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
+from idgen.adapters.variants import needs
 from idgen.errors import Code, RowError
 from idgen.manifest import values
-from idgen.manifest.columns import BY_NAME
+from idgen.manifest.columns import BY_NAME, CONTROLS, IMAGES
 from idgen.manifest.keys import canonical, canonical_float, short_hash
-from idgen.manifest.places import Places
+from idgen.manifest.rules import check_together, defaults_of
 from idgen.manifest.values import Cell, Check
 from idgen.recipes import Recipe
-from idgen.sampling.scheduler_names import MAX_STEPS, SCHEDULERS
+from idgen.sampling.scheduler_names import MAX_STEPS
+from idgen.suggestions import unknown_recipe
 
 PER_ROW = frozenset(
     {
         "row_id", "reference_uri", "reference_uris", "reference_sha256", "prompt", "negative_prompt", "num_images",
-        "seed", "sku", "person_id", "shot", "output_name",
+        "seed", "sku", "person_id", "shot", "output_name", *IMAGES,
     }
 )  # fmt: skip
 """Columns that resolve.py handles row by row."""
@@ -51,8 +55,7 @@ CHECKS: dict[str, Check] = {
     "strength": values.number(0.01, 1.0),
     "paste_back": values.boolean,
     "output_format": values.one_of(*values.FORMATS),
-    **{name: values.uri for name in BY_NAME if name.endswith("_uri") and name not in PER_ROW},
-    **{f"control_{kind}_scale": _SCALE for kind in ("pose", "depth", "canny", "softedge")},
+    **{f"control_{kind}_scale": _SCALE for kind in CONTROLS},
 }
 """How each shared column is checked; the recipe's own defaults pass the same checks."""
 
@@ -69,11 +72,19 @@ class Settings:
     """Its share of what the key is made of."""
     load_group: str
     bucket_name: str
-    _buckets: dict[int, str] = field(default_factory=dict)
+    needs_face: bool
+    """A face has to be found in the row's references."""
+    takes_picture: bool
+    """Rows may bring an ip_adapter_image_uri."""
+    _buckets: dict[tuple[int, bool], str] = field(default_factory=dict)
 
-    def bucket(self, references: int) -> str:
-        """Return the bucket of a row with that many references."""
-        return self._buckets.setdefault(references, f"{self.bucket_name} r{references}")
+    def bucket(self, references: int, *, picture: bool) -> str:
+        """Return the bucket of a row with that many references, and with or without an ip_adapter_image_uri."""
+        found = self._buckets.get((references, picture))
+        if found is None:
+            found = f"{self.bucket_name} r{references}" + (" picture" if picture else "")
+            self._buckets[references, picture] = found
+        return found
 
 
 class SettingsTable:
@@ -87,7 +98,6 @@ class SettingsTable:
         default_recipe: str,
         default_format: str,
         schedulers: Collection[str],
-        places: Places,
         max_entries: int = 20_000,
     ) -> None:
         self._recipes = recipes
@@ -95,72 +105,68 @@ class SettingsTable:
         self._default_recipe = default_recipe
         self._default_format = default_format
         self._schedulers = frozenset(schedulers)
-        self._places = places
         self._max_entries = max_entries
-        self._known: dict[tuple[Cell, ...], Settings | RowError] = {}
+        self._known: dict[tuple[tuple[Cell, ...], tuple[str, ...]], Settings | RowError] = {}
 
-    def get(self, names: Sequence[str], cells: tuple[Cell, ...]) -> Settings:
-        """Return the settings of a row's shared cells. Raises RowError, the same for the same cells."""
-        found = self._known.get(cells)
+    def get(self, names: Sequence[str], cells: tuple[Cell, ...], images: tuple[str, ...] = ()) -> Settings:
+        """Return the settings of a row's shared cells; `images` are the image columns it sets.
+
+        Raises RowError, the same for the same arguments; RunError(USAGE) for a recipe whose files are wrong.
+        """
+        found = self._known.get((cells, images))
         if found is None:
             try:
-                found = self._resolve({name: cell for name, cell in zip(names, cells, strict=True) if cell is not None})
+                given = {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
+                found = self._resolve(given, images)
             except RowError as error:
                 found = error
             if len(self._known) >= self._max_entries:
                 self._known.clear()
-            self._known[cells] = found
+            self._known[cells, images] = found
         if isinstance(found, RowError):
             raise RowError(found.code, found.detail)
         return found
 
-    def _resolve(self, given: dict[str, Cell]) -> Settings:
+    def _resolve(self, given: dict[str, Cell], images: tuple[str, ...]) -> Settings:
         recipe = self._recipe(given)
-        for name in given:
+        for name in (*given, *images):
             if not BY_NAME[name].common and name not in recipe.columns:
                 raise RowError(Code.COLUMN_NOT_USED, f"{name}: recipe {recipe.name} cannot use it")
-        defaults = {**asdict(recipe.defaults), "output_format": self._default_format}
+        defaults = {**defaults_of(recipe, images), "output_format": self._default_format}
         columns: dict[str, Any] = {"recipe": recipe.name}
         for name, check in CHECKS.items():
             value = given.get(name, defaults.get(name))
             if value is not None:
                 columns[name] = check(name, value, recipe)
-                if name.endswith("_uri"):
-                    columns[name] = self._places.absolute(columns[name])
-        self._check_together(columns)
+        check_together(columns, recipe, images, self._schedulers)
         recipe_hash = self._recipe_hashes[recipe.name]
+        face_needs = needs(recipe)
         return Settings(
-            recipe, recipe_hash, columns, self._contents(columns, recipe_hash), _load_group(columns, recipe_hash),
-            _bucket_name(columns),
-        )  # fmt: skip
+            recipe=recipe,
+            recipe_hash=recipe_hash,
+            columns=columns,
+            contents=_contents(columns, recipe_hash),
+            load_group=_load_group(columns, recipe_hash),
+            bucket_name=_bucket_name(columns, images),
+            needs_face=face_needs.analysis,
+            takes_picture=face_needs.picture_prompt and "ip_adapter_image_uri" in recipe.columns,
+        )
 
     def _recipe(self, given: Mapping[str, Cell]) -> Recipe:
         name = given.get("recipe", self._default_recipe)
         if not name:
             raise RowError(Code.MISSING_VALUE, "recipe: the row names none and there is no default")
         if name not in self._recipes:
-            raise RowError(Code.UNKNOWN_RECIPE, f"recipe: there are {', '.join(sorted(self._recipes))}")
+            raise RowError(Code.UNKNOWN_RECIPE, f"recipe: {unknown_recipe(str(name), self._recipes)}")
         return self._recipes[name]
 
-    def _check_together(self, columns: Mapping[str, Any]) -> None:
-        if columns["scheduler"] not in self._schedulers:
-            raise values.bad("scheduler", f"must be one of {', '.join(sorted(self._schedulers))}")
-        spec = SCHEDULERS.get(columns["scheduler"])
-        if spec is not None and columns["num_inference_steps"] > spec.max_steps:
-            raise values.bad("num_inference_steps", f"{columns['scheduler']} does at most {spec.max_steps}")
-        if columns.get("control_guidance_start", 0.0) >= columns.get("control_guidance_end", 1.0):
-            raise values.bad("control_guidance_start", "must be less than control_guidance_end")
 
-    def _contents(self, columns: Mapping[str, Any], recipe_hash: str) -> dict[str, Any]:
-        contents: dict[str, Any] = {"recipe_hash": recipe_hash}
-        for name, value in columns.items():
-            if BY_NAME[name].part == "-":
-                continue
-            if name.endswith("_uri"):
-                contents[name] = self._places.redacted(value)
-            else:
-                contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
-        return contents
+def _contents(columns: Mapping[str, Any], recipe_hash: str) -> dict[str, Any]:
+    contents: dict[str, Any] = {"recipe_hash": recipe_hash}
+    for name, value in columns.items():
+        if BY_NAME[name].part != "-":
+            contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
+    return contents
 
 
 def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
@@ -168,14 +174,18 @@ def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
     return f"{columns['recipe']} {recipe_hash[:12]}" + (f" lora {canonical_float(lora)}" if lora is not None else "")
 
 
-def _bucket_name(columns: Mapping[str, Any]) -> str:
-    """Return a readable name of everything that must be equal within a batch, but for the number of references."""
+def _bucket_name(columns: Mapping[str, Any], images: Collection[str]) -> str:
+    """Return a readable name of everything that must be equal within a batch, but for the number of references.
+
+    Which images a row brings is in it: a strength means an init image, a control's scale its control image.
+    """
     splits = {
         name: canonical(value)
         for name, value in columns.items()
         if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale")
     }
-    return (
-        f"{columns['width']}x{columns['height']} {columns['num_inference_steps']} {columns['scheduler']}"
-        f" g{canonical_float(columns['guidance_scale'])} {short_hash(splits)}"
-    )
+    words = [f"{columns['width']}x{columns['height']}", str(columns["num_inference_steps"]), columns["scheduler"]]
+    words.append(f"g{canonical_float(columns['guidance_scale'])}")
+    words += ["init"] * ("init_image_uri" in images)
+    words += [kind for kind in CONTROLS if f"control_{kind}_uri" in images]
+    return " ".join((*words, short_hash(splits)))

@@ -36,9 +36,7 @@ def resolved(manifest, *, folder="/data", hashes=HASHES):
     names = manifest.column_names
     (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
     places = Places(folder, SourcesConfig().signature_parameters)
-    table = SettingsTable(
-        RECIPES, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"], places=places
-    )
+    table = SettingsTable(RECIPES, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"])
     return Resolver(names, table, places).resolve(batch).to_pylist()
 
 

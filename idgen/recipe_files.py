@@ -1,0 +1,239 @@
+"""Files of recipes and bases -> `Recipe`. With settings.py and yaml_files.py the only place where OmegaConf is used.
+
+A recipe's name is `<recipe>`, a file of configs/recipes, or `<recipe>@<base>`: the same recipe on a base of
+configs/bases. What stands later wins: recipe file, `overrides.<recipe>`; then, with a base, the base's file,
+`base_overrides.<base>`, `overrides.<recipe>@<base>`.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from idgen.config import Config
+from idgen.errors import Exit, RunError
+from idgen.recipe_rules import check_recipe
+from idgen.recipes import Base, Defaults, Licence, Recipe
+from idgen.suggestions import suggestion, unknown_recipe
+from idgen.yaml_files import explain, read_yaml
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+
+Layer = dict[str, Any]
+"""A file's settings as plain values, not yet checked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseFile:
+    """What a file of configs/bases says: a base, and what recipes on it do differently."""
+
+    title: str = ""
+    family: Literal["sd15", "sdxl"] = "sd15"
+    """Recipes whose own base is of this kind go with it."""
+    base: Base = field(default_factory=Base)
+    """Takes the place of the recipe's base as a whole."""
+    defaults: dict[str, Any] = field(default_factory=dict)
+    """Laid over the recipe's, as scheduler, steps and guidance of a distilled base."""
+    licence: Licence = field(default_factory=Licence)
+    """Joined with the recipe's: commercial use only where both allow it."""
+    timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
+    """Takes the place of the recipe's; empty = the recipe's."""
+    batch_size: int | None = None
+    """Null = the recipe's."""
+    seconds_per_picture: float | None = None
+    """Null = the recipe's."""
+
+
+def load_recipes(config: Config) -> "RecipeBook":
+    """Return every recipe of the recipes folder, alone and on every base of its family, as `config` changes them.
+
+    An override may name a new recipe or base if it says which one it is `like`. Raises RunError(USAGE) for a bad file
+    or key; for a recipe on a base only when it is asked for, or overridden.
+    """
+    recipes = _folder(config.recipes_dir, "recipes")
+    if not recipes:
+        raise RunError(Exit.USAGE, f"no recipe files in {_path(config.recipes_dir, 'recipes')}: set recipes_dir")
+    bases = _folder(config.bases_dir, "bases")
+    for name, override in config.base_overrides.items():
+        change = _table(override, f"base_overrides.{name}")
+        like = str(change.pop("like", name))
+        if like not in bases:
+            raise RunError(Exit.USAGE, f"base_overrides.{name}: no base {like!r}{suggestion(like, bases)}")
+        bases[name] = changed(bases[like], change, f"base_overrides.{name}")
+    book = RecipeBook(recipes, bases)
+    for name, override in config.overrides.items():
+        book.override(name, override)
+    for name in (*recipes, *config.overrides):
+        book[name]  # what is wrong with it is told now
+    return book
+
+
+class RecipeBook(Mapping[str, Recipe]):
+    """Recipes by name; one on a base is made when it is first asked for, since there are as many as products."""
+
+    def __init__(self, recipes: Mapping[str, Layer], bases: Mapping[str, Layer]) -> None:
+        """Files' settings by name."""
+        self._recipes, self._bases = dict(recipes), bases
+        self._changes: dict[str, Layer] = {}
+        self._made: dict[str, Recipe] = {}
+        self._names = self._all_names()
+
+    def override(self, name: str, override: object) -> None:
+        """Change one recipe, alone or on a base, or make a new one that is `like` another. RunError(USAGE)."""
+        change = _table(override, f"overrides.{name}")
+        like = str(change.pop("like", name))
+        start = self.layer(like)
+        if start is None:
+            raise RunError(Exit.USAGE, f"overrides.{name}: no recipe {like!r}; {unknown_recipe(like, self)}")
+        if "@" in name and like == name:
+            self._changes[name] = change
+        elif "@" in name:
+            raise RunError(Exit.USAGE, f"overrides.{name}: a name with @ is a recipe on a base, and like neither")
+        else:
+            self._recipes[name] = changed(start, change, f"overrides.{name}")
+        self._made.clear()
+        self._names = self._all_names()
+
+    def _all_names(self) -> dict[str, None]:
+        """Every recipe, and every pair of a recipe and a base of its family."""
+        pairs = [
+            f"{recipe}@{base}"
+            for recipe, layer in self._recipes.items()
+            for base, file in self._bases.items()
+            if _kind(layer) == file.get("family", BaseFile().family)
+        ]
+        return dict.fromkeys((*self._recipes, *pairs))
+
+    def layer(self, name: str) -> Layer | None:
+        """Return a recipe's settings before they are checked, None where there is no such recipe."""
+        if name not in self:
+            return None
+        recipe, _, base = name.partition("@")
+        if not base:
+            return self._recipes[recipe]
+        layer = _on_base(self[recipe], self._recipes[recipe], _to_base_file(base, self._bases[base]))
+        return changed(layer, self._changes.get(name, {}), f"overrides.{name}")
+
+    def __getitem__(self, name: str) -> Recipe:
+        if name not in self._made:
+            layer = self.layer(name)
+            if layer is None:
+                raise KeyError(name)
+            self._made[name] = _to_recipe(name, layer)
+        return self._made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def changed(layer: Mapping[str, Any], change: Mapping[str, Any], where: str) -> Layer:
+    """Return `layer` with the change laid over it; lists are replaced, tables are merged.
+
+    In a list of named things (adapters, controls, base.loras) one is changed by its number or name:
+    adapters.0.weights=…, adapters.faceid.weights=…. Raises RunError(USAGE), beginning with `where`, for another.
+    """
+    made = dict(layer)
+    for key, part in change.items():
+        there = made.get(key)
+        if isinstance(part, Mapping) and isinstance(there, list):
+            made[key] = _items_changed(there, part, f"{where}.{key}", key)
+        elif isinstance(part, Mapping) and isinstance(there, Mapping):
+            made[key] = changed(there, part, f"{where}.{key}")
+        else:
+            made[key] = part
+    return made
+
+
+def _items_changed(items: list[Any], change: Mapping[str, Any], where: str, what: str) -> list[Any]:
+    made = list(items)
+    names = [str(item.get("name")) if isinstance(item, Mapping) else "" for item in items]
+    for place, part in change.items():
+        at = names.index(place) if place in names else int(place) if str(place).isdigit() else -1
+        if not 0 <= at < len(made):
+            there = f"{what} 0 to {len(made) - 1} ({', '.join(names)})" if made else f"no {what}"
+            raise RunError(Exit.USAGE, f"{where}.{place}: the recipe has {there}")
+        made[at] = changed(made[at], _table(part, f"{where}.{place}"), f"{where}.{place}")
+    return made
+
+
+def _table(value: object, where: str) -> Layer:
+    if not isinstance(value, Mapping):
+        raise RunError(Exit.USAGE, f"{where}: give settings, as in {where}.<setting>=<value>")
+    return {str(key): part for key, part in value.items()}
+
+
+def _path(folder: str, kind: str) -> Path:
+    return Path(folder) if folder else CONFIGS / kind
+
+
+def _folder(folder: str, kind: str) -> dict[str, Layer]:
+    layers: dict[str, Layer] = {}
+    for path in sorted(_path(folder, kind).glob("*.yaml")):
+        if "@" in path.stem:
+            raise RunError(Exit.USAGE, f"{path}: @ parts a recipe from a base, a file's name has none")
+        layer = OmegaConf.to_container(read_yaml(path))
+        assert isinstance(layer, dict)
+        layers[path.stem] = {str(key): part for key, part in layer.items()}
+    return layers
+
+
+def _kind(layer: Layer) -> str:
+    base = layer.get("base")
+    return str(base.get("kind", Base().kind)) if isinstance(base, Mapping) else Base().kind
+
+
+def _on_base(recipe: Recipe, layer: Layer, file: BaseFile) -> Layer:
+    """Return the recipe's layer on another base."""
+    own = layer.get("defaults") or {}
+    made = {
+        **layer,
+        "title": " on ".join(filter(None, (recipe.title, file.title))),
+        "base": asdict(file.base),
+        "defaults": {**own, **file.defaults},
+        "licence": asdict(_joined(recipe.licence, file.licence)),
+    }
+    for name in ("timestep_spacing", "batch_size", "seconds_per_picture"):
+        if getattr(file, name):
+            made[name] = getattr(file, name)
+    return made
+
+
+def _joined(recipe: Licence, base: Licence) -> Licence:
+    """Return what may be done with weights of both."""
+    return Licence(
+        name="; ".join(dict.fromkeys((recipe.name, base.name))),
+        commercial_use=recipe.commercial_use and base.commercial_use,
+        note=" ".join(dict.fromkeys(filter(None, (recipe.note, base.note)))),
+    )
+
+
+def _to_base_file(name: str, layer: Layer) -> BaseFile:
+    try:
+        file = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(BaseFile), layer))
+        OmegaConf.merge(OmegaConf.structured(Defaults), layer.get("defaults") or {})
+    except OmegaConfBaseException as error:
+        raise RunError(Exit.USAGE, f"base {name}: {explain(error)}") from error
+    assert isinstance(file, BaseFile)
+    if "kind" in (layer.get("base") or {}) and file.base.kind != file.family:
+        raise RunError(Exit.USAGE, f"base {name}: base.kind is {file.base.kind}, but its family is {file.family}")
+    return replace(file, base=replace(file.base, kind=file.family))
+
+
+def _to_recipe(name: str, layer: Layer) -> Recipe:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Recipe), layer, {"name": name})
+        recipe = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise RunError(Exit.USAGE, f"recipe {name}: {explain(error)}") from error
+    assert isinstance(recipe, Recipe)
+    check_recipe(recipe)
+    return recipe

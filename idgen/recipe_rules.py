@@ -1,0 +1,79 @@
+"""What a recipe must be like to be used at all, checked when it is read: before anything is planned or loaded."""
+
+from collections.abc import Iterable
+
+from idgen.adapters.variants import VARIANTS, needs
+from idgen.errors import Exit, RunError
+from idgen.manifest.columns import BY_NAME, CONTROLS
+from idgen.recipes import AdapterSpec, Recipe
+from idgen.suggestions import suggestion
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise RunError(USAGE) for a recipe that contradicts itself; the message names the recipe and the setting."""
+    for fault in _faults(recipe):
+        raise RunError(Exit.USAGE, f"recipe {recipe.name}: {fault}")
+
+
+def _faults(recipe: Recipe) -> Iterable[str]:
+    base = recipe.base
+    for what, parts in (("adapters", recipe.adapters), ("controls", recipe.controls), ("base.loras", base.loras)):
+        names = [part.name for part in parts]
+        if len(set(names)) < len(names) or "" in names:
+            yield f"{what} need names of their own, there are {names}"
+    for adapter in recipe.adapters:
+        yield from _adapter_faults(adapter)
+    if any(steps < 1 for steps in base.steps):
+        yield f"base.steps: {base.steps} must be 1 or more"
+    if base.steps and recipe.defaults.num_inference_steps not in base.steps:
+        yield f"defaults.num_inference_steps: {recipe.defaults.num_inference_steps} is none of base.steps {base.steps}"
+    if needs(recipe).analysis and recipe.max_references < 1:
+        yield "max_references: its adapters need a photo with a face"
+    yield from _control_faults(recipe)
+    for column in recipe.columns:
+        if column not in BY_NAME:
+            yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
+    useless = _useless_columns(recipe)
+    yield from (f"column {column} has no use {useless[column]}" for column in recipe.columns if column in useless)
+
+
+def _adapter_faults(adapter: AdapterSpec) -> Iterable[str]:
+    looks = VARIANTS[adapter.kind].picture is not None
+    if looks and not adapter.image_encoder:
+        yield f"adapter {adapter.name}: {adapter.kind} needs an image_encoder"
+    if not looks and adapter.image_encoder:
+        yield f"adapter {adapter.name}: {adapter.kind} has no image_encoder"
+
+
+def _control_faults(recipe: Recipe) -> Iterable[str]:
+    for control in recipe.controls:
+        if control.name not in CONTROLS:
+            yield f"controls: {control.name!r} must be one of {', '.join(CONTROLS)}"
+        elif f"control_{control.name}_uri" not in recipe.columns:
+            yield f"control {control.name}: no row can use it, as columns lack control_{control.name}_uri"
+        if not 0.0 <= control.start < control.end <= 1.0:
+            yield f"control {control.name}: start must be less than end, both in 0..1"
+
+
+def _useless_columns(recipe: Recipe) -> dict[str, str]:
+    """Return the columns that would change nothing, with why."""
+    variants = [VARIANTS[adapter.kind] for adapter in recipe.adapters]
+    controls = {control.name for control in recipe.controls}
+    pictures = needs(recipe).pictures
+    uses = {
+        "ip_adapter_image_uri": (needs(recipe).picture_prompt, "without an adapter that looks at a picture"),
+        "reference_mask_uri": (any(need.kind == "face" for need in pictures), "without an adapter of face pictures"),
+        "ip_adapter_scale": (bool(variants), "without an adapter"),
+        "ip_adapter_scales": (bool(variants), "without an adapter"),
+        "lora_scale": (any(variant.lora for variant in variants), "without an adapter that has a LoRA"),
+        "shortcut_scale": (any(variant.shortcut for variant in variants), "without a faceid_plusv2 adapter"),
+        "strength": ("init_image_uri" in recipe.columns, "without init_image_uri"),
+        "control_guidance_start": (bool(controls), "without a control"),
+        "control_guidance_end": (bool(controls), "without a control"),
+        **{
+            f"control_{name}_{part}": (name in controls, f"without a control {name}")
+            for name in CONTROLS
+            for part in ("uri", "scale")
+        },
+    }
+    return {column: why for column, (useful, why) in uses.items() if not useful}
