@@ -13,6 +13,7 @@ from PIL import Image
 Pixels = npt.NDArray[np.uint8]
 
 _BICUBIC = Image.Resampling.BICUBIC
+_BAND_PX = 512
 
 
 def prepare(rgb: Pixels, size_px: int, clip_fit: Literal["crop", "squash", "pad"]) -> Pixels:
@@ -40,18 +41,18 @@ def _cropped(image: Image.Image, size_px: int) -> Image.Image:
 
 
 def _padded(image: Image.Image, size_px: int) -> Image.Image:
-    """Return the picture in a white square with its longer edge at size_px already.
+    """Return the picture in a white square whose width is size_px already.
 
-    That edge is resized first because the white does not touch it: the whole square around a strip of 32,768 pixels
-    would be 3 GB.
+    Pillow resizes across first and each row by itself, so bands of rows give what the whole square would, which
+    around a strip of 32,768 pixels takes 3 GB.
     """
     width, height = image.size
-    if width > height:
-        square, at = (size_px, width), (0, (width - height) // 2)
-        image = image.resize((size_px, height), _BICUBIC)
-    else:
-        square, at = (height, size_px), ((height - width) // 2, 0)
-        image = image.resize((width, size_px), _BICUBIC)
-    padded = Image.new("RGB", square, "white")
-    padded.paste(image, at)
-    return padded
+    side = max(width, height)
+    left, top = (side - width) // 2, (side - height) // 2
+    narrow = Image.new("RGB", (size_px, side), "white")
+    for row in range(0, height, _BAND_PX):
+        band = image.crop((0, row, width, min(row + _BAND_PX, height)))
+        wide = Image.new("RGB", (side, band.height), "white")
+        wide.paste(band, (left, 0))
+        narrow.paste(wide.resize((size_px, band.height), _BICUBIC), (0, top + row))
+    return narrow

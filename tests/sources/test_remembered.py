@@ -1,0 +1,32 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from idgen.sources.remembered import Remembered
+
+
+def test_what_was_not_used_for_longest_goes_first():
+    table = Remembered(len, 10)
+    for name in "abc":
+        table.put(name, b"123")
+    assert table.get("a") == b"123"
+    table.put("d", b"1234")
+    assert [table.get(name) for name in "abcd"] == [b"123", None, b"123", b"1234"]
+
+
+def test_a_value_larger_than_all_is_not_kept():
+    table = Remembered(len, 3)
+    table.put("a", b"1234")
+    assert table.get("a") is None
+    assert len(table) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.binary(max_size=9)), max_size=60))
+def test_the_bound_holds_whatever_is_put(puts):
+    table, newest = Remembered(len, 12), {}
+    for name, value in puts:
+        table.put(name, value)
+        newest[name] = value
+        kept = {key: found for key in "abcdef" if (found := table.get(key)) is not None}
+        assert sum(map(len, kept.values())) <= 12
+        assert kept.items() <= newest.items()
+        assert kept[name] == value
