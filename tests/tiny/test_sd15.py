@@ -1,5 +1,6 @@
 """The tiny world has the official layouts, comes out equal every time, and paints something to look at."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,12 @@ from transformers import CLIPTokenizer
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world
 
+SHA256 = {
+    "sd15/unet/diffusion_pytorch_model.safetensors": "778bc7bbad08020389aad12b73a108b0a9e24c2f4dc82836520e8d87abaa6d27",
+    "sd15/vae/diffusion_pytorch_model.safetensors": "5d450e5dcf33b068b8e6572eeeb2bf808051b5b1024b703118e822417d569bb6",
+    "ip-adapter-faceid_sd15_lora.safetensors": "78833b085a984e6feacf6506b73ff21e777cb9fa93b67fc83869fa9d851fd3b3",
+}
+"""Of files whose bytes no library's version decides."""
 MAKE = "from idgen.tiny import world; print(world.ensure())"
 
 
@@ -29,6 +36,11 @@ def test_the_same_world_comes_out_wherever_it_is_made_and_however_many_make_it(t
     assert [maker.wait(300) for maker in makers] == [0, 0]
     assert [path.name for path in tmp_path.iterdir()] == ["one"]  # no unfinished folder is left
     assert (tmp_path / "one/world.json").read_text() == (world.ensure() / "world.json").read_text()
+
+
+def test_the_first_worlds_weights_have_stayed_as_they_were_so_catalogues_made_with_them_keep_their_keys():
+    made = json.loads((world.ensure() / "world.json").read_text())["sha256"]
+    assert {name: made[name] for name in SHA256} == SHA256
 
 
 def test_an_unfinished_folder_is_not_taken_for_the_world(tmp_path, monkeypatch):
