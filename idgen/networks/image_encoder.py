@@ -49,14 +49,20 @@ class ImageEncoder:
         """Return the encoder in a local `folder` (config.json and weights). Raises RunError(USAGE) when it is none."""
         transformers.utils.logging.disable_progress_bar()
         try:
-            model = transformers.CLIPVisionModelWithProjection.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, attn_implementation="sdpa"
+            model, info = transformers.CLIPVisionModelWithProjection.from_pretrained(
+                folder, dtype=dtype, local_files_only=True, attn_implementation="sdpa", output_loading_info=True
             )
         except Exception as error:  # files that are something else raise errors of many kinds
             raise RunError(
                 Exit.USAGE,
                 f"{folder} cannot be loaded as a CLIP vision model with projection: {str(error).partition(chr(10))[0]}",
             ) from error
+        if info["missing_keys"]:  # transformers would go on with random weights in their place
+            raise RunError(
+                Exit.USAGE,
+                f"{folder} is no CLIP vision model with projection: {len(info['missing_keys'])} tensors are missing, "
+                f"like {min(info['missing_keys'])}",
+            )
         return cls(model)
 
     @property

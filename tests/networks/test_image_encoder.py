@@ -1,0 +1,116 @@
+"""The CLIP encoder: transformers' numbers, each picture once, nobody's neighbour."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from doubles.tiny_recipe import picture
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from transformers import CLIPVisionModelWithProjection
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from idgen.errors import Exit, RunError
+from idgen.networks import image_encoder
+from idgen.networks.image_encoder import ImageEncoder, dtype_beside, normalise
+from idgen.tiny import world
+
+
+@pytest.fixture
+def encoder():
+    return ImageEncoder.load(world.locate("clip_vit_h"), torch.float32)
+
+
+def test_pixels_become_the_bits_that_clips_image_processor_gives():
+    noise = np.random.default_rng(0).integers(0, 256, (224, 224, 3), np.uint8)
+    expected = CLIPImageProcessorPil()(images=[Image.fromarray(noise)], return_tensors="np")["pixel_values"][0]
+    assert np.array_equal(normalise(noise).numpy(), expected)
+    assert normalise(noise).is_contiguous()
+
+
+def test_features_are_the_projected_class_token_and_the_hidden_states_before_the_last_layer(encoder):
+    seen = encoder.features(picture(1, 2))
+    model = CLIPVisionModelWithProjection.from_pretrained(world.locate("clip_vit_h"), dtype=torch.float32)
+    captured = []
+    last = model.vision_model.encoder.layers[-1]
+    last.register_forward_pre_hook(lambda _module, args: captured.append(args[0]))
+    with torch.no_grad():
+        expected = model(torch.stack([normalise(one) for one in picture(1, 2)]))
+    assert seen.hidden_states.shape == (2, 257, encoder.hidden_width)
+    assert seen.image_embeds.shape == (2, encoder.embed_width)
+    torch.testing.assert_close(seen.hidden_states, captured[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(seen.image_embeds, expected.image_embeds, atol=1e-5, rtol=1e-5)
+
+
+def test_what_stands_beside_a_picture_changes_no_bit_of_it(encoder):
+    beside = encoder.features(picture(1, 4))
+    encoder.clear()
+    alone = encoder.features(picture(1, 4)[2:3])
+    assert torch.equal(beside.hidden_states[2:3], alone.hidden_states)
+    assert torch.equal(beside.image_embeds[2:3], alone.image_embeds)
+
+
+def test_equal_pictures_are_encoded_once_and_the_least_used_are_forgotten(encoder, monkeypatch):
+    monkeypatch.setattr(image_encoder, "CACHED_PICTURES", 2)
+    first, second, third = picture(1), picture(2), picture(3)
+    encoder.features(np.concatenate([first, first, second]))
+    assert encoder.encodings == 2
+    encoder.features(first)
+    encoder.features(third)  # takes second's place, as first was asked for later
+    encoder.features(first)
+    assert encoder.encodings == 3
+    encoder.features(second)
+    assert encoder.encodings == 4
+
+
+def test_zeros_are_hidden_states_of_the_mean_colour_and_zero_embeddings(encoder):
+    with torch.no_grad():
+        expected = encoder.model(torch.zeros(1, 3, 224, 224), output_hidden_states=True).hidden_states[-2]
+    black = encoder.features(np.zeros((1, 224, 224, 3), np.uint8)).hidden_states
+    assert torch.equal(encoder.zeros.hidden_states, expected)
+    assert (encoder.zeros.hidden_states - black).abs().max() > 0.01
+    assert encoder.zeros.image_embeds.shape == (1, encoder.embed_width)
+    assert not encoder.zeros.image_embeds.any()
+    assert encoder.zeros is encoder.zeros
+    assert encoder.encodings == 1
+
+
+@pytest.mark.parametrize("wrong", [(1, 223, 224, 3), (1, 3, 224, 224), (224, 224, 3), (1, 256, 256, 3)])
+def test_pictures_of_another_shape_are_refused(encoder, wrong):
+    with pytest.raises(ValueError, match="224 px"):
+        encoder.features(np.zeros(wrong, np.uint8))
+    with pytest.raises(ValueError, match="float32"):
+        encoder.features(np.zeros((1, 224, 224, 3), np.float32))
+
+
+def test_half_precision_features_come_back_in_float32_and_stay_close(encoder):
+    half = ImageEncoder.load(world.locate("clip_vit_h"), torch.float16)
+    assert half.model.dtype == torch.float16
+    seen, exact = half.features(picture(1)), encoder.features(picture(1))
+    assert {seen.hidden_states.dtype, seen.image_embeds.dtype, half.zeros.hidden_states.dtype} == {torch.float32}
+    assert 0 < (seen.hidden_states - exact.hidden_states).abs().max() < 0.05
+
+
+def test_beside_a_bfloat16_base_the_encoder_runs_in_float32():
+    assert [dtype_beside(one) for one in (torch.float32, torch.float16, torch.bfloat16)] == [
+        torch.float32,
+        torch.float16,
+        torch.float32,
+    ]
+
+
+def test_a_folder_that_holds_no_encoder_is_a_usage_error_that_names_it(tmp_path):
+    for folder in (tmp_path, tmp_path / "gone", world.locate("sd15") / "vae", world.locate("sd15") / "text_encoder"):
+        with pytest.raises(RunError, match=str(folder)) as caught:
+            ImageEncoder.load(folder, torch.float32)
+        assert caught.value.exit_code == Exit.USAGE
+
+
+def test_an_encoder_with_a_tensor_missing_is_refused_instead_of_made_up(tmp_path):
+    shutil.copytree(world.locate("clip_vit_h"), tmp_path / "encoder")
+    weights = load_file(tmp_path / "encoder" / "model.safetensors")
+    del weights["visual_projection.weight"]
+    save_file(weights, tmp_path / "encoder" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(RunError, match="visual_projection"):
+        ImageEncoder.load(tmp_path / "encoder", torch.float32)
