@@ -13,19 +13,43 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+from idgen.adapters.variants import picture_need
 from idgen.recipes import AdapterSpec, Base, Recipe
-from idgen.sampling.rows import Bucket, SampleRow
+from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
+from idgen.sources import clip_pixels
 
 HERE = Path(__file__).parent
 
-KINDS = {"ip-adapter-faceid_sd15": ("sd15", "faceid")}
-"""Adapter of a case, in its authors' spelling -> kind of base and of adapter in a recipe. Others are left out."""
+KINDS = {
+    "ip-adapter_sd15": "ip_adapter",
+    "ip-adapter_sdxl": "ip_adapter",
+    "ip-adapter-plus_sd15": "ip_adapter_plus",
+    "ip-adapter-plus_sdxl_vit-h": "ip_adapter_plus",
+    "ip-adapter-plus-face_sd15": "ip_adapter_plus_face",
+    "ip-adapter-full-face_sd15": "ip_adapter_full_face",
+    "ip-adapter-faceid_sd15": "faceid",
+    "ip-adapter-faceid_sdxl": "faceid",
+    "ip-adapter-faceid-plus_sd15": "faceid_plus",
+    "ip-adapter-faceid-plusv2_sd15": "faceid_plusv2",
+    "ip-adapter-faceid-plusv2_sdxl": "faceid_plusv2",
+    "ip-adapter-faceid-portrait_sd15": "faceid_portrait",
+}
+"""Adapter of a case, in its authors' spelling -> kind of adapter in a recipe. Others are left out."""
 
-SCHEDULERS = {"DDIMScheduler": "ddim"}
-"""The case's diffusers class -> our name."""
+BASES = {"sd15-tiny": "sd15", "sdxl-tiny": "sdxl"}
+"""Base of a case -> its kind in a recipe."""
+
+SCHEDULERS = {
+    ("DDIMScheduler", False): "ddim",
+    ("EulerDiscreteScheduler", False): "euler",
+    ("DPMSolverMultistepScheduler", True): "dpmpp_2m_karras",
+}
+"""The case's diffusers class, with Karras sigmas or not -> our name."""
 
 
 @dataclass(frozen=True)
@@ -55,43 +79,84 @@ class Case:
         return load_file(self.folder / "expected.safetensors")
 
     @property
+    def root(self) -> Path:
+        """The folder that has `bases`, `encoders` and `cases`."""
+        return self.folder.parents[1]
+
+    @property
+    def adapter(self) -> AdapterSpec:
+        """The case's adapter as an entry of a recipe."""
+        facts = self.facts
+        encoder = facts["encoder"] and str(self.root / "encoders" / facts["encoder"])
+        return AdapterSpec(
+            name="adapter",
+            kind=KINDS[facts["adapter"]],
+            weights=str(self.folder / "checkpoint" / facts["checkpoint"][0]),
+            image_encoder=encoder or "",
+        )
+
+    @property
     def recipe(self) -> Recipe:
         """A recipe of the case's files, in float32."""
-        base, adapter = KINDS[self.facts["adapter"]]
-        (checkpoint,) = self.facts["checkpoint"]
+        base = self.facts["base"]
         return Recipe(
             name=self.folder.name,
-            base=Base(kind=base, weights=str(self.folder.parents[1] / "bases" / self.facts["base"]), dtype="float32"),
-            adapters=[AdapterSpec(name=adapter, kind=adapter, weights=str(self.folder / "checkpoint" / checkpoint))],
+            base=Base(kind=BASES[base], weights=str(self.root / "bases" / base), dtype="float32"),
+            adapters=[self.adapter],
+            timestep_spacing=self.facts["scheduler"]["config"].get("timestep_spacing", ""),
         )
+
+    @property
+    def lora_scale(self) -> float:
+        """Of the file's own LoRA; 1 for files without one."""
+        return self.facts["scale"].get("lora_scale", 1.0)
 
     @property
     def bucket(self) -> Bucket:
         """The case's common settings."""
         facts = self.facts
+        scheduler = facts["scheduler"]
         return Bucket(
             width=facts["width"],
             height=facts["height"],
             num_inference_steps=facts["steps"],
-            scheduler=SCHEDULERS[facts["scheduler"]["class"]],
+            scheduler=SCHEDULERS[scheduler["class"], scheduler["config"].get("use_karras_sigmas", False)],
             guidance_scale=facts["guidance_scale"],
+            n_references=facts["scale"].get("num_faces", 1),
         )
 
     @property
     def rows(self) -> list[SampleRow]:
-        """The case's rows, with embeddings as the face pack gives them."""
-        facts = self.facts
+        """The case's rows, with embeddings as the face pack gives them and pictures as the CPU actor prepares them."""
+        facts, scale = self.facts, self.facts["scale"]
         return [
             SampleRow(
                 key=str(number),
                 prompt=facts["prompts"][number],
                 negative_prompt=facts["negative_prompts"][number],
                 seed=0,
-                id_embedding=self.inputs["id_embedding_raw"][number : number + 1].numpy(),
-                ip_adapter_scale=facts["scale"]["ip_adapter_scale"],
+                id_embedding=self.embeddings(number),
+                ip_adapter_scale=scale["ip_adapter_scale"],
+                options={"shortcut_scale": scale["s_scale"]} if scale.get("shortcut") else {},
+                crops=self.crops(number),
             )
             for number in range(facts["batch"])
         ]
+
+    def embeddings(self, number: int) -> NDArray[np.float32]:
+        """[n, 512] of a row, n = 0 where the adapter reads none."""
+        if "id_embedding_raw" not in self.inputs:
+            return np.empty((0, EMBEDDING_WIDTH), np.float32)
+        return self.inputs["id_embedding_raw"][number].reshape(-1, EMBEDDING_WIDTH).numpy()
+
+    def crops(self, number: int) -> dict[str, NDArray[np.uint8]]:
+        """What the row's adapter looks at. A face crop is stored as the original got it: in its authors' colours."""
+        need = picture_need(self.adapter)
+        if need is None:
+            return {}
+        if "face_crop" in self.inputs:
+            return {need.name: self.inputs["face_crop"][number : number + 1].numpy()}
+        return {need.name: clip_pixels.prepare(self.inputs["image"][number].numpy(), need.size_px, need.clip_fit)[None]}
 
 
 def find() -> Iterator[Case]:

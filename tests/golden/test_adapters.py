@@ -5,10 +5,13 @@ All rows of a case run as one batch, through the code that production runs. `-s`
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from golden.cases import Case, find
+from golden import running
+from golden.cases import KINDS, Case, find
 
+from idgen.networks.image_encoder import normalise
 from idgen.sampling.sampler import Sampler
 
 pytestmark = pytest.mark.golden
@@ -16,54 +19,60 @@ pytestmark = pytest.mark.golden
 CASES = list(find())
 
 
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.id)
+def loaded(request) -> tuple[Case, Sampler]:
+    return request.param, running.load(request.param)
+
+
 def test_the_case_that_a_clone_carries_is_found():
     assert "golden/ip-adapter-faceid_sd15" in {case.id for case in CASES}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_every_tensor_is_within_the_cases_tolerance(case: Case):
-    torch.set_num_threads(1)
-    sampler = Sampler.load(case.recipe, lora_scale=case.facts["scale"]["lora_scale"], device="cpu")
-    found = run(sampler, case)
+def test_beside_the_open_goldens_every_case_of_the_family_is_run():
+    shared = {case.facts["adapter"] for case in CASES if case.root.name == "goldens"}
+    if not shared:
+        pytest.skip("no ../shared/goldens beside this checkout")
+    assert shared == set(KINDS)
+
+
+def test_every_tensor_is_within_the_cases_tolerance(loaded):
+    case, sampler = loaded
+    found, expected = running.run(sampler, case), running.wanted(case)
     assert {
         key: value
         for key, value in case.facts["scheduler"]["config"].items()
         if sampler.pipeline.scheduler.config[key] != value
     } == {}
-    tolerance = case.facts["tolerance"]
-    limits = {"prompt_embeds": "prompt_embeds", "negative_prompt_embeds": "prompt_embeds"}
-    limits |= dict.fromkeys(("tokens_cond", "tokens_uncond"), "tokens")
-    limits |= dict.fromkeys(("noise_pred_cond", "noise_pred_uncond"), "noise_pred")
-    limits |= {"latents": "latents", "latents_steps": "latents_steps"}
-    differences = {}
-    for name, limit in limits.items():
-        expected = case.expected.get(name, case.inputs.get(name))
-        assert found[name].shape == expected.shape, name
-        differences[name] = (found[name] - expected).abs().max().item()
-        print(f"{case.id} {name}: {differences[name]:.2e} of {tolerance[limit]:.0e}")  # noqa: T201
-    assert {name for name, value in differences.items() if not value <= tolerance[limits[name]]} == set()
-    assert case.expected["latents"].abs().max() > 100 * tolerance["latents"]
+    assert found.keys() == expected.keys()
+    assert running.beyond(case, running.differences(case, found, expected)) == set()
+    assert expected["latents"].abs().max() > 100 * case.facts["tolerance"]["latents"]
 
 
-def run(sampler: Sampler, case: Case) -> dict[str, torch.Tensor]:
-    """Sample the case and return every tensor it is judged by."""
-    conditions = sampler.condition(case.rows, case.bucket)
-    conditions = replace(conditions, noise=case.inputs["latents"])
-    predictions: list[torch.Tensor] = []
-    steps: list[torch.Tensor] = []
-    hook = sampler.pipeline.unet.register_forward_hook(lambda _module, _args, out: predictions.append(out[0]))
-    latents = sampler.denoise(conditions, case.bucket, on_step=lambda _step, now: steps.append(now))
-    hook.remove()
-    uncond, cond = predictions[0].chunk(2)
-    # one reference per row: [R, 1, T, D] -> [R, T, D]
-    tokens_uncond, tokens_cond = conditions.tokens[0].flatten(1, 2).chunk(2)
-    return {
-        "prompt_embeds": conditions.prompt,
-        "negative_prompt_embeds": conditions.negative,
-        "tokens_cond": tokens_cond,
-        "tokens_uncond": tokens_uncond,
-        "noise_pred_cond": cond,
-        "noise_pred_uncond": uncond,
-        "latents": latents,
-        "latents_steps": torch.stack(steps),
+def test_conditional_tokens_alone_predict_what_they_predict_beside_unconditional_ones(loaded):
+    case, sampler = loaded
+    unguided = replace(case.bucket, guidance_scale=1.0)
+    predictions, _ = running.denoise(sampler, sampler.condition(case.rows, unguided), unguided, case)
+    assert len(predictions[0]) == len(case.rows)
+    value = (predictions[0] - case.expected["noise_pred_cond"]).abs().max().item()
+    print(f"{case.id} noise_pred_cond without guidance: {value:.2e}")  # noqa: T201
+    assert value <= case.facts["tolerance"]["noise_pred"]
+
+
+def test_pictures_reach_the_adapter_as_the_original_saw_them(loaded):
+    case, sampler = loaded
+    if case.facts["encoder"] is None:
+        pytest.skip("this adapter looks at no picture")
+    pixels = np.concatenate([next(iter(row.crops.values())) for row in case.rows])
+    features = sampler.adapters[0].encoder.features(pixels)
+    found = {
+        "pixel_values": torch.stack([normalise(picture) for picture in pixels]),
+        "clip_image_embeds": features.image_embeds,
+        "clip_hidden_states": features.hidden_states,
+        "clip_hidden_states_uncond": sampler.adapters[0].encoder.zeros.hidden_states,
     }
+    seen = {name: tensor for name, tensor in found.items() if name in case.inputs}
+    assert seen.keys() & {"clip_image_embeds", "clip_hidden_states"}
+    for name, tensor in seen.items():
+        value = (tensor - case.inputs[name]).abs().max().item()
+        print(f"{case.id} {name}: {value:.2e}")  # noqa: T201
+        assert value <= (0 if name == "pixel_values" else case.facts["tolerance"]["clip_features"]), name
