@@ -203,7 +203,7 @@ def _counts(
 
 
 def _told(part: Row) -> Published:
-    photo = next(iter(part["reference_uris"] or []), part["key"])
+    photo = next(iter(part["reference_uris"] or []), part["ip_adapter_image_uri"] or part["key"])
     return Published(str(part["status"]), str(part["code"]), photo)
 
 

@@ -139,7 +139,10 @@ def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
 
 
 def _full_uris(run: Run) -> dict[str, list[str]]:
-    """Key -> references with their signatures, of as many pictures as the gallery shows; never written anywhere."""
+    """Key -> references, or else the picture prompt, with their signatures; never written anywhere.
+
+    Of as many pictures as the gallery shows.
+    """
     shown: set[str] = set()
     with pq.ParquetFile(run.scratch / "results.parquet") as results:
         for batch in results.iter_batches(columns=["key"]):
@@ -148,7 +151,9 @@ def _full_uris(run: Run) -> dict[str, list[str]]:
                 break
     uris: dict[str, list[str]] = {}
     with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
-        for batch in asked.iter_batches(columns=["key", "reference_uris"]):
-            pairs = zip(batch.column("key").to_pylist(), batch.column("reference_uris").to_pylist(), strict=True)
-            uris.update({key: value or [] for key, value in pairs if key in shown})
+        for batch in asked.iter_batches(columns=["key", "reference_uris", "ip_adapter_image_uri"]):
+            for row in batch.to_pylist():
+                if row["key"] in shown:
+                    picture = row["ip_adapter_image_uri"]
+                    uris[row["key"]] = row["reference_uris"] or ([picture] if picture else [])
     return uris

@@ -1,5 +1,6 @@
 """What the report shows of a run: every picture counted, the first `max_rows` of them read in full."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -128,7 +129,20 @@ def _take(file: pq.ParquetFile, positions: np.ndarray[Any, np.dtype[np.int64]]) 
     present = [name for name in COLUMNS if name in file.schema_arrow.names]
     parts = list(_pieces(file, present, positions))
     table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table()
-    return pa.table({name: _cast(table, name) for name in COLUMNS})
+    columns = {name: _cast(table, name) for name in COLUMNS}
+    return pa.table(columns | {"reference_uris": _references(columns)})
+
+
+def _references(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
+    """What each row shows as its reference: its photos, or else its picture prompt, which stands in the settings."""
+    pairs = zip(columns["reference_uris"].to_pylist(), columns["settings"].to_pylist(), strict=True)
+    return pa.chunked_array([pa.array([uris or _picture_prompt(settings) for uris, settings in pairs], _STRINGS)])
+
+
+def _picture_prompt(settings: str) -> list[str]:
+    if '"ip_adapter_image_uri"' not in settings:
+        return []
+    return [str(json.loads(settings)["ip_adapter_image_uri"])]
 
 
 def _pieces(

@@ -80,6 +80,7 @@ class Desk:
         self.run_id = ""
         self.config = Config(recipe="faceid", planner=PlannerConfig(memory_mb=256))
         self.recipes: Mapping[str, Recipe] = RECIPES
+        self.hashes: Mapping[str, str] = HASHES
         self.part = ""
 
     @property
@@ -100,7 +101,7 @@ class Desk:
         manifest = rows if isinstance(rows, str) else write_manifest(self.folder / f"{self.run_id}.{ending}", rows)
         self.config = replace(self.config, select=SelectConfig(**select), run=run or RunConfig())
         summary = plan(
-            manifest, self.recipes, HASHES, self.config, self.store, self.run_id,
+            manifest, self.recipes, self.hashes, self.config, self.store, self.run_id,
             ledger_files=ledger_files(self.store), schedulers=SCHEDULERS, scratch=self.scratch, force=force,
         )  # fmt: skip
         self.part = summary.part

@@ -21,22 +21,22 @@ KNOWN_KEY = "960c958d9159d146b696adab6b842c08"
 KNOWN_SEED = 7154475288461710802
 
 
-def pictures(rows, *, folder="/data", hashes=HASHES, as_text=False):
+def pictures(rows, *, folder="/data", hashes=HASHES, recipes=RECIPES, as_text=False):
     """Resolve rows given as dicts; unknown columns are carried."""
     names = list(dict.fromkeys(name for item in rows for name in item))
     arrays = [
         pa.array([item.get(name) for item in rows], BY_NAME[name].type if name in BY_NAME and not as_text else None)
         for name in names
     ]
-    return resolved(pa.table(arrays, names), folder=folder, hashes=hashes)
+    return resolved(pa.table(arrays, names), folder=folder, hashes=hashes, recipes=recipes)
 
 
-def resolved(manifest, *, folder="/data", hashes=HASHES):
+def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES):
     """Resolve a manifest that is a table."""
     names = manifest.column_names
     (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
     places = Places(folder, SourcesConfig().signature_parameters)
-    table = SettingsTable(RECIPES, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"])
+    table = SettingsTable(recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"])
     return Resolver(names, table, places).resolve(batch).to_pylist()
 
 
