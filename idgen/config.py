@@ -161,6 +161,14 @@ class BenchmarkConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsConfig:
+    """What `weights convert` reads and writes."""
+
+    source: str = doc("a .bin file, or the hub id of one that is here", "")
+    target: str = doc("the .safetensors file to make", "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """Everything a job can be told."""
 
@@ -191,4 +199,5 @@ class Config:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     notes: list[str] = doc("lines printed at the end of the job", default_factory=list)

@@ -1,0 +1,159 @@
+"""jobs/weights.py: list, check, fetch and convert."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from idgen import weights
+from idgen.command import main
+from idgen.config import Config
+from idgen.errors import Exit, RunError
+from idgen.recipe_files import load_recipes
+from idgen.recipes import Recipe
+from idgen.suggestions import unknown_recipe
+from idgen.weights import converting, fetching, layouts
+from idgen.weights.hashes import HashCache
+from idgen.weights.locations import fetch_command
+from idgen.weights.roles import Part, digest
+
+_ONE_FILE = ("adapter", "lora", "unet")
+
+
+def weights_main(about: str, words: list[str] | None = None) -> int:
+    """Run the action that the first word names with the configuration of the others; return the exit code."""
+    words = sys.argv[1:] if words is None else words
+    if any(word in ("-h", "--help") for word in words):
+        return main(about, list_weights, ["--help"])
+    action = words[0] if words else ""
+    if action not in ACTIONS:
+        print(f"error: say what to do: python jobs/weights.py {' | '.join(ACTIONS)} [key=value …]", file=sys.stderr)
+        return Exit.USAGE
+    return main(about, ACTIONS[action], words[1:])
+
+
+def list_weights(config: Config) -> int:
+    """Print per recipe and base what it loads, what of it is here and how large, and what its owners allow."""
+    for name, recipe, parts in _chosen(config):
+        print(_heading(name, recipe, len(parts)))
+        for part in parts:
+            print(f"  {part.role:<26} {_size(part, recipe):>10}  {part.location}{_at(part)}")
+    return Exit.OK
+
+
+def check_weights(config: Config) -> int:
+    """Print what is missing or wrong and the command that gets it; return OK, or USAGE when there is any."""
+    hashes = HashCache(weights.hash_cache())
+    faulty: dict[str, int] = {}
+    for name, recipe, parts in _chosen(config):
+        print(name)
+        for part in parts:
+            try:
+                print(f"  {part.role:<26} ok       {_verdict(part, recipe, hashes)}")
+            except RunError as error:
+                print(f"  {part.role:<26} {_fault(part, error)}")
+                faulty[name] = faulty.get(name, 0) + 1
+    hashes.save()
+    for name, count in faulty.items():
+        print(f"{name}: {count} missing or wrong; `{fetch_command(name)}` gets what is missing")
+    return Exit.USAGE if faulty else Exit.OK
+
+
+def fetch_weights(config: Config) -> int:
+    """Get what the named recipe lacks, then check it; return OK, or USAGE when something is wrong all the same."""
+    if not config.recipe:
+        raise RunError(Exit.USAGE, "say which recipe's weights to get: recipe=<name>, as `list` shows them")
+    for name, recipe, parts in _chosen(config):
+        print(_heading(name, recipe, len(parts)))
+        for part in parts:
+            if fetching.is_here(part, recipe):
+                print(f"{part.role}: here, {_size(part, recipe)}")
+                continue
+            print(f"{part.role}: {part.location}{_at(part)}", flush=True)
+            fetching.fetch(part, recipe, lambda line: print(line, flush=True))
+    return check_weights(config)
+
+
+def convert_weights(config: Config) -> int:
+    """Write a .bin file's tensors as .safetensors."""
+    source, target = config.weights.source, config.weights.target
+    if not (source and target):
+        raise RunError(Exit.USAGE, "say what: weights.source=<file.bin or hub id> weights.target=<file.safetensors>")
+    count = converting.convert(weights.locate(source), Path(target).expanduser())
+    print(f"{target}: {count} tensors, bit for bit those of {source}")
+    print("Its sha256 is another one: a recipe that names it makes new keys, so all its pictures again.")
+    return Exit.OK
+
+
+ACTIONS: dict[str, Callable[[Config], int]] = {
+    "list": list_weights,
+    "check": check_weights,
+    "fetch": fetch_weights,
+    "convert": convert_weights,
+}
+
+
+def _chosen(config: Config) -> Iterator[tuple[str, Recipe, list[Part]]]:
+    """Yield name, recipe and parts: of the recipe asked for, or of every recipe, then every base once by itself."""
+    recipes = load_recipes(config)
+    if config.recipe:
+        if config.recipe not in recipes:
+            raise RunError(Exit.USAGE, f"recipe={config.recipe}: {unknown_recipe(config.recipe, recipes)}")
+        recipe = recipes[config.recipe]
+        yield config.recipe, recipe, weights.parts(recipe)
+        return
+    for name in recipes:
+        if "@" not in name:
+            yield name, recipes[name], weights.parts(recipes[name])
+    for recipe in _bases(recipes).values():
+        yield recipe.name, recipe, [part for part in weights.parts(recipe) if part.key.startswith("base.")]
+
+
+def _bases(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
+    """Return for each base one recipe on it, as the command that fetches needs one; one that adds no prohibition."""
+    found: dict[str, Recipe] = {}
+    for name in recipes:
+        plain, _, base = name.partition("@")
+        better = base in found and not _commercial(found[base].name, recipes) and _commercial(plain, recipes)
+        if base and (base not in found or better):
+            found[base] = replace(recipes[name], title=f"base {base}")
+    return dict(sorted(found.items()))
+
+
+def _commercial(name: str, recipes: Mapping[str, Recipe]) -> bool:
+    return recipes[name.partition("@")[0]].licence.commercial_use
+
+
+def _heading(name: str, recipe: Recipe, parts: int) -> str:
+    licence = recipe.licence
+    use = "commercial use allowed" if licence.commercial_use else "NOT for commercial use"
+    size = f"; {recipe.download_gb:g} GB published beside the base" if recipe.download_gb and "@" not in name else ""
+    return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} parts{size}"
+
+
+def _verdict(part: Part, recipe: Recipe, hashes: HashCache) -> str:
+    found = layouts.check_layout(part, recipe)
+    sha256 = digest(part, recipe, hashes)
+    pinned = " as pinned" if part.sha256 else ""
+    return f"{found}, {_size(part, recipe)}, sha256 {sha256 if part.kind in _ONE_FILE else sha256[:12]}{pinned}"
+
+
+def _fault(part: Part, error: RunError) -> str:
+    """Say what is wrong with a part: that it is not there, or what is the matter with what is."""
+    try:
+        weights.locate(part.location, part.revision)
+    except RunError:
+        return f"missing  {part.location}{_at(part)}"
+    return f"wrong    {error.message}"
+
+
+def _size(part: Part, recipe: Recipe) -> str:
+    try:
+        total = sum(path.stat().st_size for _, path in weights.files_of(part, recipe))
+    except RunError:
+        return "missing"
+    return f"{total / 1e9:.3f} GB"
+
+
+def _at(part: Part) -> str:
+    return f" at {part.revision}" if part.revision else ""

@@ -1,0 +1,62 @@
+"""Names and shapes of a file's tensors, read without loading them: the header of .safetensors, a mapped pickle."""
+
+import json
+import pickle
+import struct
+from pathlib import Path
+from typing import Any
+
+from idgen.errors import Exit, RunError
+
+MAX_HEADER_BYTES = 100 * 2**20
+Shapes = dict[str, tuple[int, ...]]
+
+
+def shapes_of(path: Path) -> Shapes:
+    """Return shapes by flat name (`image_proj.norm.weight`). Raises RunError(USAGE) for what holds no tensors."""
+    try:
+        return _safetensors(path) if path.suffix == ".safetensors" else _pickle(path)
+    except RunError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise RunError(
+            Exit.USAGE, f"{path} is a pickle that asks to run code, or is damaged; nothing of it was run"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, EOFError, struct.error) as error:
+        raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
+
+
+def _safetensors(path: Path) -> Shapes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > min(MAX_HEADER_BYTES, size):
+            raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file")
+        header = json.loads(file.read(length))
+    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
+    if 8 + length + end != size:
+        raise RunError(Exit.USAGE, f"{path} is cut off: {size} bytes, its header speaks of {8 + length + end}")
+    return {name: tuple(entry["shape"]) for name, entry in tensors.items()}
+
+
+def _pickle(path: Path) -> Shapes:
+    import torch  # seconds to import, and only .bin files need it
+
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except RuntimeError:  # the format before torch 1.6 cannot be mapped
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    shapes: Shapes = {}
+    _collect("", loaded, shapes, path)
+    return shapes
+
+
+def _collect(prefix: str, value: Any, shapes: Shapes, path: Path) -> None:  # noqa: ANN401
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _collect(f"{prefix}.{name}" if prefix else str(name), inner, shapes, path)
+    elif hasattr(value, "shape"):
+        shapes[prefix] = tuple(value.shape)
+    else:
+        raise RunError(Exit.USAGE, f"{path} holds something else than tensors under {prefix or 'its top'!r}")
