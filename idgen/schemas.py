@@ -32,6 +32,8 @@ PICTURES = pa.schema(
 )
 """A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
 
+_SHARED = pa.dictionary(pa.int32(), pa.binary())  # the rows of a person hold one crop of 150 kB, not one each
+
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x 512, raw (not normalised), flattened
     pa.field("reference_box", pa.list_(pa.float32())),  # n x 4, xyxy pixels of the upright photo
@@ -41,10 +43,11 @@ IDENTITY = [
     pa.field("reference_size", pa.list_(pa.int32())),  # n x 2, width and height
     pa.field("reference_digest", pa.list_(pa.string())),  # n, sha256 of the bytes that were fetched
     pa.field("warnings", pa.list_(pa.string())),
-    pa.field("crops", pa.map_(pa.string(), pa.list_(pa.binary()))),  # variants.PictureNeed.name -> n x raw RGB bytes
-    pa.field("images", pa.map_(pa.string(), pa.binary())),  # column of an input image -> PNG at the output's size
+    pa.field("crops", pa.map_(pa.string(), pa.list_(_SHARED))),  # variants.PictureNeed.name -> n x raw bytes
+    pa.field("images", pa.map_(pa.string(), _SHARED)),  # column of an input image -> PNG at the output's size
 ]
-"""`id_embedding` and all `reference_*` are null for recipes that look for no face."""
+"""`id_embedding` and the rest of `reference_*` are null where no face is looked for, `reference_size` and
+`reference_digest` where there is no reference."""
 SHARD = pa.field("shard", pa.string(), nullable=False)
 
 ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])
