@@ -18,10 +18,20 @@ def decode(vae: Any, latents: Tensor) -> Iterator[Tensor | None]:  # noqa: ANN40
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     rows = max(1, CHUNK_PIXELS // (latents.shape[-1] * latents.shape[-2] * factor**2))
     for chunk in torch.split(latents, rows):
-        image = vae.decode(chunk.to(vae.dtype) / vae.config.scaling_factor, return_dict=False)[0]
+        image = vae.decode(_unscaled(chunk.to(vae.dtype), vae.config), return_dict=False)[0]
         finite = torch.isfinite(image).flatten(1).all(1).tolist()
         pictures = to_uint8(image).cpu()
         yield from (picture if good else None for picture, good in zip(pictures, finite, strict=True))
+
+
+def _unscaled(latents: Tensor, config: Any) -> Tensor:  # noqa: ANN401
+    """Return `latents` [B, 4, h, w] as the VAE knows them; in the order of operations that diffusers has."""
+    factor: float = config.scaling_factor
+    mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
+    if mean is None or std is None:
+        return latents / factor
+    shift, spread = (torch.tensor(values).view(1, -1, 1, 1).to(latents) for values in (mean, std))
+    return latents * spread / factor + shift
 
 
 def to_uint8(image: Tensor) -> Tensor:

@@ -1,0 +1,112 @@
+"""Our 8-bit pictures are the stock pipelines' own, byte for byte, from the same latents."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
+from doubles import original_layout
+
+from idgen.recipes import Base
+from idgen.sampling import bases
+from idgen.sampling.decoding import decode
+from idgen.tiny import world
+
+STOCK = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+PROMPTS = ["a woman in a garden", "neon street at night"]
+
+
+def load(kind, **changes):
+    base = bases.load(Base(kind=kind, **{"weights": f"tiny:{kind}", "dtype": "float32", **changes}))
+    base.place(torch.device("cpu"))
+    return base
+
+
+def stock(kind, folder, **changes):
+    """The pipeline as anybody loads it."""
+    more = {"add_watermarker": False} if kind == "sdxl" else {"safety_checker": None}
+    pipeline = STOCK[kind].from_pretrained(folder, **{"dtype": torch.float32, **more, **changes})
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@torch.inference_mode()
+def run(pipeline, output_type, **changes):
+    torch.set_num_threads(1)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    call = {"num_inference_steps": 1, "guidance_scale": 1.0, "width": 64, "height": 48, "generator": generators}
+    return pipeline(PROMPTS, output_type=output_type, **{**call, **changes}).images
+
+
+@torch.inference_mode()
+def ours(base, latents):
+    return [picture.numpy() for picture in decode(base.pipeline.vae, latents)]
+
+
+def assert_same(pictures, pils):
+    assert len(pictures) == len(pils) == 2
+    for picture, pil in zip(pictures, pils, strict=True):
+        assert picture.shape == (48, 64, 3)
+        assert picture.dtype == np.uint8
+        assert np.array_equal(picture, np.asarray(pil))
+    assert np.ptp(pictures[0]) > 30
+    assert not np.array_equal(*pictures)
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+@pytest.mark.parametrize("form", ["folder", "single file", "vae"])
+def test_pictures_are_the_stock_pipelines(kind, form, tmp_path):
+    plain = stock(kind, world.locate(kind))
+    changes = {}
+    if form == "single file":
+        file = original_layout.write(world.locate(kind), tmp_path / "base.safetensors")
+        changes = {"weights": str(file), "config": f"tiny:{kind}"}
+    if form == "vae":  # the other family's, with a scaling factor of its own
+        folder = world.locate({"sd15": "sdxl", "sdxl": "sd15"}[kind]) / "vae"
+        changes = {"vae": str(folder)}
+        plain.vae = stock("sd15" if kind == "sdxl" else "sdxl", folder.parent).vae
+    base = load(kind, **changes)
+    assert_same(ours(base, run(base.pipeline, "latent")), run(plain, "pil"))
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+def test_in_half_precision_too(kind):
+    base = load(kind, dtype="bfloat16", vae_dtype="bfloat16")
+    plain = stock(kind, world.locate(kind), dtype=torch.bfloat16)
+    assert_same(ours(base, run(plain, "latent")), run(plain, "pil"))
+
+
+@pytest.mark.parametrize("vae_dtype", ["float32", "float16"])
+def test_sdxls_vae_works_in_float32_beside_a_float16_unet_as_the_stock_pipeline_makes_it(vae_dtype):
+    base = load("sdxl", dtype="float16", vae_dtype=vae_dtype)
+    assert base.pipeline.vae.dtype == torch.float32
+    plain = stock("sdxl", world.locate("sdxl"), dtype=torch.float16)
+    latents = run(plain, "latent")
+    assert latents.dtype == torch.float16
+    assert_same(ours(base, latents), run(plain, "pil"))
+
+
+@pytest.mark.parametrize("kind", ["sd15", "sdxl"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_float32_vae_beside_a_half_unet_decodes_what_a_whole_pipeline_in_float32_would(kind, dtype):
+    base = load(kind, dtype=dtype, vae_dtype="float32")
+    latents = run(base.pipeline, "latent")
+    assert latents.dtype == getattr(torch, dtype)
+    plain = stock(kind, world.locate(kind))
+    with torch.inference_mode():
+        image = plain.vae.decode(latents.float() / plain.vae.config.scaling_factor, return_dict=False)[0]
+    assert_same(ours(base, latents), plain.image_processor.postprocess(image, output_type="pil"))
+
+
+def test_means_and_deviations_of_latents_are_honoured_where_a_vae_has_them(tmp_path):
+    shutil.copytree(world.locate("sdxl"), tmp_path / "base")
+    path = tmp_path / "base/vae/config.json"
+    given = {"latents_mean": [-1.6, 1.1, 2.9, -3.3], "latents_std": [8.4, 5.2, 7.9, 6.1], "scaling_factor": 0.5}
+    path.write_text(json.dumps({**json.loads(path.read_text()), **given}))
+    base, plain = load("sdxl", weights=str(tmp_path / "base")), stock("sdxl", tmp_path / "base")
+    latents = run(base.pipeline, "latent")
+    assert_same(ours(base, latents), run(plain, "pil"))
+    base.pipeline.vae.register_to_config(latents_mean=None)
+    assert not np.array_equal(ours(base, latents)[0], np.asarray(run(plain, "pil")[0]))
