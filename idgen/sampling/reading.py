@@ -163,7 +163,10 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, NotImplementedError, SingleFileComponentError, SafetensorError) as error:
-        raise RunError(Exit.USAGE, f"{what}: {str(error).strip().partition(chr(10))[0][:300]}") from error
+        reason = str(error).strip().partition("\n")[0][:300]
+        if isinstance(error, NotImplementedError):  # of torch, about tensors that nothing was read into
+            reason = "weights are missing"
+        raise RunError(Exit.USAGE, f"{what}: {reason}") from error
 
 
 def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
