@@ -28,7 +28,7 @@ _STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
 
 COLUMNS: tuple[Column, ...] = (
     Column("row_id", _STRING, "-", "your own id, unique; default: the key", common=True),
-    Column("recipe", _STRING, "B", "name of a file in configs/recipes", common=True),
+    Column("recipe", _STRING, "B", "name of a file in configs/recipes, or `<recipe>@<base>`", common=True),
     Column("reference_uri", _STRING, "K", "one photo of the person", common=True),
     Column("reference_uris", _STRINGS, "K", "several photos of the same person; instead of reference_uri", common=True),
     Column("reference_sha256", _STRINGS, "K", "replaces the URI in the key; checked after the fetch", common=True),

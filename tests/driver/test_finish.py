@@ -2,10 +2,12 @@
 
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from idgen.config import Config, RunConfig
-from idgen.driver.finish import check_licences, exit_code
+from idgen.driver.finish import _full_uris, check_licences, exit_code
 from idgen.errors import Exit, RunError
 from idgen.manifest.results import Balance
 from idgen.recipes import Licence, Recipe
@@ -56,3 +58,15 @@ def test_a_commercial_run_refuses_research_weights_before_anything_starts():
     with pytest.raises(RunError, match="research only") as caught:
         check_licences(run, SimpleNamespace(recipes={"free": 3, "research": 1}))
     assert caught.value.exit_code == Exit.REFUSED
+
+
+def test_the_gallery_gets_the_picture_prompt_in_full_where_a_row_has_no_reference(tmp_path):
+    pq.write_table(pa.table({"key": ["a", "b", "c"]}), tmp_path / "results.parquet")
+    asked = {
+        "key": ["a", "b", "c", "d"],
+        "reference_uris": [["s3://face"], [], None, []],
+        "ip_adapter_image_uri": ["s3://look", "https://look?sig=1", None, "s3://not-shown"],
+    }
+    pq.write_table(pa.table(asked), tmp_path / "asked.parquet")
+    uris = _full_uris(SimpleNamespace(config=Config(), scratch=tmp_path))
+    assert uris == {"a": ["s3://face"], "b": ["https://look?sig=1"], "c": []}

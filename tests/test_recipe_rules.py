@@ -1,0 +1,67 @@
+"""What makes a recipe unusable is said when it is read."""
+
+from dataclasses import replace
+
+import pytest
+
+from idgen.errors import Exit, RunError
+from idgen.recipe_rules import check_recipe
+from idgen.recipes import AdapterSpec, Base, Control, Defaults, Lora, Recipe
+
+FACEID = AdapterSpec(name="faceid")
+PLUS = AdapterSpec(name="plus", kind="ip_adapter_plus", image_encoder="/clip")
+FACE = AdapterSpec(name="face", kind="ip_adapter_full_face", image_encoder="/clip")
+V2 = AdapterSpec(name="v2", kind="faceid_plusv2", image_encoder="/clip")
+POSE = Control(name="pose")
+POSES = ["control_pose_uri"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(max_references=0),
+        Recipe(adapters=[FACEID, PLUS], columns=["lora_scale", "ip_adapter_scales", "ip_adapter_image_uri"]),
+        Recipe(adapters=[V2], columns=["shortcut_scale", "lora_scale", "init_image_uri", "strength"]),
+        Recipe(adapters=[FACE], columns=["ip_adapter_image_uri", "reference_mask_uri"]),
+        Recipe(adapters=[PLUS], controls=[POSE], columns=[*POSES, "control_pose_scale", "control_guidance_end"]),
+        Recipe(base=Base(steps=[4, 8], loras=[Lora(name="lcm")]), defaults=Defaults(num_inference_steps=8)),
+    ],
+)
+def test_a_sound_recipe_passes(recipe):
+    check_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (Recipe(adapters=[FACEID, FACEID]), "adapters need names of their own"),
+        (Recipe(adapters=[AdapterSpec()]), "adapters need names of their own"),
+        (Recipe(controls=[POSE, POSE], columns=POSES), "controls need names of their own"),
+        (Recipe(base=Base(loras=[Lora(name="a"), Lora(name="a")])), "base.loras need names of their own"),
+        (Recipe(adapters=[replace(PLUS, image_encoder="")]), "adapter plus: ip_adapter_plus needs an image_encoder"),
+        (Recipe(adapters=[replace(V2, image_encoder="")]), "needs an image_encoder"),
+        (Recipe(adapters=[replace(FACEID, image_encoder="/clip")]), "faceid has no image_encoder"),
+        (Recipe(controls=[Control(name="scribble")]), "'scribble' must be one of pose, depth, canny, softedge"),
+        (Recipe(controls=[POSE]), "columns lack control_pose_uri"),
+        (Recipe(controls=[replace(POSE, start=0.5, end=0.5)], columns=POSES), "start must be less than end"),
+        (Recipe(base=Base(steps=[0])), "base.steps"),
+        (Recipe(base=Base(steps=[4, 8])), "defaults.num_inference_steps: 30 is none of base.steps [4, 8]"),
+        (Recipe(adapters=[FACEID], max_references=0), "max_references"),
+        (Recipe(columns=["controll_pose_uri"]), "did you mean 'control_pose_uri'"),
+        (Recipe(columns=POSES), "column control_pose_uri has no use without a control pose"),
+        (Recipe(columns=["control_depth_scale"]), "without a control depth"),
+        (Recipe(columns=["control_guidance_start"]), "without a control"),
+        (Recipe(adapters=[V2], columns=["ip_adapter_image_uri"]), "without an adapter that looks at a picture"),
+        (Recipe(adapters=[PLUS], columns=["lora_scale"]), "without an adapter that has a LoRA"),
+        (Recipe(adapters=[FACEID], columns=["shortcut_scale"]), "without a faceid_plusv2 adapter"),
+        (Recipe(adapters=[PLUS], columns=["reference_mask_uri"]), "without an adapter of face pictures"),
+        (Recipe(columns=["ip_adapter_scale"]), "without an adapter"),
+        (Recipe(columns=["strength"]), "without init_image_uri"),
+    ],
+)
+def test_a_recipe_that_contradicts_itself_is_refused_with_the_setting(recipe, says):
+    with pytest.raises(RunError) as caught:
+        check_recipe(replace(recipe, name="mine"))
+    assert caught.value.exit_code == Exit.USAGE
+    assert caught.value.message.startswith("recipe mine: ")
+    assert says in caught.value.message
