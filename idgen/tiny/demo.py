@@ -1,32 +1,64 @@
-"""The demo's manifest and its photos: `python -m idgen.tiny.demo manifests` writes both.
+"""The demo's manifest and its pictures: `python -m idgen.tiny.demo manifests` writes both.
 
-Eight drawn people in three pictures each, and three rows that are made to fail: no face, a corrupt file and an
-address that may not be fetched.
+Eight drawn people in three pictures each, every shot with a recipe of its own; rows that bring a picture prompt, an
+image to start from or a pose; and three rows that are made to fail: no face, a corrupt file and an address that may not
+be fetched.
 """
 
 import csv
 import sys
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait, draw_scene
 
 PEOPLE = {"ada": 0, "ben": 3, "cleo": 4, "dan": 7, "emi": 8, "finn": 12, "gia": 19, "hana": 21}
-PHOTO_PX = 320
+PHOTO_PX, PICTURE_PX = 320, 192
 LOOK_SEEDS_FROM = 1000
 
 SHOTS = (
-    ("street", "a person in a red coat, city street, soft morning light"),
-    ("studio", "studio portrait in a white linen shirt, plain background"),
-    ("beach", "a person in a blue summer dress on a beach, golden hour"),
+    ("street", "faceid-sd15", "a person in a red coat, city street, soft morning light"),
+    ("studio", "faceid-plusv2-sdxl", "studio portrait in a white linen shirt, plain background"),
+    ("beach", "faceid-sdxl@sdxl-lightning-4step", "a person in a blue summer dress on a beach, golden hour"),
 )
-COLUMNS = ("row_id", "sku", "person_id", "shot", "reference_uri", "prompt", "output_name")
+JOINTS = {
+    "head": (0.50, 0.16), "neck": (0.50, 0.30), "left hand": (0.24, 0.52), "left elbow": (0.32, 0.40),
+    "right elbow": (0.70, 0.36), "right hand": (0.82, 0.18), "hips": (0.50, 0.58), "left knee": (0.40, 0.76),
+    "left foot": (0.36, 0.95), "right knee": (0.61, 0.76), "right foot": (0.66, 0.95),
+}  # fmt: skip
+"""Of the pose map, as shares of its side."""
+BONES = (
+    ("head", "neck", "red"), ("neck", "left elbow", "orange"), ("left elbow", "left hand", "yellow"),
+    ("neck", "right elbow", "lime"), ("right elbow", "right hand", "green"), ("neck", "hips", "cyan"),
+    ("hips", "left knee", "dodgerblue"), ("left knee", "left foot", "blue"), ("hips", "right knee", "violet"),
+    ("right knee", "right foot", "magenta"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the manifest; the fields are its columns."""
+
+    row_id: str
+    sku: str
+    person_id: str = ""
+    shot: str
+    recipe: str
+    reference_uri: str = ""
+    prompt: str
+    output_name: str = ""
+    ip_adapter_image_uri: str = ""
+    ip_adapter_scale: str = ""
+    init_image_uri: str = ""
+    strength: str = ""
+    control_pose_uri: str = ""
 
 
 def write_demo(folder: Path) -> Path:
-    """Write `folder`/demo.csv and the photos in `folder`/demo/; return the manifest's path."""
+    """Write `folder`/demo.csv and the pictures in `folder`/demo/; return the manifest's path."""
     photos = folder / "demo"
     photos.mkdir(parents=True, exist_ok=True)
     for name, seed in PEOPLE.items():
@@ -36,26 +68,72 @@ def write_demo(folder: Path) -> Path:
     Image.fromarray(landscape.image).save(photos / "no-face.png", optimize=True)
     whole = (photos / "ada.png").read_bytes()
     (photos / "corrupt.png").write_bytes(whole[: len(whole) // 3])
+    look = draw_portrait(Person.sample(30), Look.sample(31, calm=True), PICTURE_PX)
+    Image.fromarray(look.image).save(photos / "look.png", optimize=True)
+    sea = draw_scene([], seed=38, width_px=PICTURE_PX * 3 // 2, height_px=PICTURE_PX)  # wider than what is made of it
+    Image.fromarray(sea.image).save(photos / "sea.png", optimize=True)
+    _pose(PICTURE_PX).save(photos / "pose.png", optimize=True)
     with (folder / "demo.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_rows())
+        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in [*_people(), *_more(), *_bad()])
     return folder / "demo.csv"
 
 
-def _rows() -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = []
-    for number, name in enumerate(PEOPLE):
-        for shot, prompt in SHOTS:
-            row_id, sku = f"{name}-{shot}", f"{4100 + number:05d}"
-            rows.append((row_id, sku, name, shot, f"demo/{name}.png", prompt, f"{sku}/{row_id}"))
-    bad = {
+def _people() -> list[Row]:
+    return [
+        _row(name, shot, recipe, prompt, reference_uri=f"demo/{name}.png")
+        for name in PEOPLE
+        for shot, recipe, prompt in SHOTS
+    ]
+
+
+def _more() -> list[Row]:
+    """Rows whose recipes look at pictures: of a face, of a look, to start from, of a pose."""
+    portrait, look = "ip-adapter-plus-face-sd15", "ip-adapter-plus-sd15"
+    prompt = "a person in a garden, soft light"
+    return [
+        _row("ada", "garden", portrait, prompt, reference_uri="demo/ada.png"),
+        _row("hana", "garden", portrait, prompt, reference_uri="demo/hana.png"),
+        _row("look", "market", look, "a person at a market", ip_adapter_image_uri="demo/look.png"),
+        _row("look", "train", look, "a person in a train", ip_adapter_image_uri="demo/look.png",
+             ip_adapter_scale="0.5"),
+        _row("gia", "sea", SHOTS[1][1], "a person by the sea, morning sun", reference_uri="demo/gia.png",
+             init_image_uri="demo/sea.png", strength="0.6"),
+        _row("finn", "pose", "faceid-plusv2-sd15-controls", "a person dancing, full body, white background",
+             reference_uri="demo/finn.png", control_pose_uri="demo/pose.png"),
+    ]  # fmt: skip
+
+
+def _bad() -> list[Row]:
+    uris = {
         "no-face": "demo/no-face.png",
         "corrupt": "demo/corrupt.png",
         "forbidden": "http://169.254.169.254/latest/meta-data/face.png",
     }
-    rows += [(f"bad-{why}", "09999", "nobody", "street", uri, SHOTS[0][1], "") for why, uri in bad.items()]
-    return rows
+    shot, recipe, prompt = SHOTS[0]
+    common = {"sku": "09999", "person_id": "nobody", "shot": shot, "recipe": recipe, "prompt": prompt}
+    return [Row(row_id=f"bad-{why}", reference_uri=uri, **common) for why, uri in uris.items()]
+
+
+def _row(name: str, shot: str, recipe: str, prompt: str, **columns: str) -> Row:
+    """Of a person, or of the look."""
+    sku = f"{4100 + [*PEOPLE, 'look'].index(name):05d}"
+    row_id, person_id = f"{name}-{shot}", name if name in PEOPLE else ""
+    return Row(
+        row_id=row_id, sku=sku, person_id=person_id, shot=shot, recipe=recipe, prompt=prompt,
+        output_name=f"{sku}/{row_id}", **columns,
+    )  # fmt: skip
+
+
+def _pose(size_px: int) -> Image.Image:
+    """Draw a stick figure on black, as ControlNets for poses are shown people."""
+    image = Image.new("RGB", (size_px, size_px))
+    pen = ImageDraw.Draw(image)
+    for start, end, colour in BONES:
+        ends = [tuple(size_px * share for share in JOINTS[name]) for name in (start, end)]
+        pen.line(ends, fill=colour, width=size_px // 40)
+    return image
 
 
 if __name__ == "__main__":

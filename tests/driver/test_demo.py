@@ -5,16 +5,25 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from doubles.browser import chromium
 from doubles.catalogue import ROOT
 from selenium.webdriver.common.by import By
 
-from idgen.tiny.demo import PEOPLE
+from idgen.tiny.demo import PEOPLE, SHOTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
+MORE = {
+    "faceid-plusv2-sdxl": len(PEOPLE) + 1,
+    "ip-adapter-plus-face-sd15": 2,
+    "ip-adapter-plus-sd15": 2,
+    "faceid-plusv2-sd15-controls": 1,
+}
+"""Pictures by recipe, where they are not one for each person."""
 NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}  # a run that touched Ray would fail
 
 
@@ -33,9 +42,12 @@ def demo(folder, *words, **environment):
     return done.stdout
 
 
-def test_the_demo_makes_24_pictures_of_8_people_and_3_rows_fail(folder, tmp_path):
+def test_the_demo_makes_30_pictures_with_six_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
     text = demo(folder)
-    assert "asked 27 = ok 24 + rejected 3 + failed 0 + skipped 0" in text
+    assert "asked 33 = ok 30 + rejected 3 + failed 0 + skipped 0" in text
+    results = pq.read_table(next(Path(folder, "out", "runs").glob("*/results.parquet"))).to_pylist()
+    made = Counter(row["recipe"] for row in results if row["status"] == "ok")
+    assert made == {**{recipe: len(PEOPLE) for _, recipe, _ in SHOTS}, **MORE}
     for word in ("no_face: 1", "image_corrupt: 1", "uri_forbidden: 1", "gallery: ", "drawings only", "Next: "):
         assert word in text
     assert len(PEOPLE) >= 6
@@ -47,9 +59,9 @@ def test_the_demo_makes_24_pictures_of_8_people_and_3_rows_fail(folder, tmp_path
         images = browser.find_elements(By.CSS_SELECTOR, "main img")
         shown = [image for image in images if image.get_attribute("complete") == "true"]
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
-        assert len(shown) >= 24
+        assert len(shown) >= 30
         assert all(width > 0 for width in widths)
-        for word in ("27", "No face was found", "The picture file is damaged", "This address may not be fetched"):
+        for word in ("33", "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
@@ -59,18 +71,20 @@ def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
     text = demo(folder, **NO_CLUSTER)
     assert time.monotonic() - start < 10
     assert "nothing to do" in text
-    assert "skipped 27" in text
+    assert "skipped 33" in text
 
 
 def test_one_changed_prompt_is_exactly_one_picture(folder, tmp_path):
     with (ROOT / "manifests" / "demo.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))
-    prompt, uri = rows[0].index("prompt"), rows[0].index("reference_uri")
+    prompt = rows[0].index("prompt")
+    uris = [index for index, name in enumerate(rows[0]) if name.endswith("_uri")]
     for row in rows[1:]:
-        row[uri] = row[uri] if "://" in row[uri] else str(ROOT / "manifests" / row[uri])
+        for uri in uris:
+            row[uri] = row[uri] if "://" in row[uri] or not row[uri] else str(ROOT / "manifests" / row[uri])
     rows[1][prompt] = "a person in a green coat"
     changed = tmp_path / "changed.csv"
     with changed.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     text = demo(folder, f"manifest={changed}", f"sources.roots=[{ROOT / 'manifests'}]")
-    assert "ok 1 + rejected 0 + failed 0 + skipped 26" in text
+    assert "ok 1 + rejected 0 + failed 0 + skipped 32" in text

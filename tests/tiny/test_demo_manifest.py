@@ -1,0 +1,58 @@
+"""The demo's manifest and pictures in manifests/ are what idgen/tiny/demo.py writes, and every row has a recipe."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from idgen.recipe_files import load_recipes
+from idgen.settings import load_config
+from idgen.tiny.demo import write_demo
+
+ROOT = Path(__file__).resolve().parents[2]
+THERE = ROOT / "manifests"
+
+
+@pytest.fixture(scope="module")
+def rows():
+    with (THERE / "demo.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_committed_files_are_what_the_module_writes(tmp_path):
+    write_demo(tmp_path)
+    assert (tmp_path / "demo.csv").read_bytes() == (THERE / "demo.csv").read_bytes()
+    names = sorted(path.name for path in (tmp_path / "demo").iterdir())
+    assert names == sorted(path.name for path in (THERE / "demo").iterdir())
+    for name in set(names) - {"corrupt.png"}:
+        drawn, there = (cv2.imread(str(folder / "demo" / name)).astype(int) for folder in (tmp_path, THERE))
+        assert np.abs(drawn - there).mean() < 2  # versions of OpenCV and Pillow differ a little
+
+
+def test_every_row_names_a_recipe_that_lists_its_columns_and_whose_weights_are_tiny(rows):
+    book = load_recipes(load_config([str(ROOT / "configs" / "demo.yaml")]))
+    assert len({row["recipe"] for row in rows}) >= 4
+    assert any("@" in row["recipe"] for row in rows)
+    for row in rows:
+        recipe = book[row["recipe"]]
+        special = {"ip_adapter_image_uri", "ip_adapter_scale", "init_image_uri", "strength", "control_pose_uri"}
+        assert {column for column in special if row[column]} <= set(recipe.columns)
+        parts = [recipe.base, recipe.face_pack, *recipe.adapters, *recipe.controls, *recipe.base.loras]
+        places = [part.weights for part in parts] + [adapter.image_encoder for adapter in recipe.adapters]
+        assert all(place.startswith("tiny:") for place in [*places, recipe.base.vae, recipe.base.unet] if place)
+        assert recipe.base.dtype == "float32"
+
+
+def test_rows_bring_picture_prompts_images_to_start_from_and_control_images(rows):
+    for column in ("reference_uri", "ip_adapter_image_uri", "init_image_uri", "control_pose_uri"):
+        files = {row[column] for row in rows if row[column] and "://" not in row[column]}
+        assert files
+        assert all((THERE / file).is_file() for file in files)
+
+
+def test_row_ids_and_names_are_used_once(rows):
+    assert len({row["row_id"] for row in rows}) == len(rows)
+    names = [row["output_name"] for row in rows if row["output_name"]]
+    assert len(set(names)) == len(names)
