@@ -19,6 +19,7 @@ from idgen.adapters.protocol import Adapter
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
+from idgen.networks.image_encoder import ImageEncoder, dtype_beside
 from idgen.recipes import Recipe
 from idgen.sampling import bases, controls, schedulers
 from idgen.sampling.batches import OutOfMemory
@@ -87,7 +88,8 @@ class Sampler:
         base = bases.load(recipe.base)
         unet = base.pipeline.unet
         attention.install(unet)
-        adapters = [table.make(spec, lora_scale) for spec in recipe.adapters]
+        encoders = _image_encoders(recipe, base.dtype)
+        adapters = [table.make(spec, lora_scale, encoders.get(spec.image_encoder)) for spec in recipe.adapters]
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             adapter.load(unet, [weights.locate(spec.weights)])
             adapter.to(device)
@@ -173,6 +175,12 @@ class Sampler:
         attention.unbind(self.pipeline.unet)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def _image_encoders(recipe: Recipe, dtype: torch.dtype) -> dict[str, ImageEncoder]:
+    """Location -> encoder; adapters that name the same one share it, and with it what it has seen."""
+    locations = dict.fromkeys(spec.image_encoder for spec in recipe.adapters if spec.image_encoder)
+    return {location: ImageEncoder.load(weights.locate(location), dtype_beside(dtype)) for location in locations}
 
 
 def is_shortage(error: Exception) -> bool:
