@@ -16,7 +16,8 @@ from idgen.sampling.sampler import Sampler
 from idgen.tiny.files import ADAPTERS
 from idgen.weights import locate
 
-TOLERANCE = 1e-4
+TOLERANCES = {"sd15": 1e-4, "sdxl": 4e-4}
+"""For latents of 10 or so; the goldens of SDXL are allowed 6e-4 and more: 70 layers of rounding, of random weights."""
 BUCKET = Bucket(width=64, height=64, num_inference_steps=2, scheduler="ddim", guidance_scale=5.0)
 NAMES = list(ADAPTERS)
 
@@ -57,10 +58,11 @@ def rows_of(chosen, references=1):
 @pytest.mark.parametrize("references", [1, 2])
 def test_three_rows_that_differ_in_everything_are_the_same_alone_together_and_in_any_order(made, references):
     chosen, sampler = made
+    tolerance = TOLERANCES[chosen.base.kind]
     bucket = replace(BUCKET, n_references=references)
     rows = rows_of(chosen, references)
     alone = torch.cat([latents(sampler, [one], bucket) for one in rows])
-    limit = TOLERANCE * max(1, alone.abs().max() / 10)
+    limit = tolerance * max(1, alone.abs().max() / 10)
     assert torch.isfinite(alone).all()
     assert difference(latents(sampler, rows, bucket), alone) < limit
     assert difference(latents(sampler, [rows[2], rows[0], rows[1]], bucket)[[1, 2, 0]], alone) < limit
@@ -68,27 +70,29 @@ def test_three_rows_that_differ_in_everything_are_the_same_alone_together_and_in
 
 def test_the_order_of_the_references_makes_no_difference_and_each_counts(made):
     chosen, sampler = made
+    tolerance = TOLERANCES[chosen.base.kind]
     one = row_for(chosen, 1, 2)
     turned = replace(one, id_embedding=one.id_embedding[::-1].copy(), crops={k: v[::-1] for k, v in one.crops.items()})
     first = replace(one, id_embedding=one.id_embedding[:1], crops={k: v[:1] for k, v in one.crops.items()})
-    assert difference(latents(sampler, [one]), latents(sampler, [turned])) < TOLERANCE
-    assert difference(latents(sampler, [one]), latents(sampler, [first])) > 100 * TOLERANCE
+    assert difference(latents(sampler, [one]), latents(sampler, [turned])) < tolerance
+    assert difference(latents(sampler, [one]), latents(sampler, [first])) > 100 * tolerance
 
 
 def test_scale_0_is_the_base_with_its_lora_and_scale_1_is_far_from_it(made):
     chosen, sampler = made
+    tolerance = TOLERANCES[chosen.base.kind]
     off, on = (latents(sampler, [row_for(chosen, 1, ip_adapter_scale=scale)]) for scale in (0.0, 1.0))
     base = Sampler.load(replace(chosen, adapters=[]), lora_scale=1.0, device="cpu")
     plain = latents(base, [row_for(chosen, 1)])
     (spec,) = chosen.adapters
     if VARIANTS[spec.kind].lora:
-        assert difference(off, plain) > 100 * TOLERANCE
+        assert difference(off, plain) > 100 * tolerance
         merge_by_hand(base.pipeline.unet, spec, 0.7)
         base = Sampler(base.base, [], base.device)
         silent = Sampler.load(chosen, lora_scale=0.0, device="cpu")
         assert difference(latents(silent, [row_for(chosen, 1, ip_adapter_scale=0.0)]), plain) < 1e-5
-    assert difference(off, latents(base, [row_for(chosen, 1)])) < TOLERANCE
-    assert difference(off, on) > 100 * TOLERANCE
+    assert difference(off, latents(base, [row_for(chosen, 1)])) < tolerance
+    assert difference(off, on) > 100 * tolerance
 
 
 def merge_by_hand(unet, spec: AdapterSpec, scale: float) -> None:
@@ -117,7 +121,7 @@ def test_blocks_compile_whole_and_other_people_prompts_scales_and_steps_compile_
     sampler.compile_blocks(backend=backend)
     with ThreadPoolExecutor(1) as pool:  # dynamo's settings are each thread's own
         compiled = pool.submit(latents, sampler, rows).result()
-        assert difference(compiled, expected) < TOLERANCE
+        assert difference(compiled, expected) < TOLERANCES[chosen.base.kind]
         count = len(graphs)
         assert count > 0
         others = [
@@ -145,7 +149,7 @@ def test_the_whole_unet_is_one_graph():
         return graph.forward
 
     sampler.pipeline.unet.forward = torch.compile(plain, backend=backend, fullgraph=True)
-    assert difference(latents(sampler, rows), expected) < TOLERANCE
+    assert difference(latents(sampler, rows), expected) < TOLERANCES["sd15"]
     latents(sampler, rows_of(chosen)[::-1], replace(BUCKET, num_inference_steps=3))
     assert len(graphs) == 1
 
@@ -162,10 +166,10 @@ def test_two_adapters_share_one_look_at_each_picture_and_have_strengths_of_their
         for number, shortcut in ((1, 0.5), (2, 1.5), (1, 2.0))
     ]  # fmt: skip
     alone = torch.cat([latents(sampler, [one]) for one in rows])
-    assert difference(latents(sampler, rows), alone) < TOLERANCE
+    assert difference(latents(sampler, rows), alone) < TOLERANCES["sd15"]
     encoder = sampler.adapters[0].encoder
     assert encoder is sampler.adapters[1].encoder
     assert encoder.encodings == 4  # two people, each an aligned face and a picture that plus and plain both look at
     for name in ("faceid_plusv2", "plus", "plain"):
         changed = replace(rows[0], ip_adapter_scales={**rows[0].ip_adapter_scales, name: 0.0})
-        assert difference(latents(sampler, [changed]), alone[:1]) > 10 * TOLERANCE
+        assert difference(latents(sampler, [changed]), alone[:1]) > 10 * TOLERANCES["sd15"]
