@@ -110,25 +110,27 @@ def _chosen(config: Config) -> Iterator[tuple[str, Recipe, list[Part]]]:
 
 
 def _bases(recipes: Mapping[str, Recipe]) -> dict[str, Recipe]:
-    """Return for each base one recipe on it, as the command that fetches needs one; one that adds no prohibition."""
-    found: dict[str, Recipe] = {}
+    """Return for each base one recipe on it, as the command that fetches needs one: what adds least of its own."""
+    pairs: dict[str, list[str]] = {}
     for name in recipes:
-        plain, _, base = name.partition("@")
-        better = base in found and not _commercial(found[base].name, recipes) and _commercial(plain, recipes)
-        if base and (base not in found or better):
-            found[base] = replace(recipes[name], title=f"base {base}")
-    return dict(sorted(found.items()))
+        if "@" in name:
+            pairs.setdefault(name.partition("@")[2], []).append(name)
+    chosen = {
+        base: min(names, key=lambda name: _burden(recipes[name.partition("@")[0]]))
+        for base, names in sorted(pairs.items())
+    }
+    return {base: replace(recipes[name], title=f"base {base}") for base, name in chosen.items()}
 
 
-def _commercial(name: str, recipes: Mapping[str, Recipe]) -> bool:
-    return recipes[name.partition("@")[0]].licence.commercial_use
+def _burden(recipe: Recipe) -> tuple[bool, int, str]:
+    return not recipe.licence.commercial_use, len(recipe.controls), recipe.name
 
 
 def _heading(name: str, recipe: Recipe, parts: int) -> str:
     licence = recipe.licence
     use = "commercial use allowed" if licence.commercial_use else "NOT for commercial use"
     size = f"; {recipe.download_gb:g} GB published beside the base" if recipe.download_gb and "@" not in name else ""
-    return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} parts{size}"
+    return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} part{'s' * (parts != 1)}{size}"
 
 
 def _verdict(part: Part, recipe: Recipe, hashes: HashCache) -> str:

@@ -5,6 +5,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from idgen.errors import Exit, RunError
@@ -31,7 +32,14 @@ def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
             folder.rmdir()
         unfinished.chmod(0o755)
         os.replace(unfinished, folder)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except RunError:
+        raise
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        RuntimeError,
+    ) as error:  # the last: encrypted, or packed otherwise
         raise RunError(Exit.USAGE, f"{archive} is not a zip archive that can be read: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -7,7 +7,8 @@ import urllib3
 from idgen.errors import Exit, RunError
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
-_CHUNK_BYTES = 2**20
+_CHUNK_BYTES = 2**16
+"""What a cut transfer loses at most."""
 
 
 def download(address: str, target: Path) -> Path:

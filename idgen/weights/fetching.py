@@ -15,7 +15,15 @@ from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
 from idgen.weights import archives, downloads
 from idgen.weights.locations import HubPlace, face_pack_folder, fetch_command, hub_place, locate
-from idgen.weights.names import COMPONENTS, WITH_WEIGHTS, is_face_network, is_setting, variant_of, weight_names
+from idgen.weights.names import (
+    COMPONENTS,
+    WITH_WEIGHTS,
+    is_config,
+    is_face_network,
+    is_setting,
+    variant_of,
+    weight_names,
+)
 from idgen.weights.roles import Part, files_of
 
 Say = Callable[[str], None]
@@ -69,7 +77,8 @@ def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) ->
         top = [name for name in inside if "/" not in name]
         variant = "fp16" if half and part.kind == "control" and _has_half([top]) else variant_of(top)
         weights = weight_names(top, variant)
-        found = [*weights, *filter(is_setting, top)] if weights else []
+        settings = filter(is_setting if part.kind == "vae" else is_config, top)
+        found = [*weights, *settings] if weights else []
     return [prefix + name for name in found]
 
 

@@ -2,13 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.weights.hashes import Files
-from idgen.weights.names import COMPONENTS, WITH_WEIGHTS, is_face_network, is_setting, variant_of, weight_names
+from idgen.weights.names import (
+    COMPONENTS,
+    WITH_WEIGHTS,
+    is_config,
+    is_face_network,
+    is_setting,
+    variant_of,
+    weight_names,
+)
 
 
 def weight_variant(folder: Path) -> str | None:
@@ -56,12 +64,21 @@ def config_files(folder: Path) -> Files:
     return named(folder, (path for name in COMPONENTS for path in settings_files(folder / name)))
 
 
-def model_files(folder: Path) -> Files:
-    """Return the settings and weights of a folder with one model. Raises RunError(USAGE) when it has no weights."""
-    variant = component_variant(folder)
-    if not folder.is_dir() or not weight_files(folder, variant):
+def vae_files(folder: Path) -> Files:
+    """Return the settings and weights of a VAE. Raises RunError(USAGE) when it has no weights."""
+    return model_files(folder, settings=is_setting)
+
+
+def model_files(folder: Path, *, settings: Callable[[str], bool] = is_config) -> Files:
+    """Return the settings and weights of a folder with one model: an image encoder, a ControlNet.
+
+    Raises RunError(USAGE) when it has no weights.
+    """
+    found = weight_files(folder, component_variant(folder))
+    if not found:
         raise RunError(Exit.USAGE, f"{folder} has no weights that diffusers or transformers read")
-    return named(folder, _component_files(folder, variant))
+    _check_shards(folder, found)
+    return named(folder, [*found, *(folder / name for name in _names(folder) if settings(name))])
 
 
 def face_pack_files(folder: Path) -> Files:

@@ -38,6 +38,11 @@ def is_setting(name: str) -> bool:
     return name.endswith((".json", ".txt", ".model")) and ".index." not in name
 
 
+def is_config(name: str) -> bool:
+    """Tell whether a file is all the settings that a model which stands alone is loaded with."""
+    return name == "config.json"
+
+
 def is_face_network(name: str) -> bool:
     """Tell whether a face pack's file is loaded."""
     return name.endswith(".onnx") and name not in UNUSED_IN_FACE_PACKS

@@ -100,7 +100,9 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
             return [("vae", path), *_vae_settings(recipe)]
         case "face_pack":
             return files.face_pack_files(path)
-        case "vae" | "image_encoder" | "control":
+        case "vae":
+            return files.vae_files(path)
+        case "image_encoder" | "control":
             return files.model_files(path)
         case _:
             if not path.is_file():

@@ -116,7 +116,7 @@ def test_an_identity_of_yesterday_is_the_same_today(recipe):
 def everything(recipe, tmp_path):
     """A recipe with every role there is."""
     for name in ("unet.safetensors", "vae.safetensors", "lora.safetensors", "clip/config.json",
-                 "clip/model.safetensors", "clip/README.md", "net/config.json",
+                 "clip/model.safetensors", "clip/preprocessor_config.json", "net/config.json",
                  "net/diffusion_pytorch_model.fp16.safetensors", "base/vae/config.json"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -142,7 +142,7 @@ def everything(recipe, tmp_path):
         ("adapter.bin", "adapter:a"),
         ("clip/config.json", "image_encoder:a"),
         ("clip/model.safetensors", "image_encoder:a"),
-        ("clip/README.md", None),
+        ("clip/preprocessor_config.json", None),
         ("net/config.json", "control:pose"),
         ("net/diffusion_pytorch_model.fp16.safetensors", "control:pose"),
         ("pack/det.onnx", "face_pack"),

@@ -1,0 +1,101 @@
+"""A file is what its recipe says, seen from names and shapes alone."""
+
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+from doubles.tiny_recipe import TINY, adapter, control, lora, recipe
+from safetensors.torch import save_file
+
+from idgen import weights
+from idgen.errors import RunError
+from idgen.tiny.files import ADAPTERS
+from idgen.weights.headers import shapes_of
+from idgen.weights.layouts import check_layout
+
+
+def verdicts(made):
+    return {part.role: check_layout(part, made) for part in weights.parts(made)}
+
+
+@pytest.mark.parametrize("name", sorted(ADAPTERS))
+def test_every_file_of_the_family_is_what_its_recipe_says(name):
+    made = recipe(name)
+    found = verdicts(made)
+    assert found[f"adapter:{made.adapters[0].name}"].startswith(made.adapters[0].kind)
+
+
+@pytest.mark.parametrize(
+    ("file", "declared"),
+    [
+        ("faceid_sd15", "faceid_plus"), ("faceid_plus_sd15", "faceid"), ("faceid_sd15", "faceid_portrait"),
+        ("faceid_portrait_sd15", "faceid"), ("ip_adapter_sd15", "ip_adapter_plus"),
+        ("ip_adapter_plus_sd15", "ip_adapter"), ("ip_adapter_full_face_sd15", "ip_adapter_plus_face"),
+        ("faceid_portrait_sdxl_unnorm", "faceid_portrait"), ("ip_adapter_plus_sdxl_vit_h", "faceid_portrait_unnorm"),
+    ],
+)  # fmt: skip
+def test_a_file_of_another_kind_is_refused(file, declared):
+    made = recipe(file)
+    wrong = replace(made, adapters=[replace(made.adapters[0], name="x", kind=declared)])
+    with pytest.raises(RunError, match=f"is no {declared}|takes features"):
+        verdicts(wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "encoder"),
+    [("ip_adapter_sdxl", "clip_vit_h"), ("ip_adapter_sdxl_vit_h", "clip_vit_bigg"), ("ip_adapter_plus_sd15",
+      "clip_vit_bigg"), ("ip_adapter_sd15_vit_g", "clip_vit_h"), ("faceid_plusv2_sdxl", "clip_vit_bigg")],
+)  # fmt: skip
+def test_the_wrong_image_encoder_is_named(file, encoder):
+    made = recipe(file)
+    wrong = replace(made, adapters=[replace(made.adapters[0], image_encoder=f"tiny:{encoder}")])
+    with pytest.raises(RunError, match=f"takes features .* but tiny:{encoder} gives"):
+        verdicts(wrong)
+
+
+def test_an_adapter_of_the_other_family_is_refused():
+    made = replace(TINY, adapters=[replace(adapter("faceid_sdxl"), name="faceid")])
+    with pytest.raises(RunError, match="made for a base whose text is"):
+        verdicts(made)
+
+
+def test_loras_unets_and_controls_are_told_apart():
+    made = replace(TINY, base=replace(TINY.base, loras=[lora()]), controls=[control()])
+    assert "LoRA" in verdicts(made)["lora:lcm"]
+    swapped = replace(made, base=replace(made.base, loras=[replace(lora(), weights="tiny:sdxl_lightning_unet")]))
+    with pytest.raises(RunError, match="is not a LoRA"):
+        verdicts(swapped)
+    with pytest.raises(RunError, match="is not a UNet"):
+        verdicts(replace(TINY, base=replace(TINY.base, unet=lora().weights)))
+    with pytest.raises(RunError, match="is no ControlNet"):
+        verdicts(replace(TINY, controls=[replace(control(), weights="tiny:clip_vit_h")]))
+
+
+def test_shapes_are_the_same_from_both_formats_and_nothing_runs(tmp_path):
+    nested = {"image_proj": {"norm.weight": torch.zeros(3)}, "ip_adapter": {"1.to_k_ip.weight": torch.zeros(2, 4)}}
+    torch.save(nested, tmp_path / "a.bin")
+    torch.save(nested, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
+    flat = {f"{table}.{name}": tensor for table, part in nested.items() for name, tensor in part.items()}
+    save_file(flat, tmp_path / "a.safetensors")
+    wanted = {"image_proj.norm.weight": (3,), "ip_adapter.1.to_k_ip.weight": (2, 4)}
+    assert shapes_of(tmp_path / "a.bin") == shapes_of(tmp_path / "old.bin") == wanted
+    assert shapes_of(tmp_path / "a.safetensors") == wanted
+
+    class Evil:
+        def __reduce__(self):
+            return open, (str(tmp_path / "ran"), "w")
+
+    (tmp_path / "evil.bin").write_bytes(pickle.dumps({"a": Evil()}))
+    with pytest.raises(RunError, match="asks to run code"):
+        shapes_of(tmp_path / "evil.bin")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_that_was_cut_off_is_noticed(tmp_path):
+    save_file({"a": torch.zeros(1000)}, tmp_path / "a.safetensors")
+    body = (tmp_path / "a.safetensors").read_bytes()
+    for length, message in ((len(body) - 1, "cut off"), (40, "not a valid|cannot be read"), (3, "cannot be read")):
+        (tmp_path / "a.safetensors").write_bytes(body[:length])
+        with pytest.raises(RunError, match=message):
+            shapes_of(tmp_path / "a.safetensors")
