@@ -91,7 +91,7 @@ class Sampler:
         encoders = _image_encoders(recipe, base.dtype)
         adapters = [table.make(spec, lora_scale, encoders.get(spec.image_encoder)) for spec in recipe.adapters]
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
-            adapter.load(unet, [weights.locate(spec.weights)])
+            adapter.load(unet, [weights.locate(spec.weights, spec.revision)])
             adapter.to(device)
         base.place(device)
         nets = controls.load(recipe.controls, base.dtype, device)
