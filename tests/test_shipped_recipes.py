@@ -1,0 +1,151 @@
+"""The recipes, bases and example manifests that come with the project: right by what the authors' files are."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from idgen.adapters.variants import VARIANTS, needs
+from idgen.config import Config, PlannerConfig
+from idgen.manifest.planner import plan
+from idgen.manifest.shards import read_shard, shards
+from idgen.recipe_files import load_recipes
+from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.stores.local import LocalStore
+from idgen.weights import needs_face_pack, parts
+from idgen.weights.locations import hub_place
+
+ROOT = Path(__file__).parents[1]
+BOOK = load_recipes(Config())
+PLAIN = sorted(name for name in BOOK if "@" not in name)
+BASES = sorted({name.partition("@")[2] for name in BOOK} - {""})
+BIG_G = ("ip-adapter_sdxl.safetensors", "ip-adapter_sd15_vit-G.safetensors")
+KINDS = {
+    "ip-adapter_": "ip_adapter", "ip-adapter-plus_": "ip_adapter_plus", "ip-adapter-plus-face_": "ip_adapter_plus_face",
+    "ip-adapter-full-face_": "ip_adapter_full_face", "ip-adapter-faceid_": "faceid",
+    "ip-adapter-faceid-plus_": "faceid_plus", "ip-adapter-faceid-plusv2_": "faceid_plusv2",
+    "ip-adapter-faceid-portrait_": "faceid_portrait", "ip-adapter-faceid-portrait-v11_": "faceid_portrait",
+}  # fmt: skip
+NO_TEXT_NEEDED = {"ip_adapter", "ip_adapter_plus", "ip_adapter_plus_face", "ip_adapter_full_face"}
+
+
+def file_name(spec):
+    return spec.weights.partition(":")[2].rpartition("/")[2]
+
+
+def test_every_file_of_the_family_has_a_recipe():
+    files = {file_name(spec) for name in PLAIN for spec in BOOK[name].adapters}
+    assert len(files) == 20
+    assert {spec.kind for name in PLAIN for spec in BOOK[name].adapters} == VARIANTS.keys()
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_the_kind_is_what_the_file_s_name_says(name):
+    for spec in BOOK[name].adapters:
+        file = file_name(spec)
+        (kind,) = (kind for beginning, kind in KINDS.items() if file.startswith(beginning))
+        unnorm = "_unnorm" if file.endswith("_unnorm.bin") else ""
+        assert spec.kind == kind + unnorm
+        assert BOOK[name].base.kind == ("sdxl" if "sdxl" in file else "sd15")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_each_file_goes_with_the_image_encoder_it_was_trained_on(name):
+    for spec in BOOK[name].adapters:
+        looks = VARIANTS[spec.kind].picture is not None
+        wanted = f"{'sdxl_models' if file_name(spec) in BIG_G else 'models'}/image_encoder" if looks else ""
+        assert spec.image_encoder.partition(":")[2] == wanted
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_licences_are_the_strictest_of_what_is_loaded(name):
+    recipe = BOOK[name]
+    assert recipe.licence.name != "unknown"
+    assert recipe.licence.note
+    assert recipe.licence.commercial_use == (not needs_face_pack(recipe))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_recipe_offers_the_columns_its_parts_have_a_use_for(name):
+    recipe, variants = BOOK[name], [VARIANTS[spec.kind] for spec in BOOK[name].adapters]
+    wanted = {
+        "ip_adapter_scale": True, "init_image_uri": True, "strength": True,
+        "ip_adapter_scales": len(variants) > 1, "lora_scale": any(variant.lora for variant in variants),
+        "shortcut_scale": any(variant.shortcut for variant in variants),
+        "ip_adapter_image_uri": needs(recipe).picture_prompt,
+        "reference_mask_uri": any(spec.kind == "ip_adapter_full_face" for spec in recipe.adapters),
+        "control_guidance_start": bool(recipe.controls), "control_guidance_end": bool(recipe.controls),
+    }  # fmt: skip
+    wanted |= {f"control_{control.name}_{part}": True for control in recipe.controls for part in ("uri", "scale")}
+    assert set(recipe.columns) == {column for column, useful in wanted.items() if useful}
+    assert recipe.prompt_required == (not {spec.kind for spec in recipe.adapters} <= NO_TEXT_NEEDED)
+    assert recipe.prompt_required or recipe.defaults.prompt
+
+
+def test_both_families_have_controls_and_a_recipe_with_two_adapters():
+    for family in ("sd15", "sdxl"):
+        mine = [BOOK[name] for name in PLAIN if BOOK[name].base.kind == family]
+        assert any({control.name for control in recipe.controls} >= {"pose", "depth", "canny"} for recipe in mine)
+        (both,) = (recipe for recipe in mine if len(recipe.adapters) == 2)
+        assert both.defaults.ip_adapter_scales.keys() == {both.adapters[1].name}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_every_pair_of_recipe_and_base_can_make_its_default_picture(name):
+    bases = [base for base in BASES if f"{name}@{base}" in BOOK]
+    assert bases
+    for made in (BOOK[name], *(BOOK[f"{name}@{base}"] for base in bases)):
+        defaults, base = made.defaults, made.base
+        assert defaults.scheduler in SCHEDULERS
+        assert not base.steps or defaults.num_inference_steps in base.steps
+        assert 1 <= defaults.num_inference_steps <= SCHEDULERS[defaults.scheduler].max_steps
+        for side in (defaults.width, defaults.height):
+            assert side % made.size_multiple_px == 0
+            assert 256 <= side <= made.max_side_px
+        assert base.vae_dtype == "float32"
+        assert not (made.licence.commercial_use and not BOOK[name].licence.commercial_use)
+        assert made.seconds_per_picture > 0
+        for part in parts(made):
+            assert hub_place(part.location) is not None or (part.kind, part.location) == ("face_pack", "buffalo_l")
+        if needs_face_pack(made):
+            assert hub_place(made.face_pack.archive).path.endswith(".zip")
+
+
+def test_distilled_bases_are_asked_for_their_own_steps_without_guidance():
+    for steps in (2, 4, 8):
+        base = f"sdxl-lightning-{steps}step"
+        made = BOOK[f"faceid-sdxl@{base}"]
+        assert (made.base.steps, made.defaults.guidance_scale, made.defaults.scheduler) == ([steps], 0.0, "lightning")
+        assert f"_{steps}step_unet" in made.base.unet
+    lora = BOOK["faceid-sdxl@sdxl-lightning-4step-lora"].base
+    assert (lora.steps, lora.unet, len(lora.loras)) == ([4], "", 1)
+    turbo = BOOK["ip-adapter-sdxl@sdxl-turbo"]
+    assert (turbo.defaults.width, turbo.defaults.height, turbo.licence.commercial_use) == (512, 512, False)
+    assert all(BOOK[f"faceid-{family}@{family}-lcm"].defaults.scheduler == "lcm" for family in ("sd15", "sdxl"))
+
+
+def test_no_recipe_names_a_host():
+    for path in [*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "manifests" / "examples").iterdir()]:
+        assert not re.search(r"https?://|\.co\b|\.com\b", path.read_text().replace("example.com", "")), path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "examples").glob("*.csv")), ids=lambda path: path.stem)
+def test_every_row_of_the_examples_can_be_made(path, tmp_path):
+    store = LocalStore(tmp_path / "out")
+    hashes = dict.fromkeys(BOOK, "aa" * 16)
+    made = plan(
+        str(path), BOOK, hashes, Config(planner=PlannerConfig(memory_mb=256)), store, "run", ledger_files=[],
+        schedulers=tuple(SCHEDULERS), scratch=tmp_path / "scratch",
+    )  # fmt: skip
+    rows = len(path.read_text().splitlines()) - 1
+    assert 3 <= rows <= 6
+    pictures = [row for ref in shards(store, "run", made.part) for row in read_shard(store, ref).to_pylist()]
+    refused = store.get("runs/run/plan/refused.csv").decode()
+    assert len(pictures) == rows, refused
+    assert {picture["recipe"] for picture in pictures} <= set(BOOK)
+
+
+def test_the_examples_use_a_recipe_of_every_sort():
+    text = "".join(path.read_text() for path in (ROOT / "manifests" / "examples").glob("*.csv"))
+    for word in ("faceid-", "ip-adapter-", "-style-", "-controls", "@", "strength", "reference_mask_uri"):
+        assert word in text
