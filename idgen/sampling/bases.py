@@ -46,5 +46,6 @@ def load(spec: Base) -> LoadedBase:
     Raises RunError when something is missing, cannot be read or does not fit.
     """
     base = BASES[spec.kind](spec)
-    loras.merge(base.pipeline, spec.loras)
+    for lora in spec.loras:
+        loras.merge(base.pipeline, lora)
     return base

@@ -82,11 +82,14 @@ def weights(folder: Path) -> dict[str, Tensor]:
 def unet(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a UNet's tensors by their original names."""
     attentive = {name.split(".")[1] for name in tensors if re.match(r"up_blocks\.\d\.attentions", name)}
-    return {_unet_name(name, attentive): tensor for name, tensor in tensors.items()}
+    return {unet_name(name, attentive): tensor for name, tensor in tensors.items()}
 
 
-def _unet_name(name: str, attentive: set[str]) -> str:
-    """Blocks of 2 resnets; the upsampler stands behind the resnet and, where there is one, the attention."""
+def unet_name(name: str, attentive: set[str]) -> str:
+    """Return one original name, of blocks with 2 resnets; `attentive` are the up blocks that have attention.
+
+    The upsampler stands behind the resnet and, where there is one, the attention.
+    """
     if block := re.fullmatch(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.+)", name):
         side, number, kind, layer, rest = block[1], int(block[2]), block[3], int(block[4]), block[5]
         if kind == "downsamplers":
