@@ -34,9 +34,10 @@ class ImageProjection(nn.Module):
     def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "ImageProjection":
         """Return the module with `weights` (`proj.weight` ... `norm.bias`), float32. Raises RunError as `fill`."""
         keys_of(weights, {*linear_keys("proj"), *linear_keys("norm")}, source)
-        tokens, token_width = token_shape(weights["proj.weight"], weights["norm.weight"], source)
+        tokens, token_width = token_shape(weights, "proj.weight", source)
+        _, embedding_width = dimensions(weights, "proj.weight", 2, source)
         with torch.device("meta"):
-            module = cls(width_of(weights["proj.weight"]), tokens, token_width)
+            module = cls(embedding_width, tokens, token_width)
         return fill(module, weights, source)
 
 
@@ -62,9 +63,10 @@ class MlpProjection(nn.Module):
     def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "MlpProjection":
         """Return the module with `weights` (`proj.0.weight` ... `proj.3.bias`), float32. Raises RunError as `fill`."""
         keys_of(weights, {key for number in (0, 2, 3) for key in linear_keys(f"proj.{number}")}, source)
-        hidden_width = weights["proj.0.weight"].shape[0]
+        hidden_width, feature_width = dimensions(weights, "proj.0.weight", 2, source)
+        (token_width,) = dimensions(weights, "proj.3.weight", 1, source)
         with torch.device("meta"):
-            module = cls(width_of(weights["proj.0.weight"]), hidden_width, weights["proj.3.weight"].shape[0])
+            module = cls(feature_width, hidden_width, token_width)
         return fill(module, weights, source)
 
 
@@ -101,8 +103,8 @@ class FaceIdProjection(nn.Module):
     @staticmethod
     def sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, int, int, int]:
         """Return embedding width, hidden width, tokens, token width."""
-        tokens, token_width = token_shape(weights["proj.2.weight"], weights["norm.weight"], source)
-        return width_of(weights["proj.0.weight"]), weights["proj.0.weight"].shape[0], tokens, token_width
+        hidden_width, embedding_width = dimensions(weights, "proj.0.weight", 2, source)
+        return embedding_width, hidden_width, *token_shape(weights, "proj.2.weight", source)
 
 
 def linear_keys(name: str) -> tuple[str, str]:
@@ -110,17 +112,21 @@ def linear_keys(name: str) -> tuple[str, str]:
     return f"{name}.weight", f"{name}.bias"
 
 
-def width_of(weight: Tensor) -> int:
-    """Return how wide the input of a linear layer is; 0 for what is no matrix, which `fill` then refuses."""
-    return weight.shape[1] if weight.dim() == 2 else 0
+def dimensions(weights: Mapping[str, Tensor], name: str, count: int, source: str) -> tuple[int, ...]:
+    """Return the shape of `weights[name]`, which has `count` dimensions. Raises RunError when it has not."""
+    shape = tuple(weights[name].shape)
+    if len(shape) != count or 0 in shape:
+        raise RunError(Exit.USAGE, f"{source}: image_proj {name} is {shape}, it has {count} dimensions in such a file")
+    return shape
 
 
-def token_shape(last: Tensor, norm: Tensor, source: str) -> tuple[int, int]:
-    """Return number and width of the tokens that a last linear layer and its norm make. Raises RunError."""
-    token_width = norm.shape[0] if norm.dim() == 1 else 0
-    if not token_width or last.shape[0] % token_width:
+def token_shape(weights: Mapping[str, Tensor], last: str, source: str) -> tuple[int, int]:
+    """Return number and width of the tokens that the linear layer `last` and `norm` make. Raises RunError."""
+    (token_width,) = dimensions(weights, "norm.weight", 1, source)
+    rows, _ = dimensions(weights, last, 2, source)
+    if rows % token_width:
         raise RunError(Exit.USAGE, f"{source}: image_proj makes no whole number of {token_width}-wide tokens")
-    return last.shape[0] // token_width, token_width
+    return rows // token_width, token_width
 
 
 def fill(module: M, weights: Mapping[str, Tensor], source: str) -> M:

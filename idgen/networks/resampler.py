@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from idgen.networks.projections import FaceIdProjection, fill, keys_of, linear_keys, width_of
+from idgen.errors import Exit, RunError
+from idgen.networks.projections import FaceIdProjection, dimensions, fill, keys_of, linear_keys
 
 HEAD_WIDTH = 64
 """Of every published file; the number of heads is the rows of to_q over it."""
@@ -91,9 +92,10 @@ class Resampler(Perceiver):
         """Return the module with `weights` (`latents`, `proj_in.weight`, ...), float32. Raises RunError as `fill`."""
         expected = {"latents", *_perceiver_keys(weights)}
         keys_of(weights, expected, source)
-        latents = weights["latents"]
+        _, tokens, _ = dimensions(weights, "latents", 3, source)
+        sizes = _perceiver_sizes(weights, source)
         with torch.device("meta"):
-            module = cls(*_perceiver_sizes(weights), tokens=latents.shape[1] if latents.dim() == 3 else 0)
+            module = cls(*sizes, tokens=tokens)
         return fill(module, weights, source)
 
 
@@ -126,9 +128,9 @@ class FaceIdPlusProjection(FaceIdProjection):
         inner = {name.removeprefix(prefix): one for name, one in weights.items() if name.startswith(prefix)}
         expected = {prefix + name for name in _perceiver_keys(inner)}
         keys_of(weights, expected | cls.keys, source)
-        sizes = cls.sizes(weights, source)
+        sizes, inner_sizes = cls.sizes(weights, source), _perceiver_sizes(inner, source)
         with torch.device("meta"):
-            module = cls(*sizes, FacePerceiver(*_perceiver_sizes(inner)))
+            module = cls(*sizes, FacePerceiver(*inner_sizes))
         return fill(module, weights, source)
 
 
@@ -152,12 +154,11 @@ def _perceiver_keys(weights: Mapping[str, Tensor]) -> set[str]:
     return ends | {f"layers.{number}.{name}" for number in range(_depth(weights)) for name in layer}
 
 
-def _perceiver_sizes(weights: Mapping[str, Tensor]) -> tuple[int, int, int, int, int]:
+def _perceiver_sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, int, int, int, int]:
     """Return feature width, width, inner width, token width, depth; `fill` finds what does not fit them."""
-    return (
-        width_of(weights["proj_in.weight"]),
-        weights["proj_in.weight"].shape[0],
-        weights["layers.0.0.to_q.weight"].shape[0],
-        weights["proj_out.weight"].shape[0],
-        _depth(weights),
-    )
+    width, feature_width = dimensions(weights, "proj_in.weight", 2, source)
+    inner_width, _ = dimensions(weights, "layers.0.0.to_q.weight", 2, source)
+    token_width, _ = dimensions(weights, "proj_out.weight", 2, source)
+    if inner_width % HEAD_WIDTH:
+        raise RunError(Exit.USAGE, f"{source}: image_proj's attention is {inner_width} wide, heads are {HEAD_WIDTH}")
+    return feature_width, width, inner_width, token_width, _depth(weights)
