@@ -6,6 +6,7 @@ shard leaves out what its own ledger parts hold.
 """
 
 import faulthandler
+import json
 import logging
 import os
 import time
@@ -203,7 +204,9 @@ def _counts(
 
 
 def _told(part: Row) -> Published:
-    photo = next(iter(part["reference_uris"] or []), part["ip_adapter_image_uri"] or part["key"])
+    """`part` is a row of the ledger, where a picture prompt stands among the settings."""
+    prompt = json.loads(part["settings"]).get("ip_adapter_image_uri")
+    photo = next(iter(part["reference_uris"] or []), prompt or part["key"])
     return Published(str(part["status"]), str(part["code"]), photo)
 
 
