@@ -139,13 +139,14 @@ def test_a_mask_of_the_face_reaches_the_crop(faces, tmp_path):
 
 
 def test_controls_and_the_image_to_start_from_come_at_the_row_s_size_under_their_columns(faces):
-    row, plain = faces.rows(
+    row, other = faces.rows(
         picture(1, FACEID_PLUS, "ada", control_pose_uri=photo("ben"), init_image_uri=photo("cleo"), width=96),
-        picture(2, FACEID_PLUS, "ada"),
+        picture(2, FACEID_PLUS, "ada", control_depth_uri=photo("ben")),
     )
     assert dict(row["images"]).keys() == {"control_pose_uri", "init_image_uri"}
     assert image(row, "control_pose_uri").size == image(row, "init_image_uri").size == (96, 96)
-    assert plain["images"] == []
+    assert [column for column, _ in other["images"]] == ["control_depth_uri"]
+    assert image(other, "control_depth_uri").size == (64, 96)
     assert crops(row, FACEID_PLUS)[0].std() > 10
     assert faces.counts == (1, 3)
 
