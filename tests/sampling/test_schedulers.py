@@ -42,6 +42,31 @@ def test_the_bases_own_spacing_and_offset_change_nothing(name):
     assert visited[0] == visited[1] == visited[2]
 
 
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("name", names())
+def test_a_recipes_spacing_takes_the_place_of_the_tables(name, spacing):
+    made = schedulers.make(name, BASES[0], spacing)
+    assert made.config.timestep_spacing == spacing
+    expected = {**SCHEDULERS[name].settings, "timestep_spacing": spacing}
+    assert {key: made.config[key] for key in expected} == expected
+
+
+def test_spacings_visit_the_steps_they_are_named_for():
+    visited = {}
+    for spacing in SPACINGS:
+        made = schedulers.make("euler", {**BASES[0], "steps_offset": 1, "_use_default_values": []}, spacing)
+        made.set_timesteps(4)
+        visited[spacing] = [round(step) for step in made.timesteps.tolist()]
+    assert visited == {"leading": [751, 501, 251, 1], "linspace": [999, 666, 333, 0], "trailing": [999, 749, 499, 249]}
+
+
+@pytest.mark.parametrize(("spacing", "largest"), [("", 14.615), ("leading", 11.68)])
+def test_the_tables_spacing_gives_kdpm2_the_models_whole_range_and_leading_does_not(spacing, largest):
+    made = schedulers.make("kdpm2_karras", {**BASES[0], "steps_offset": 1, "_use_default_values": []}, spacing)
+    made.set_timesteps(25)
+    assert abs(float(made.sigmas.max()) - largest) < 0.01
+
+
 def test_ddim_visits_the_steps_of_the_faceid_card():
     made = schedulers.make("ddim", {**BASES[0], "timestep_spacing": "trailing"})
     made.set_timesteps(30)
@@ -49,9 +74,9 @@ def test_ddim_visits_the_steps_of_the_faceid_card():
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_scheduler_does_as_many_steps_as_the_table_says(name):
-    most = SCHEDULERS[name].max_steps
-    sample = walked(name, most)
+@pytest.mark.parametrize("spacing", ["", *SPACINGS])
+def test_a_scheduler_does_as_many_steps_as_the_table_says_whatever_the_recipes_spacing(name, spacing):
+    sample = walked(name, SCHEDULERS[name].max_steps, spacing)
     assert torch.isfinite(sample).all()
 
 
@@ -64,9 +89,9 @@ def test_a_limit_is_no_lower_than_it_must_be(name):
     assert not torch.isfinite(sample).all()
 
 
-def walked(name, steps):
+def walked(name, steps, spacing=""):
     """Go all the steps with a model that says nothing."""
-    made = schedulers.make(name, BASES[0])
+    made = schedulers.make(name, BASES[0], spacing)
     made.set_timesteps(steps)
     sample = torch.ones(1, 4, 2, 2)
     extra = {} if name == "kdpm2_karras" else {"generator": torch.Generator().manual_seed(0)}
