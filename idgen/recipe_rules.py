@@ -43,6 +43,9 @@ def _adapter_faults(adapter: AdapterSpec) -> Iterable[str]:
         yield f"adapter {adapter.name}: {adapter.kind} needs an image_encoder"
     if not looks and adapter.image_encoder:
         yield f"adapter {adapter.name}: {adapter.kind} has no image_encoder"
+    side = adapter.face_crop_px
+    if side is not None and (VARIANTS[adapter.kind].picture != "aligned" or side < 1 or (side % 112 and side % 128)):
+        yield f"adapter {adapter.name}: face_crop_px is for aligned faces, a multiple of 112 or 128 as insightface cuts"
 
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:

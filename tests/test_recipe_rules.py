@@ -41,6 +41,8 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[replace(PLUS, image_encoder="")]), "adapter plus: ip_adapter_plus needs an image_encoder"),
         (Recipe(adapters=[replace(V2, image_encoder="")]), "needs an image_encoder"),
         (Recipe(adapters=[replace(FACEID, image_encoder="/clip")]), "faceid has no image_encoder"),
+        (Recipe(adapters=[replace(V2, face_crop_px=200)]), "a multiple of 112 or 128"),
+        (Recipe(adapters=[replace(PLUS, face_crop_px=224)]), "face_crop_px is for aligned faces"),
         (Recipe(controls=[Control(name="scribble")]), "'scribble' must be one of pose, depth, canny, softedge"),
         (Recipe(controls=[POSE]), "columns lack control_pose_uri"),
         (Recipe(controls=[replace(POSE, start=0.5, end=0.5)], columns=POSES), "start must be less than end"),

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +73,8 @@ class SamplerActor:
         shard = str(table["shard"][0].as_py())
         orders = self._monitor.begin_shard("sample", shard)
         done = self._already_published(shard, orders)
-        rows = [row for row in table.to_pylist() if row["key"] not in done]
+        pixels = _Pixels(table)
+        rows = [row for row in table.drop_columns(_Pixels.COLUMNS).to_pylist() if row["key"] not in done]
         published: list[int] = []  # per batch; two threads append, which is atomic where adding up is not
 
         def count(parts: list[Row]) -> None:
@@ -85,7 +86,7 @@ class SamplerActor:
         before = self._work_counts()
         try:
             if not orders.stop:
-                self._sample(shard, rows, orders, publisher)
+                self._sample(shard, rows, pixels, orders, publisher)
         except _StopAskedError:
             pass
         finally:
@@ -97,7 +98,7 @@ class SamplerActor:
         seconds = time.monotonic() - started_s
         return _counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
-    def _sample(self, shard: str, rows: list[Row], orders: Orders, publisher: Publisher) -> None:
+    def _sample(self, shard: str, rows: list[Row], pixels: "_Pixels", orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
         if failed:
             publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
@@ -112,7 +113,7 @@ class SamplerActor:
 
         def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
             """Sample one batch; what batches.run calls."""
-            return self._guarded(sampler, shard, batch, bucket)
+            return self._guarded(sampler, shard, batch, pixels, bucket)
 
         together = [row for row in live if row["key"] not in orders.suspects]
         alone = [row for row in live if row["key"] in orders.suspects]
@@ -120,13 +121,15 @@ class SamplerActor:
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
-    def _guarded(self, sampler: Sampler, shard: str, batch: Sequence[Row], bucket: Bucket) -> Results:
+    def _guarded(
+        self, sampler: Sampler, shard: str, batch: Sequence[Row], pixels: "_Pixels", bucket: Bucket
+    ) -> Results:
         """Sample with attempt marks and a deadline; a bug costs its own row, never the batch."""
         if self._monitor.begin("sample", shard, [row["key"] for row in batch]):
             raise _StopAskedError
         faulthandler.dump_traceback_later(self._settings.sampling.batch_deadline_s, exit=True)
         try:
-            asked = [SampleRow.from_picture(row) for row in batch]
+            asked = [SampleRow.from_picture(row | pixels.of(row)) for row in batch]
             results = sampler.sample(asked, bucket)
             for row, notes in zip(batch, sampler.warnings(asked, bucket), strict=True):
                 row["warnings"] = [*(row["warnings"] or []), *notes]
@@ -145,7 +148,7 @@ class SamplerActor:
         finally:
             faulthandler.cancel_dump_traceback_later()
             self._monitor.end("sample", shard)
-        return [result for row in batch for result in self._guarded(sampler, shard, [row], bucket)]
+        return [result for row in batch for result in self._guarded(sampler, shard, [row], pixels, bucket)]
 
     def _load(self, row: Row) -> Sampler:
         if self._sampler is None or self._load_group != row["load_group"]:
@@ -194,6 +197,24 @@ class SamplerActor:
         if self._sampler is not None:
             work.update(asdict(self._sampler.counts))
         return work
+
+
+class _Pixels:
+    """The crops and images of a shard's rows, taken out of the table batch by batch.
+
+    In the table equal ones are stored once; as Python values they would be copied for every row.
+    """
+
+    COLUMNS: ClassVar[list[str]] = ["crops", "images"]
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.select(self.COLUMNS)
+        self._at = {key: at for at, key in enumerate(table["key"].to_pylist())}
+
+    def of(self, row: Row) -> Row:
+        """Return the row's columns of pixels."""
+        found: Row = self._table.slice(self._at[row["key"]], 1).to_pylist()[0]
+        return found
 
 
 def _counts(

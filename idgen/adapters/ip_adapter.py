@@ -85,6 +85,11 @@ class IpAdapter:
         if self.encoder is not None:
             self.encoder.to(device)
 
+    def forget(self) -> None:
+        """Let go of the pictures that the encoder has seen."""
+        if self.encoder is not None:
+            self.encoder.clear()
+
     def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
         """Return tokens [n, T, D] of each person's n references or pictures, which go in one by one."""
         shortcut_scale = options.get(SHORTCUT_SCALE, 1.0) if self.variant.shortcut else None

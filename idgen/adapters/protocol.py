@@ -60,6 +60,10 @@ class Adapter(Protocol):
         """
         ...
 
+    def forget(self) -> None:
+        """Let go of what was computed for people; called when memory is short."""
+        ...
+
     def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
         """Return each person's tokens; needs no UNet, and a list gives what its people alone give."""
         ...

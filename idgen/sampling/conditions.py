@@ -87,9 +87,10 @@ class Conditioner:
 
     def clear(self) -> None:
         """Empty the caches."""
-        self.prompts.clear()
-        self.tokens.clear()
-        self.starts.clear()
+        for cache in (self.prompts, self.tokens, self.starts):
+            cache.clear()
+        for adapter in self._adapters:
+            adapter.forget()
 
     def _encode(self, prompt: str | None) -> Text:
         return self._base.no_text() if prompt is None else self._base.encode(prompt)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from idgen.manifest.columns import CONTROLS
+
 EMBEDDING_WIDTH = 512
 INIT_IMAGE = "init_image_uri"
-CONTROLS = ("pose", "depth", "canny", "softedge")
-"""Kinds of control images; each has columns control_<name>_uri and control_<name>_scale."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,8 +44,7 @@ class Bucket:
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
-        """Return the bucket of a row of `schemas.ANALYSED`."""
-        images = dict(picture.get("images") or ())
+        """Return the bucket of a row of `schemas.ANALYSED`; its pixels may be left out."""
         return cls(
             width=int(picture["width"]),
             height=int(picture["height"]),
@@ -53,8 +52,8 @@ class Bucket:
             scheduler=str(picture["scheduler"]),
             guidance_scale=float(picture["guidance_scale"]),
             n_references=len(picture["id_embedding"] or ()) // EMBEDDING_WIDTH,
-            strength=_or(picture.get("strength"), 1.0) if INIT_IMAGE in images else None,
-            controls=tuple(_control(name, picture) for name in CONTROLS if f"control_{name}_uri" in images),
+            strength=picture.get("strength"),
+            controls=tuple(_control(name, picture) for name in CONTROLS if picture.get(f"control_{name}_uri")),
         )
 
 
@@ -84,7 +83,7 @@ class SampleRow:
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
-        """Return the row of a picture of `schemas.ANALYSED` (as a dict of Python values)."""
+        """Return the row of a picture of `schemas.ANALYSED` (as a dict of Python values), with its pixels."""
         images = dict(picture.get("images") or ())
         return cls(
             key=str(picture["key"]),

@@ -1,8 +1,11 @@
 """Rows and buckets are read from what the face stage hands over."""
 
-import numpy as np
+import io
 
-from idgen.sampling.rows import Bucket, SampleRow
+import numpy as np
+from PIL import Image
+
+from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 PICTURE = {
     "key": "k", "prompt": "p", "negative_prompt": None, "seed": 5, "id_embedding": list(range(1024)),
@@ -34,3 +37,33 @@ def test_a_bucket_counts_references():
     assert Bucket.from_picture(PICTURE) == Bucket(
         width=512, height=768, num_inference_steps=30, scheduler="ddim", guidance_scale=7.5, n_references=2
     )
+
+
+def test_a_bucket_knows_its_controls_and_its_strength():
+    bucket = Bucket.from_picture(
+        {**PICTURE, "strength": 0.5, "control_pose_uri": "p.png", "control_pose_scale": 0.0,
+         "control_canny_uri": "c.png", "control_canny_scale": 0.25, "control_guidance_start": 0.0, "control_guidance_end": None}
+    )  # fmt: skip
+    assert bucket.strength == 0.5
+    assert bucket.controls == (
+        ControlUse(name="pose", scale=0.0, start=0.0), ControlUse(name="canny", scale=0.25, start=0.0)
+    )  # fmt: skip
+
+
+def test_a_row_for_which_no_face_was_looked_for_has_no_embedding():
+    row = SampleRow.from_picture({**PICTURE, "id_embedding": None})
+    assert row.id_embedding.shape == (0, 512)
+
+
+def test_crops_and_images_come_back_as_they_were_sent():
+    crops = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
+    image = np.random.default_rng(1).integers(0, 256, (6, 4, 3), np.uint8)
+    png = io.BytesIO()
+    Image.fromarray(image).save(png, "PNG")
+    row = SampleRow.from_picture(
+        {**PICTURE, "crops": [("face", [crop.tobytes() for crop in crops])],
+         "images": [("init_image_uri", png.getvalue()), ("control_depth_uri", png.getvalue())]}
+    )  # fmt: skip
+    assert np.array_equal(row.crops["face"], crops)
+    assert np.array_equal(row.init_image, image)
+    assert list(row.control_images) == ["depth"]
