@@ -42,7 +42,8 @@ def test_a_bucket_counts_references():
 def test_a_bucket_knows_its_controls_and_its_strength():
     bucket = Bucket.from_picture(
         {**PICTURE, "strength": 0.5, "control_pose_uri": "p.png", "control_pose_scale": 0.0,
-         "control_canny_uri": "c.png", "control_canny_scale": 0.25, "control_guidance_start": 0.0, "control_guidance_end": None}
+         "control_canny_uri": "c.png", "control_canny_scale": 0.25,
+         "control_guidance_start": 0.0, "control_guidance_end": None}
     )  # fmt: skip
     assert bucket.strength == 0.5
     assert bucket.controls == (
