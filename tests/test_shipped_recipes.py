@@ -149,3 +149,19 @@ def test_the_examples_use_a_recipe_of_every_sort():
     text = "".join(path.read_text() for path in (ROOT / "manifests" / "examples").glob("*.csv"))
     for word in ("faceid-", "ip-adapter-", "-style-", "-controls", "@", "strength", "reference_mask_uri"):
         assert word in text
+
+
+def test_the_readme_has_a_line_for_every_file_and_base():
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`((?:ip-adapter|faceid)[a-z0-9-]*)`", text))
+    shortened = {
+        "ip-adapter-sd15-light",
+        "ip-adapter-sd15-light-v11",
+        "faceid-portrait-v11-sd15",
+        "faceid-plusv2-style-sdxl",
+    }
+    controls = {name for name in PLAIN if name.endswith("-controls")}
+    assert set(PLAIN) - controls - shortened <= named
+    assert len(controls) == 4  # as the README counts
+    for name in BASES:
+        assert name in text or f"-{name.rpartition('-')[2]}" in text or name.endswith("-lora"), name
