@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen.adapters.variants import needs
 from idgen.config import Config
 from idgen.driver.run import generate_job
 from idgen.errors import Exit, RunError
@@ -147,14 +148,17 @@ def _loop(
     facts = chosen.defaults
     sampler = Sampler.load(chosen, lora_scale=facts.lora_scale, device=device)
     batch = batch or chosen.batch_size
-    rng = np.random.default_rng(0)
+    rng, asked = np.random.default_rng(0), needs(chosen)
     rows = [
         SampleRow(
             key=str(i),
             prompt=f"portrait number {i}",
             negative_prompt=facts.negative_prompt,
             seed=i,
-            id_embedding=rng.standard_normal((1, 512)).astype(np.float32),
+            id_embedding=rng.standard_normal((int(asked.embedding), 512)).astype(np.float32),
+            crops={
+                need.name: rng.integers(0, 256, (1, need.size_px, need.size_px, 3), np.uint8) for need in asked.pictures
+            },
         )
         for i in range(pictures)
     ]
@@ -172,8 +176,9 @@ def _loop(
             sampler.sample(rows[at : at + batch], bucket)
         return time.perf_counter() - start
 
-    fixed, steps = steps > 0, steps or facts.num_inference_steps
-    timed(rows[:batch], 2)  # warm
+    # a distilled base has its own number of steps
+    fixed, steps = steps > 0 or bool(chosen.base.steps), steps or facts.num_inference_steps
+    timed(rows[:batch], steps if fixed else 2)  # warm
     while not fixed and timed(rows[:batch], steps) / batch < at_least_s and steps < STEPS_AT_MOST:
         steps = min(STEPS_AT_MOST, steps * 2)
     print(json.dumps({"steps": steps, "pictures": pictures, "seconds": timed(rows, steps), "batch": batch}))
