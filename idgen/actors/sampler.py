@@ -25,6 +25,7 @@ from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor, Orders, Published
 from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
+from idgen.manifest.columns import IMAGES
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
@@ -225,9 +226,15 @@ def _counts(
 
 
 def _told(part: Row) -> Published:
-    """`part` is a row of the ledger, where a picture prompt stands among the settings."""
-    prompt = json.loads(part["settings"]).get("ip_adapter_image_uri")
-    photo = next(iter(part["reference_uris"] or []), prompt or part["key"])
+    """`part` is a row of the ledger, where all images but the references stand among the settings.
+
+    Its photo is the file that failed, where the detail begins with that file's column: a store that refuses every
+    control map must stop the run although all rows show one person.
+    """
+    settings = json.loads(part["settings"])
+    column = str(part["detail"]).partition(":")[0]
+    failed = settings.get(column) if column in IMAGES else None
+    photo = failed or next(iter(part["reference_uris"] or []), settings.get("ip_adapter_image_uri") or part["key"])
     return Published(str(part["status"]), str(part["code"]), photo)
 
 

@@ -26,6 +26,7 @@ from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.schemas import ANALYSED, COUNTS, PICTURES
+from idgen.sources.fetch import Fetcher
 from idgen.stores.opening import open_store
 
 RUN = "run"
@@ -218,6 +219,22 @@ def test_a_picture_that_does_not_decode_is_its_own_code(line, monkeypatch):
     line.run([picture(1), picture(2)])
     assert sorted(row["code"] for row in line.ledger().values()) == ["", "non_finite"]
     assert np.all([row["seconds"] > 0 for row in line.ledger().values()])
+
+
+def test_a_store_that_refuses_input_images_is_told_by_image_although_all_rows_show_one_person(line, monkeypatch):
+    fetch, told = Fetcher.fetch, []
+
+    def refuse(self, uri):
+        if "scene" in uri:
+            raise RowError(Code.FETCH_DENIED, "answers 403")
+        return fetch(self, uri)
+
+    monkeypatch.setattr(Fetcher, "fetch", refuse)
+    monkeypatch.setattr(line.monitor, "published", told.extend)
+    scenes = [f"https://shop.example/scene-{n}.png" for n in range(3)]
+    line.run([*(picture(n, init_image_uri=scene) for n, scene in enumerate(scenes)), picture(3, "absent")])
+    assert [row.photo for row in told] == [*scenes, str(PHOTOS / "absent.png")]
+    assert {row.code for row in told[:3]} == {"fetch_denied"}
 
 
 def test_a_prompt_that_is_cut_says_so_in_the_ledger(line):
