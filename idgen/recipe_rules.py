@@ -8,6 +8,15 @@ from idgen.manifest.columns import BY_NAME, CONTROLS
 from idgen.recipes import AdapterSpec, Recipe
 from idgen.suggestions import suggestion
 
+_NOT_BUILT = (
+    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
+    "face_pass", "mask_image_uri", "mask_mode", "paste_back",
+)  # fmt: skip
+"""Columns that no stage reads so far: a recipe that listed one would make other keys of the same picture."""
+_TWINS = {"faceid_plus": "faceid-plusv2_", "faceid_plusv2": "faceid-plus_"}
+"""Kind -> what the published file of the other version is called: names and shapes inside are the same, so nothing
+else tells them apart, and the wrong one makes bad pictures without an error."""
+
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise RunError(USAGE) for a recipe that contradicts itself; the message names the recipe and the setting."""
@@ -29,6 +38,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         yield f"defaults.num_inference_steps: {recipe.defaults.num_inference_steps} is none of base.steps {base.steps}"
     if needs(recipe).analysis and recipe.max_references < 1:
         yield "max_references: its adapters need a photo with a face"
+    yield from _scale_faults(recipe)
     yield from _control_faults(recipe)
     for column in recipe.columns:
         if column not in BY_NAME:
@@ -46,6 +56,21 @@ def _adapter_faults(adapter: AdapterSpec) -> Iterable[str]:
     side = adapter.face_crop_px
     if side is not None and (VARIANTS[adapter.kind].picture != "aligned" or side < 1 or (side % 112 and side % 128)):
         yield f"adapter {adapter.name}: face_crop_px is for aligned faces, a multiple of 112 or 128 as insightface cuts"
+
+    other = _TWINS.get(adapter.kind)
+    if other and other in adapter.weights:
+        kind = next(kind for kind in _TWINS if kind != adapter.kind)
+        yield f"adapter {adapter.name}: {adapter.weights} is the file of kind {kind}, as only its name tells"
+
+
+def _scale_faults(recipe: Recipe) -> Iterable[str]:
+    """Defaults that would refuse every row, or take the effect of `ip_adapter_scale` from it."""
+    names = [adapter.name for adapter in recipe.adapters]
+    for name in recipe.defaults.ip_adapter_scales or {}:
+        if name not in names:
+            yield f"defaults.ip_adapter_scales: no adapter {name!r}{suggestion(name, names)}"
+        elif name == names[0]:
+            yield f"defaults.ip_adapter_scales: {name} is the first adapter, whose strength is ip_adapter_scale"
 
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:
@@ -79,4 +104,5 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
             for part in ("uri", "scale")
         },
     }
-    return {column: why for column, (useful, why) in uses.items() if not useful}
+    useless = {column: why for column, (useful, why) in uses.items() if not useful}
+    return useless | dict.fromkeys(_NOT_BUILT, "so far: nothing reads it")

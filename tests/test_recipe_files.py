@@ -106,10 +106,9 @@ def test_what_is_wrong_with_an_override_is_told_when_the_recipes_are_read(folder
 
 
 def test_settings_that_may_be_null_or_one_of_a_few_words_come_through(folders):
-    (recipe,) = [
-        recipes_with(folders, "overrides.big.adapters.0.clip_fit=pad", "overrides.big.adapters.0.face_crop_px=256",
-                     "overrides.big.adapters.0.sha256=null", "overrides.big.defaults.negative_prompt=null")["big"]
-    ]  # fmt: skip
+    words = ("kind=faceid_plus", "clip_fit=pad", "face_crop_px=256", "sha256=null")
+    others = ("overrides.big.columns=[]", "overrides.big.defaults.negative_prompt=null")
+    recipe = recipes_with(folders, *(f"overrides.big.adapters.0.{word}" for word in words), *others)["big"]
     (adapter,) = recipe.adapters
     assert (adapter.clip_fit, adapter.face_crop_px, adapter.sha256) == ("pad", 256, None)
     assert recipe.defaults.negative_prompt is None

@@ -12,6 +12,7 @@ FACEID = AdapterSpec(name="faceid")
 PLUS = AdapterSpec(name="plus", kind="ip_adapter_plus", image_encoder="/clip")
 FACE = AdapterSpec(name="face", kind="ip_adapter_full_face", image_encoder="/clip")
 V2 = AdapterSpec(name="v2", kind="faceid_plusv2", image_encoder="/clip")
+HUB = "h94/IP-Adapter-FaceID:ip-adapter-faceid"
 POSE = Control(name="pose")
 POSES = ["control_pose_uri"]
 
@@ -20,6 +21,9 @@ POSES = ["control_pose_uri"]
     "recipe",
     [
         Recipe(max_references=0),
+        Recipe(adapters=[replace(V2, weights=f"{HUB}-plusv2_sd15.bin")]),
+        Recipe(adapters=[replace(V2, kind="faceid_plus", weights=f"{HUB}-plus_sd15.bin")]),
+        Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"plus": 0.5})),
         Recipe(adapters=[FACEID, PLUS], columns=["lora_scale", "ip_adapter_scales", "ip_adapter_image_uri"]),
         Recipe(adapters=[V2], columns=["shortcut_scale", "lora_scale", "init_image_uri", "strength"]),
         Recipe(adapters=[FACE], columns=["ip_adapter_image_uri", "reference_mask_uri"]),
@@ -59,6 +63,11 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[PLUS], columns=["reference_mask_uri"]), "without an adapter of face pictures"),
         (Recipe(columns=["ip_adapter_scale"]), "without an adapter"),
         (Recipe(columns=["strength"]), "without init_image_uri"),
+        (Recipe(columns=["mask_image_uri"]), "column mask_image_uri has no use so far"),
+        (Recipe(adapters=[replace(V2, weights=f"{HUB}-plus_sd15.bin")]), "is the file of kind faceid_plus,"),
+        (Recipe(adapters=[replace(V2, kind="faceid_plus", weights=f"{HUB}-plusv2_sdxl.bin")]), "of kind faceid_plusv2"),
+        (Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"plu": 1})), "did you mean 'plus'"),
+        (Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"faceid": 1})), "is the first adapter"),
     ],
 )
 def test_a_recipe_that_contradicts_itself_is_refused_with_the_setting(recipe, says):
