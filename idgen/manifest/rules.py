@@ -37,6 +37,8 @@ def check_together(
         raise values.bad("num_inference_steps", f"the base of {recipe.name} was made for {allowed}")
     if "strength" in columns and "init_image_uri" not in images:
         raise values.bad("strength", "has no use without init_image_uri")
+    if "strength" in columns and steps * float(f"{columns['strength']:.6g}") < 1:  # float32's 0.02 of 50 is 1
+        raise values.bad("strength", f"leaves none of {steps} steps; at least {1 / steps:.3g}")
     _check_controls(columns, recipe, images)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ class Conditioner:
 
     def __init__(self, base: LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
         self.counts = Counts()
-        self.prompts = PromptCache(self._encode, self.counts)
+        self.prompts = PromptCache(partial(_encode, base), self.counts)  # a method would make a cycle, see Sampler
         self.tokens = TokenCache(self.counts)
         self.starts = Starts(base.pipeline.vae)
         self._base = base
@@ -92,9 +93,6 @@ class Conditioner:
         for adapter in self._adapters:
             adapter.forget()
 
-    def _encode(self, prompt: str | None) -> Text:
-        return self._base.no_text() if prompt is None else self._base.encode(prompt)
-
     def _tokens(self, adapter: Adapter, rows: Sequence[SampleRow], guided: bool) -> Tensor:
         made = [self.tokens.get(adapter, Person(row.id_embedding, row.crops), row.options) for row in rows]
         unconditional = [one.uncond for one in made] if guided else []
@@ -109,6 +107,10 @@ class Conditioner:
         factor = self._base.pipeline.vae_scale_factor
         channels = self._base.pipeline.unet.config.in_channels
         return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
+
+
+def _encode(base: LoadedBase, prompt: str | None) -> Text:
+    return base.no_text() if prompt is None else base.encode(prompt)
 
 
 def _control_images(name: str, rows: Sequence[SampleRow]) -> Tensor:

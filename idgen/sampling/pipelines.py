@@ -36,10 +36,13 @@ class GivenNoise:
     noise: Tensor
 
     def prepare_latents(self, image: Tensor, timestep: Tensor, *_rest: Any, **_more: Any) -> Tensor:  # noqa: ANN401
-        """Return the start latents `image` [B, 4, h, w] with `noise` of the first timestep, in their dtype."""
-        scheduler: Any = self.scheduler  # type: ignore[attr-defined]
-        noisy: Tensor = scheduler.add_noise(image.float(), self.noise.to(image.device), timestep)
-        return noisy.to(image.dtype)
+        """Return the start latents `image` [B, 4, h, w] with `noise` of the first timestep, in the UNet's dtype.
+
+        The pipelines with ControlNets bring `image` in float32 whatever it was given in.
+        """
+        parts: Any = self
+        noisy: Tensor = parts.scheduler.add_noise(image.float(), self.noise.to(image.device), timestep)
+        return noisy.to(parts.unet.dtype)
 
 
 class Pipelines:

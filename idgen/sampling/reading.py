@@ -12,6 +12,7 @@ from typing import Any
 
 import diffusers
 import torch
+import transformers
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError, safe_open
 from torch import nn
@@ -26,6 +27,8 @@ Pipeline = Any
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIXES = ("first_stage_model.", "vae.")
 """Of the original layout."""
+TEXT_ENCODERS = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
+"""Folder in diffusers layout -> class in transformers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,8 @@ def read_pipeline(kind: Any, files: Files, parts: Mapping[str, Any]) -> Pipeline
                 **parts,
             )
         else:
-            texts = ("text_encoder", "text_encoder_2")
-            stored = {name: stored_dtype(_weight_files(files.weights / name, files.variant)) for name in texts}
-            made = kind.from_pretrained(
-                files.weights,
-                dtype={**stored, "default": torch.float32},
-                variant=files.variant,
-                local_files_only=True,
-                **parts,
-            )
+            texts = {name: _read_text_encoder(files, name) for name in TEXT_ENCODERS if (files.weights / name).is_dir()}
+            made = kind.from_pretrained(files.weights, dtype=torch.float32, local_files_only=True, **texts, **parts)
         for name, part in made.components.items():
             if isinstance(part, nn.Module):
                 _check_complete(part, name)
@@ -179,6 +175,22 @@ def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) ->
     else:
         made = kind.from_pretrained(path, dtype=dtype, variant=_variant(files, path), local_files_only=True)
     _check_complete(made, name)
+    return made
+
+
+def _read_text_encoder(files: Files, name: str) -> nn.Module:
+    """Return a text encoder of the base's folder, in the precision it is stored in."""
+    folder = files.weights / name
+    made: nn.Module
+    made, info = getattr(transformers, TEXT_ENCODERS[name]).from_pretrained(
+        folder,
+        dtype=stored_dtype(_weight_files(folder, files.variant)),
+        variant=_variant(files, folder),
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    if missing := info["missing_keys"]:  # transformers would go on with random weights in their place
+        raise ValueError(f"{len(missing)} weights of the {name} are missing, {min(missing)} for one")
     return made
 
 

@@ -52,7 +52,7 @@ class Bucket:
             scheduler=str(picture["scheduler"]),
             guidance_scale=float(picture["guidance_scale"]),
             n_references=len(picture["id_embedding"] or ()) // EMBEDDING_WIDTH,
-            strength=picture.get("strength"),
+            strength=_share(picture.get("strength")),
             controls=tuple(_control(name, picture) for name in CONTROLS if picture.get(f"control_{name}_uri")),
         )
 
@@ -110,7 +110,7 @@ _OPTIONS = ("shortcut_scale",)
 
 
 def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
-    start, end = picture.get("control_guidance_start"), picture.get("control_guidance_end")
+    start, end = (_share(picture.get(f"control_guidance_{edge}")) for edge in ("start", "end"))
     return ControlUse(name=name, scale=_or(picture.get(f"control_{name}_scale"), 1.0), start=start, end=end)
 
 
@@ -123,6 +123,11 @@ def _crops(parts: Sequence[bytes]) -> NDArray[np.uint8]:
 def _image(png: bytes) -> NDArray[np.uint8]:
     """PNG of the faces stage -> [H, W, 3]."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _share(value: float | None) -> float | None:
+    """A share of the steps as it was written: 0.7 has become 0.69999999 in float32, which is a step less of 10."""
+    return None if value is None else float(f"{value:.6g}")
 
 
 def _or(value: float | None, default: float) -> float:

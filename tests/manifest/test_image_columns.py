@@ -124,6 +124,16 @@ def test_strength_is_there_only_with_an_image_to_start_from():
     assert refusal("prompt", strength=0.5) == (Code.BAD_VALUE, "strength: has no use without init_image_uri")
 
 
+def test_a_strength_that_leaves_no_step_is_refused():
+    start = {"init_image_uri": "a.png"}
+    assert made("prompt", **start, strength=0.02, num_inference_steps=50)["strength"] == pytest.approx(0.02)
+    code, detail = refusal("prompt", **start, strength=0.2, num_inference_steps=4)
+    assert (code, detail) == (Code.BAD_VALUE, "strength: leaves none of 4 steps; at least 0.25")
+    assert refusal("prompt", **start, num_inference_steps=1) == (
+        Code.BAD_VALUE, "strength: leaves none of 1 steps; at least 1"
+    )  # fmt: skip
+
+
 def test_a_control_counts_where_a_row_brings_its_image():
     without, pose, both = (
         made("prompt"), made("prompt", control_pose_uri="p.png"),

@@ -99,14 +99,19 @@ def test_a_folder_that_is_no_base_is_refused(tmp_path):
         load(tmp_path)
 
 
-def test_a_base_with_weights_missing_is_refused(tmp_path):
-    shutil.copytree(world.locate("sd15"), tmp_path / "base")
-    path = tmp_path / "base/unet" / FULL
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [("sd15", "unet"), ("sd15", "vae"), ("sd15", "text_encoder"), ("sdxl", "text_encoder"), ("sdxl", "text_encoder_2")],
+)
+def test_a_base_with_weights_missing_is_refused_not_filled_with_random_ones(tmp_path, kind, part):
+    shutil.copytree(world.locate(kind), tmp_path / "base")
+    (path,) = (tmp_path / "base" / part).glob("*.safetensors")
     tensors = load_file(path)
-    del tensors["conv_in.weight"]
-    save_file(tensors, path)
-    with pytest.raises(RunError, match=r"UNet.*conv_in.weight"):
-        load(tmp_path / "base")
+    missing = [name for name, tensor in tensors.items() if tensor.dim() > 1][-1]
+    del tensors[missing]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(RunError, match=rf"1 weights of the {part} are missing, {missing}"):
+        load(tmp_path / "base", kind)
 
 
 def change(path, **settings):

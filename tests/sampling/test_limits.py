@@ -1,11 +1,13 @@
 """What does not fit: memory that runs out, weights that do not load, prompts that are too long."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from doubles.tiny_recipe import BUCKET, TINY, row
+from doubles.tiny_recipe import BUCKET, TINY, recipe, row, row_for
 
 from idgen.errors import Exit, RunError
 from idgen.sampling.batches import OutOfMemory
@@ -51,6 +53,29 @@ def test_one_row_that_does_not_fit_is_tried_again_with_empty_caches(sampler, mon
         assert np.array_equal(fresh.sample(ROWS[:1], BUCKET)[0], expected)
     assert calls[:2] == [3, 2]
     assert fresh.counts.sampler_calls == 2
+
+
+def test_a_sampler_that_is_dropped_gives_its_weights_back_at_once():
+    """Two recipes do not fit side by side, and the collector of cycles comes when it comes."""
+    gone = Sampler.load(recipe("faceid_plusv2_sd15"), lora_scale=1.0, device="cpu")
+    gone.sample([row_for(recipe("faceid_plusv2_sd15"))], BUCKET)
+    parts = [
+        gone.pipeline.unet,
+        gone.pipeline.text_encoder,
+        gone.pipeline.vae,
+        *gone.adapters,
+        gone.adapters[0].encoder,
+    ]
+    left = [weakref.ref(part) for part in parts]
+    del parts
+    gc.collect()  # of loading
+    gc.disable()
+    try:
+        gone.release()
+        del gone
+        assert [one() for one in left] == [None] * 5
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

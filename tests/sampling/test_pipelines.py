@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers import ControlNetModel
 from diffusers.models.attention_processor import AttnProcessor2_0
-from doubles.tiny_recipe import BUCKET, TINY, row
+from doubles.tiny_recipe import BUCKET, TINY, control, row
+from safetensors.torch import load_file, save_file
 
 from idgen.errors import RunError
 from idgen.recipes import Control
@@ -170,9 +171,7 @@ def test_a_start_picture_is_encoded_once(controlled):
 
 
 def test_the_same_seed_starts_the_same_picture_in_every_precision(controlled):
-    low = Sampler.load(
-        replace(TINY, adapters=[], base=replace(TINY.base, dtype="bfloat16")), lora_scale=1.0, device="cpu"
-    )
+    low = half(adapters=[])
     assert torch.equal(low.condition(ROWS, START).noise, controlled.condition(ROWS, START).noise)
     seen = []
     low._pipelines.get(START).unet.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
@@ -182,6 +181,31 @@ def test_the_same_seed_starts_the_same_picture_in_every_precision(controlled):
     latents(controlled, ROWS, START)
     hook.remove()
     assert difference(seen[0].float(), plain[0]) < 0.05 * plain[0].abs().max()
+
+
+def half(**changes):
+    base = replace(TINY.base, dtype="bfloat16", vae_dtype="float32")
+    return Sampler.load(replace(TINY, base=base, **changes), lora_scale=1.0, device="cpu")
+
+
+@pytest.mark.parametrize("strength", [None, 0.6])
+@pytest.mark.parametrize("controls", [(), (POSE,)], ids=["plain", "control"])
+def test_every_pipeline_runs_beside_a_float32_vae_in_half_precision(strength, controls):
+    torch.set_num_threads(1)
+    low = half(controls=[control()])
+    bucket = replace(BUCKET, strength=strength, controls=controls)
+    assert latents(low, ROWS, bucket).dtype == torch.bfloat16
+    assert all(isinstance(made, np.ndarray) for made in low.sample(ROWS, bucket))
+
+
+def test_a_controlnet_with_weights_missing_is_refused(tmp_path):
+    ControlNetModel.from_pretrained(world.locate("control_sd15")).save_pretrained(tmp_path)
+    (path,) = tmp_path.glob("*.safetensors")
+    tensors = load_file(path)
+    del tensors["conv_in.weight"]
+    save_file(tensors, path, metadata={"format": "pt"})
+    with pytest.raises(RunError, match=r"1 weights of the ControlNet are missing, like conv_in.weight"):
+        half(controls=[Control(name="pose", weights=str(tmp_path))])
 
 
 def test_a_controlnet_of_another_family_is_refused(tmp_path):

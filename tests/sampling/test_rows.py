@@ -51,6 +51,13 @@ def test_a_bucket_knows_its_controls_and_its_strength():
     )  # fmt: skip
 
 
+def test_shares_of_the_steps_are_what_was_written_not_what_float32_made_of_them():
+    shares = {name: float(np.float32(0.7)) for name in ("strength", "control_guidance_end")}
+    bucket = Bucket.from_picture({**PICTURE, "control_pose_uri": "p.png", "control_guidance_start": None, **shares})
+    assert int(10 * shares["strength"]) == 6
+    assert (bucket.strength, bucket.controls[0].end, bucket.controls[0].start) == (0.7, 0.7, None)
+
+
 def test_a_row_for_which_no_face_was_looked_for_has_no_embedding():
     row = SampleRow.from_picture({**PICTURE, "id_embedding": None})
     assert row.id_embedding.shape == (0, 512)
