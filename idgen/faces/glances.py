@@ -13,6 +13,7 @@ from idgen.adapters.variants import PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, Request
 from idgen.recipes import FacePack
+from idgen.sources.images import Ground
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face
@@ -34,6 +35,7 @@ class Glance:
     pictures: tuple[PictureNeed, ...] = ()
     mask: str = ""  # a second file
     size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
+    ground: Ground = "white"  # what shows where it is transparent
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -101,7 +103,9 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
     if prompt:
         found.append(Part(PROMPT_COLUMN, Glance(name(given), pictures=prompt), (given,)))
     for image in request.images:
-        found.append(Part(image.column, Glance(name(image.uri), size=(image.width, image.height)), (image.uri,)))
+        ground: Ground = "black" if image.column.startswith("control_") else "white"
+        glance = Glance(name(image.uri), size=(image.width, image.height), ground=ground)
+        found.append(Part(image.column, glance, (image.uri,)))
     return found
 
 

@@ -13,7 +13,7 @@ from idgen.faces.crops import cut
 from idgen.faces.glances import MASK_COLUMN, Glance, Seen
 from idgen.sources.ahead import File
 from idgen.sources.fitting import cover, cover_notes, png
-from idgen.sources.images import Photo, decode
+from idgen.sources.images import Ground, Photo, decode
 
 Analyse = Callable[[npt.NDArray[np.uint8], Glance], Face]
 
@@ -24,7 +24,7 @@ class Opened:
     def __init__(self, files: Sequence[File], sources: SourcesConfig) -> None:
         self._files = files
         self._sources = sources
-        self._photo: Photo | None = None
+        self._photos: dict[Ground, Photo] = {}
         self._mask: Photo | None = None
         self._digest = ""
 
@@ -35,15 +35,19 @@ class Opened:
             raise RowError(Code.SHA256_MISMATCH, f"the file's sha256 begins with {self._digest[:12]}")
         return self._digest
 
-    def photo(self) -> Photo:
-        """Return the first file's picture; raises RowError as `decode`."""
-        self._photo = self._photo or decode(_bytes(self._files[0]), self._sources)
-        return self._photo
+    def photo(self, ground: Ground) -> Photo:
+        """Return the first file's picture, what is transparent on `ground`; raises RowError as `decode`."""
+        if ground not in self._photos:
+            self._photos[ground] = decode(_bytes(self._files[0]), self._sources, ground)
+        return self._photos[ground]
 
     def mask(self) -> Photo:
-        """Return the second file's picture; raises RowError as `Fetcher.fetch` and `decode`, with the column's name."""
+        """Return the second file's picture, what is transparent in black.
+
+        Raises RowError as `Fetcher.fetch` and `decode`, with the column's name.
+        """
         try:
-            self._mask = self._mask or decode(_bytes(self._files[1]), self._sources)
+            self._mask = self._mask or decode(_bytes(self._files[1]), self._sources, "black")
         except RowError as error:
             raise RowError(error.code, f"{MASK_COLUMN}: {error.detail}") from None
         return self._mask
@@ -55,7 +59,7 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     Raises RowError: the file's own, those of `decode`, of the analysis and of `cut`.
     """
     digest = opened.verified(glance.sha256)
-    photo = opened.photo()
+    photo = opened.photo(glance.ground)
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
     if glance.size:
         image = png(cover(photo.rgb, *glance.size))

@@ -7,6 +7,7 @@ import io
 import logging
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,8 @@ _DAMAGE = (
 )  # fmt: skip
 
 Pixels = npt.NDArray[np.uint8]
+Ground = Literal["white", "black"]
+"""What shows where a picture is transparent: white in photos, black in masks and control maps, where it is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class Photo:
     warnings: tuple[str, ...]
 
 
-def decode(data: bytes, config: SourcesConfig) -> Photo:
-    """Return the picture in `data`, turned upright by its EXIF, in sRGB, 8 bit, transparency on white.
+def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Photo:
+    """Return the picture in `data`, turned upright by its EXIF, in sRGB, 8 bit, transparency on `ground`.
 
     Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG or WebP),
     image_corrupt, image_too_large, image_too_small.
@@ -50,7 +53,7 @@ def decode(data: bytes, config: SourcesConfig) -> Photo:
     try:
         image.load()
         _turn_upright(image, warnings)
-        image = _srgb(_flattened(_eight_bit(image), warnings), warnings)
+        image = _srgb(_flattened(_eight_bit(image), ground, warnings), warnings)
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if min(image.size) < config.warn_side_px:
@@ -113,15 +116,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return converted
 
 
-def _flattened(image: Image.Image, warnings: list[str]) -> Image.Image:
-    """Return the image without palette and transparency (on white), in the colours of its own profile."""
+def _flattened(image: Image.Image, ground: Ground, warnings: list[str]) -> Image.Image:
+    """Return the image without palette and transparency, in the colours of its own profile."""
     profile = image.info.get("icc_profile")
     if image.has_transparency_data:
         layered = image.convert("RGBA")
-        flat = Image.new("RGB", image.size, "white")
+        flat = Image.new("RGB", image.size, ground)
         flat.paste(layered, mask=layered.getchannel("A"))
         if layered.getchannel("A").getextrema()[0] != 255:
-            warnings.append("transparency: shown on white")
+            warnings.append(f"transparency: shown on {ground}")
     elif image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBX", "RGBa"):
         flat = image.convert("RGB")
     else:

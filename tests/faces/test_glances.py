@@ -176,6 +176,24 @@ def test_an_input_image_is_turned_upright_and_its_transparency_is_white(room):
     assert image[110, 45].tolist() == [255, 255, 255]
 
 
+def test_what_is_transparent_in_a_map_or_a_mask_is_nothing(room):
+    layered = np.zeros((256, 256, 4), np.uint8)
+    layered[:128] = 255
+    where = saved(room.folder / "cut-out.png", layered)
+    images = tuple(InputImage(column, where, 64, 64) for column in ("control_pose_uri", "init_image_uri"))
+    grey = saved(room.folder / "grey.png", layered[..., :3])
+    maps, layered_mask, plain_mask = room.read(
+        Request((), needs=NOTHING, images=images),
+        *(Request((room.photo(7),), needs=PLUS_FACE, reference_mask_uri=mask) for mask in (where, grey)),
+    )
+    pose, start = (np.asarray(Image.open(io.BytesIO(maps.images[image.column]))) for image in images)
+    assert (pose[:24].min(), pose[40:].max(), start.min()) == (255, 0, 255)
+    assert layered_mask.crops == plain_mask.crops
+    assert [note for note in maps.warnings if note.startswith("control_pose_uri")] == [
+        "control_pose_uri: transparency: shown on black"
+    ]
+
+
 def test_one_photo_in_every_place_is_fetched_once(room):
     uri = room.photo(7)
     images = tuple(InputImage(f"control_{name}_uri", uri, 64, 64) for name in ("pose", "depth"))
