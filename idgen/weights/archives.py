@@ -1,5 +1,6 @@
 """Zipped face packs: unpacked so that an archive can write nothing but its .onnx files, into the pack's own folder."""
 
+import lzma
 import os
 import shutil
 import stat
@@ -13,13 +14,16 @@ from idgen.errors import Exit, RunError
 MAX_PACK_BYTES = 2 * 2**30
 MAX_ENTRIES = 100
 _CHUNK_BYTES = 2**20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What zipfile raises; the last: encrypted, or packed otherwise."""
 
 
 def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
     """Put the archive's .onnx files into `folder`, all or nothing, and return their names.
 
     Raises RunError(USAGE) for what is no zip, an entry that leads out of the folder or is a link, two of one name,
-    more than MAX_PACK_BYTES or MAX_ENTRIES, no .onnx at all, and a folder that holds something already.
+    more than MAX_PACK_BYTES or MAX_ENTRIES, no .onnx at all, and a folder that holds something already;
+    RunError(UNAVAILABLE) when the disk is full.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise RunError(Exit.USAGE, f"{folder} holds something already; nothing was unpacked there")
@@ -34,12 +38,9 @@ def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
         os.replace(unfinished, folder)
     except RunError:
         raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        RuntimeError,
-    ) as error:  # the last: encrypted, or packed otherwise
+    except OSError as error:  # a full disk; of bzip2 also damage
+        raise RunError(Exit.UNAVAILABLE, f"{archive} could not be unpacked to {folder}: {error}") from error
+    except _DAMAGE as error:
         raise RunError(Exit.USAGE, f"{archive} is not a zip archive that can be read: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -69,6 +69,25 @@ def test_a_damaged_archive_leaves_nothing(tmp_path, damage):
     assert list((tmp_path / "models").iterdir()) == []
 
 
+@pytest.mark.parametrize("packed", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_turned_byte_anywhere_is_a_line_and_no_half_pack(tmp_path, packed):
+    archive = tmp_path / "pack.zip"
+    with zipfile.ZipFile(archive, "w", packed) as file:
+        file.writestr("det.onnx", b"network" * 500)
+    body, said = archive.read_bytes(), []
+    for at in range(0, len(body), 3):
+        folder = tmp_path / "models" / str(at)
+        archive.write_bytes(body[:at] + bytes([body[at] ^ 0xFF]) + body[at + 1 :])
+        try:
+            archives.unpack_face_pack(archive, folder)
+        except RunError as error:
+            said.append(error.message)
+        # a byte of a date, say, changes nothing
+        assert not folder.exists() or [file.read_bytes() for file in folder.iterdir()] == [b"network" * 500]
+    assert said
+    assert all(str(archive) in message for message in said)
+
+
 def test_a_folder_that_holds_something_is_left_alone(tmp_path):
     archive = zipped(tmp_path / "pack.zip", [("det.onnx", b"new")])
     (tmp_path / "pack").mkdir()
