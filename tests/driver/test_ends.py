@@ -44,7 +44,7 @@ def test_a_plan_leaves_only_what_people_read(shop):
     ("words", "code", "says"),
     [
         (["manifest=/nowhere.parquet"], 2, "nowhere"),
-        (["recipe=faceid"], 2, "faceid-sd15"),
+        (["recipe=faceid"], 2, "faceid-sdxl"),
         (["run.id=../x"], 2, "run.id"),
         (["output=ftp://x"], 2, "ftp"),
         (["select.where=nonsense("], 2, "select.where"),
