@@ -4,12 +4,14 @@ import hashlib
 import os
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
+from idgen.weights.headers import shapes_of
 
 TENSOR = torch.arange(6.0).view(2, 3)
 
@@ -75,3 +77,22 @@ def test_a_table_of_something_else_is_refused(tmp_path):
     torch.save({"image_proj": {"norm.weight": 3}}, tmp_path / "a.bin")
     with pytest.raises(RunError, match="else than tensors"):
         checkpoints.read(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize("ending", ["bin", "old.bin", "safetensors"])
+@pytest.mark.parametrize("read", [checkpoints.read, shapes_of])
+def test_whatever_is_wrong_with_a_file_is_told_in_a_line(tmp_path, ending, read):
+    path, rng = tmp_path / f"a.{ending}", np.random.default_rng(1)
+    if ending == "safetensors":
+        save_file({"image_proj.norm.weight": TENSOR}, path)
+    else:
+        torch.save({"image_proj": {"norm.weight": TENSOR}}, path, _use_new_zipfile_serialization=ending == "bin")
+    body, refused = path.read_bytes(), 0
+    turned = [body[:at] + bytes([body[at] ^ 0x55]) + body[at + 1 :] for at in range(min(len(body), 400))]
+    for damaged in (*turned, *(rng.bytes(200) for _ in range(400)), b"", b"]", b"\x02\0\0\0\0\0\0\0[]"):
+        path.write_bytes(damaged)
+        try:
+            read(path)
+        except RunError:
+            refused += 1
+    assert refused > 400
