@@ -124,6 +124,14 @@ def test_distilled_bases_are_asked_for_their_own_steps_without_guidance():
     assert all(BOOK[f"faceid-{family}@{family}-lcm"].defaults.scheduler == "lcm" for family in ("sd15", "sdxl"))
 
 
+def test_a_recipe_s_own_spacing_does_not_follow_it_to_a_distilled_base():
+    book = load_recipes(Config(overrides={"faceid-sdxl": {"timestep_spacing": "linspace"}}))
+    distilled = [base for base in BASES if base.startswith(("sdxl-lightning", "sdxl-turbo"))]
+    assert len(distilled) == 5
+    assert {book[f"faceid-sdxl@{base}"].timestep_spacing for base in distilled} == {"trailing"}
+    assert book["faceid-sdxl@sdxl"].timestep_spacing == "linspace"
+
+
 def test_no_recipe_names_a_host():
     for path in [*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "manifests" / "examples").iterdir()]:
         assert not re.search(r"https?://|\.co\b|\.com\b", path.read_text().replace("example.com", "")), path
