@@ -5,6 +5,7 @@ from pathlib import Path
 import urllib3
 
 from idgen.errors import Exit, RunError
+from idgen.sources.redact import redact_text
 
 MAX_ARCHIVE_BYTES = 2 * 2**30
 _CHUNK_BYTES = 2**16
@@ -19,7 +20,7 @@ def download(address: str, target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     there = part.stat().st_size if part.is_file() else 0
-    shown = address.partition("?")[0]
+    shown = redact_text(address.partition("?")[0])
     headers = {"Range": f"bytes={there}-", "Accept-Encoding": "identity"} if there else {"Accept-Encoding": "identity"}
     try:
         with urllib3.PoolManager(timeout=urllib3.Timeout(connect=10, read=60), retries=3) as pool:

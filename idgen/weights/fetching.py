@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
+from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
 from idgen.weights.locations import HubPlace, face_pack_folder, fetch_command, hub_place, locate
 from idgen.weights.names import (
@@ -147,7 +148,7 @@ def _fetch_face_pack(recipe: Recipe, say: Say) -> None:
             f"recipe {recipe.name}: face pack {name} is not in {folder}, and the recipe does not say where to get it: "
             f"give overrides.{recipe.name}.face_pack.archive=<zip file, address or owner/name:file.zip>",
         )
-    say(f"  face pack {name} from {archive.partition('?')[0]}")
+    say(f"  face pack {name} from {redact_text(archive.partition('?')[0])}")
     path = _archive_file(archive, recipe, say)
     try:
         names = archives.unpack_face_pack(path, folder)

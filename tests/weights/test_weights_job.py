@@ -164,7 +164,8 @@ def test_a_face_pack_comes_from_where_the_recipe_says(job, hub, kind):
     hub.cut_after["/web/packs/drawn.zip"] = 1_000_000
     local = job.folder / "local.zip"
     local.write_bytes(pack())
-    archive = {"address": f"{hub.endpoint}/web/packs/drawn.zip?token=secret", "file": str(local)}
+    address = hub.endpoint.replace("://", "://me:secret@")
+    archive = {"address": f"{address}/web/packs/drawn.zip?token=secret", "file": str(local)}
     job.recipe = {"base": {"weights": "tiny:sd15"}, "adapters": [
         {"name": "faceid", "kind": "faceid", "weights": "tiny:faceid_sd15"}
     ], "face_pack": {"weights": "drawn", "archive": archive.get(kind, f"file://{local}")}}  # fmt: skip
