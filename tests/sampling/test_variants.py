@@ -68,6 +68,20 @@ def test_three_rows_that_differ_in_everything_are_the_same_alone_together_and_in
     assert difference(latents(sampler, [rows[2], rows[0], rows[1]], bucket)[[1, 2, 0]], alone) < limit
 
 
+@pytest.mark.parametrize("scheduler", ["lcm", "turbo"])  # both draw noise in every step
+def test_few_steps_without_guidance_know_the_identity_and_keep_rows_apart(made, scheduler):
+    chosen, sampler = made
+    tolerance = 5 * TOLERANCES[chosen.base.kind]  # the first step divides by what is left of the picture: 1/15
+    bucket = replace(BUCKET, scheduler=scheduler, guidance_scale=0.0)
+    rows = rows_of(chosen)[:2]
+    alone = torch.cat([latents(sampler, [one], bucket) for one in rows])
+    assert difference(latents(sampler, rows, bucket), alone) < tolerance
+    other = replace(rows[0], id_embedding=rows[1].id_embedding, crops=rows[1].crops)
+    changed = latents(sampler, [other, rows[1]], bucket)
+    assert difference(changed[0], alone[0]) > 100 * tolerance
+    assert difference(changed[1], alone[1]) < tolerance
+
+
 def test_the_order_of_the_references_makes_no_difference_and_each_counts(made):
     chosen, sampler = made
     tolerance = TOLERANCES[chosen.base.kind]
