@@ -129,6 +129,27 @@ def test_normed_kinds_read_the_direction_of_an_embedding_and_the_raw_one_its_len
     assert ((short - long).abs().max() < 1e-5) == same
 
 
+def test_the_unnormed_portrait_which_has_no_golden_makes_the_tokens_that_diffusers_makes_of_its_file():
+    adapter, weights = (
+        load("faceid_portrait_unnorm", "sdxl"),
+        checkpoints.read(world.locate("faceid_portrait_sdxl_unnorm")),
+    )
+    state = {
+        part: {name.removeprefix(f"{part}."): one.float() for name, one in weights.items() if name.startswith(part)}
+        for part in ("image_proj", "ip_adapter")
+    }
+    unet = fresh_unet("sdxl")
+    unet._load_ip_adapter_weights([state])
+    (projection,) = unet.encoder_hid_proj.image_projection_layers
+    raw = person(1, 2)
+    with torch.no_grad():
+        cond, uncond = (projection(torch.from_numpy(one)[:, None]) for one in (raw, 0 * raw))
+    ours = adapter.encode([Person(raw)], {})[0]
+    torch.testing.assert_close(ours.cond, cond.view_as(ours.cond), atol=2e-4, rtol=0)
+    torch.testing.assert_close(ours.uncond, uncond.view_as(ours.uncond), atol=2e-4, rtol=0)
+    assert (ours.cond - ours.uncond).abs().max() > 0.1
+
+
 def test_a_picture_goes_through_the_encoder_once_for_two_adapters_and_any_shortcut_scale():
     shared = encoder("tiny:clip_vit_h")
     shared.clear()
