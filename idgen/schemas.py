@@ -32,7 +32,7 @@ PICTURES = pa.schema(
 )
 """A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
 
-_SHARED = pa.dictionary(pa.int32(), pa.binary())  # the rows of a person hold one crop of 150 kB, not one each
+_SHARED = pa.dictionary(pa.int32(), pa.large_binary())  # rows that share a crop or a map hold it once; 2 GB may be few
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x 512, raw (not normalised), flattened

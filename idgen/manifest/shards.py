@@ -5,7 +5,7 @@
 
 import io
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from idgen.config import PlannerConfig
+from idgen.manifest.columns import CONTROLS
 from idgen.recipes import Recipe
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectStore
@@ -23,6 +24,12 @@ from idgen.stores.reading import reading
 
 ROW_GROUPS_PER_FILE = 200
 """More make the footer that every task reads too long."""
+
+MAX_INPUT_BYTES = 512 * 2**20
+"""Of a shard's input images, before they are packed: they all pass from one actor to the next as one block."""
+
+INPUT_IMAGES = ("init_image_uri", *(f"control_{kind}_uri" for kind in CONTROLS))
+"""Columns of images that the faces stage hands on at the picture's size."""
 
 REFERENCE = "reference"
 """Extra column of sorted pictures: what tells one person from the next; not written."""
@@ -107,7 +114,7 @@ def _cut_table(
     new_reference = _changes(table, REFERENCE)
     starts = [*np.flatnonzero(new_group).tolist(), table.num_rows]
     for start, end in pairwise(starts):
-        size = sizes_of[table.column("recipe")[start].as_py()]
+        size = _bounded(sizes_of[table.column("recipe")[start].as_py()], table, start)
         counts = cut(new_reference[start:end], size)
         open_ended = end == table.num_rows and not last
         done = start
@@ -117,6 +124,16 @@ def _cut_table(
         if open_ended:
             return table.slice(done)
     return None
+
+
+def _bounded(size: Sizes, table: pa.Table, row: int) -> Sizes:
+    """Return `size`, or a smaller one where rows bring input images; within a bucket all bring equally many."""
+    images = sum(table.column(name)[row].as_py() is not None for name in INPUT_IMAGES)
+    if not images:
+        return size
+    each = images * 3 * table.column("width")[row].as_py() * table.column("height")[row].as_py()
+    target = min(size.target, max(size.batch, MAX_INPUT_BYTES // each // size.batch * size.batch))
+    return replace(size, smallest=min(size.smallest, target), target=target)
 
 
 def _changes(table: pa.Table, name: str) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ from planning import OTHER, RECIPE, SCHEDULERS, Desk, row
 from idgen.config import PlannerConfig
 from idgen.manifest import shards as shards_module
 from idgen.manifest.shards import ShardRef, Sizes, cut, read_shard, sizes
+from idgen.recipes import Control
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectMissing, StoreError
 from idgen.stores.s3 import S3Store
@@ -103,6 +104,21 @@ def test_shards_hold_every_picture_once_and_one_bucket_each(
     assert order == sorted(order)
     assert len({ref.name for ref in refs}) == len(refs)
     assert all(ref.row_group < 3 for ref in refs)
+
+
+def test_rows_with_large_input_images_make_smaller_shards_of_whole_batches(desk: Desk):
+    pose = Control(name="pose")
+    columns = ["init_image_uri", "strength", "control_pose_uri"]
+    fast = replace(RECIPE, seconds_per_picture=0.1, batch_size=4, columns=columns, controls=[pose])
+    desk.recipes = {"faceid": fast}
+    start, both = {"init_image_uri": "a.png"}, {"init_image_uri": "a.png", "control_pose_uri": "b.png"}
+    images = [{}] * 100 + [start] * 100 + [both] * 100
+    desk.plan([row(number, width=2048, height=2048, **given) for number, given in enumerate(images)])
+    by_images: dict[int, list[int]] = {}
+    for ref in desk.refs():
+        brought = ref.bucket.count("init") + ref.bucket.count("pose")
+        by_images.setdefault(brought, []).append(ref.rows)
+    assert by_images == {0: [100], 1: [40, 40, 20], 2: [20] * 5}  # 12.6 MB each, 512 MiB a shard
 
 
 def test_people_are_analysed_in_about_one_shard_each(desk: Desk):
