@@ -31,7 +31,7 @@ from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.sampling.sampler import Sampler
+from idgen.sampling.sampler import Sampler, give_back_memory
 from idgen.schemas import COUNTS
 
 Row = dict[str, Any]
@@ -172,8 +172,10 @@ class SamplerActor:
         """Let go of the loaded recipe before the next one comes: two do not fit."""
         if self._sampler is not None:
             self._work.update(asdict(self._sampler.counts))
+            device = self._sampler.device
             self._sampler.release()
             self._sampler = None
+            give_back_memory(device)
 
     def _batch_size(self, row: Row) -> BatchSize:
         rows = self._settings.sampling.batch_size or self._run.recipes[row["recipe"]].batch_size

@@ -222,6 +222,6 @@ def _number(name: str, value: Cell) -> float | int:
 
 def _float32(name: str, value: Cell, low: float, high: float) -> float:
     exact = _number(name, value)
-    if not low <= exact <= high:
+    if not min(low, float(np.float32(low))) <= exact <= high:  # 0.01 of a float32 column is less than 0.01
         raise bad(name, f"must be {low:g} to {high:g}")
     return float(np.float32(exact)) + 0.0  # -0.0 and 0.0 make the same picture

@@ -106,11 +106,10 @@ class Sampler:
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or RowError(NON_FINITE) for a row that did not decode.
 
-        Raises OutOfMemory when the batch does not fit, nothing of it is kept; a row alone is tried twice, the second
-        time with empty caches.
+        Raises OutOfMemory when the batch does not fit, not even with empty caches; nothing of it is kept.
         """
         self.counts.sampler_calls += 1
-        for _ in range(2 if len(rows) == 1 else 1):
+        for _ in range(2):
             try:
                 return self._pictures(rows, bucket)
             except (RuntimeError, MemoryError) as error:
@@ -118,9 +117,7 @@ class Sampler:
                     raise
                 detail = str(error).partition("\n")[0] or type(error).__name__
             # outside of `except`, where the error's frames would keep the batch's tensors alive
-            if len(rows) == 1:
-                self.conditioner.clear()
-                gc.collect()
+            self.conditioner.clear()
             self.release()
         raise OutOfMemory(detail)
 
@@ -173,14 +170,20 @@ class Sampler:
     def release(self) -> None:
         """Let go of the last batch's tensors and of the device memory they held."""
         attention.unbind(self.pipeline.unet)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+        give_back_memory(self.device)
 
 
 def _image_encoders(recipe: Recipe, dtype: torch.dtype) -> dict[str, ImageEncoder]:
     """Location -> encoder; adapters that name the same one share it, and with it what it has seen."""
     locations = dict.fromkeys(spec.image_encoder for spec in recipe.adapters if spec.image_encoder)
     return {location: ImageEncoder.load(weights.locate(location), dtype_beside(dtype)) for location in locations}
+
+
+def give_back_memory(device: torch.device) -> None:
+    """Collect what nobody holds any more, and let go of the device memory that torch keeps for later."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def is_shortage(error: Exception) -> bool:

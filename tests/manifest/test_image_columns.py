@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from planning import RECIPE, Desk, row
 from test_keys import SIGNED, pictures
@@ -122,6 +123,11 @@ def test_strength_is_there_only_with_an_image_to_start_from():
     assert len({default["key"], own["key"], made("prompt")["key"]}) == 3
     assert made("prompt", init_image_uri="b.png")["bucket"] == default["bucket"]
     assert refusal("prompt", strength=0.5) == (Code.BAD_VALUE, "strength: has no use without init_image_uri")
+
+
+def test_the_least_strength_may_come_from_a_float32_column():
+    least = np.float32(0.01).item()
+    assert made("prompt", init_image_uri="a.png", strength=least, num_inference_steps=200)["strength"] == least
 
 
 def test_a_strength_that_leaves_no_step_is_refused():

@@ -36,9 +36,10 @@ def test_running_out_of_memory_lets_go_of_the_batch_and_says_so(sampler, monkeyp
     assert isinstance(sampler.sample(ROWS[:1], BUCKET)[0], np.ndarray)
 
 
-def test_one_row_that_does_not_fit_is_tried_again_with_empty_caches(sampler, monkeypatch):
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_batch_that_does_not_fit_is_tried_again_with_empty_caches(sampler, monkeypatch, rows):
     fresh = Sampler(sampler.base, sampler.adapters, sampler.device)
-    expected = fresh.sample(ROWS[:1], BUCKET)[0]
+    expected = fresh.sample(ROWS[:rows], BUCKET)[0]
     plain, calls = fresh.pipeline.unet.forward, []
 
     def fail_once(*args, **kwargs):
@@ -50,7 +51,7 @@ def test_one_row_that_does_not_fit_is_tried_again_with_empty_caches(sampler, mon
     fresh.conditioner.prompts.get(["another"])
     with monkeypatch.context() as patch:
         patch.setattr(fresh.pipeline.unet, "forward", fail_once)
-        assert np.array_equal(fresh.sample(ROWS[:1], BUCKET)[0], expected)
+        assert np.array_equal(fresh.sample(ROWS[:rows], BUCKET)[0], expected)
     assert calls[:2] == [3, 2]
     assert fresh.counts.sampler_calls == 2
 
