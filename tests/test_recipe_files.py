@@ -97,6 +97,8 @@ def test_one_of_a_list_is_changed_by_its_number_or_its_name(folders):
         ("base_overrides.fasst.base.weights=/x", "did you mean 'fast'"),
         ("overrides.one.adapters.0=3", "give settings"),
         ("overrides.one.base.kind=flux", "base.kind"),
+        ("base_overrides.fast.step=[4]", "base fast: Key 'step' not in 'BaseFile'"),
+        ("base_overrides.fast.defaults.num_inference_step=4", "'num_inference_steps'"),
         ("overrides.one.adapters.0.kind=faceid_plusv3", "faceid_plusv2"),
         ("overrides.one.base.loras=[{name: a, scale: much}]", "scale"),
     ],
