@@ -18,7 +18,7 @@ DEATHS_ALONE = 2
 BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed")
 """Codes that speak of a store rather than of a row: many in sequence, of different photos, stop the run."""
 BARREN_TRIES = 10
-"""Tries of a shard that may die before their first batch (while loading, say) until the run stops."""
+"""Tries of a shard that may die outside all marks (while loading, say, or handing faces on) until the run stops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class MonitorState:
             if len(marks.in_attempt) == 1:
                 marks.deaths_alone[marks.in_attempt[0]] += 1
             marks.in_attempt = ()
+            marks.barren_tries = 0  # somebody will be given up for it
         given_up = frozenset(key for key, deaths in marks.deaths_alone.items() if deaths >= DEATHS_ALONE)
         return Orders(marks.tries, frozenset(marks.suspects) - given_up, given_up, bool(self._stop_reason))
 
@@ -85,7 +86,9 @@ class MonitorState:
         if self._stop_reason:
             return True
         marks = self._marks[stage, shard]
-        marks.in_attempt, marks.barren_tries = tuple(keys), 0
+        marks.in_attempt = tuple(keys)
+        if stage == "sample":  # what was published stays; a shard's faces are all read anew
+            marks.barren_tries = 0
         return False
 
     def end(self, stage: Stage, shard: str) -> None:

@@ -75,6 +75,25 @@ def test_workers_that_die_before_their_first_batch_stop_the_run():
     assert "s0" in state.progress().stop_reason
 
 
+def test_workers_that_die_after_their_last_face_stop_the_run():
+    """As of memory, when a shard's crops are put together: no mark tells whose fault it is."""
+    state = monitor()
+    for _ in range(BARREN_TRIES):
+        assert not state.begin_shard("faces", "s0").stop
+        state.begin("faces", "s0", ["a"])
+        state.end("faces", "s0")
+    assert state.begin_shard("faces", "s0").stop
+
+
+def test_a_shard_of_many_photos_that_kill_does_not_stop_the_run():
+    state = monitor()
+    for number in range(3 * BARREN_TRIES):
+        assert not state.begin_shard("faces", "s0").stop
+        state.begin("faces", "s0", [f"poison {number // 2}"])
+    orders = state.begin_shard("faces", "s0")
+    assert (len(orders.given_up), orders.stop) == (3 * BARREN_TRIES // 2, False)
+
+
 def test_a_stop_marks_nothing():
     state = monitor()
     state.begin_shard("sample", "s0")
