@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 def write_config(run: Run) -> None:
     """Write the resolved configuration, redacted, with what it will run on, before the first row."""
-    plain: dict[str, Any] = {"config": to_plain(run.config), "recipes": sorted(run.recipes)}
+    plain: dict[str, Any] = {
+        "config": to_plain(run.config),
+        "recipes": sorted(name for name in run.recipes if "@" not in name),
+    }
     run.folder.write_config(plain | {"versions": versions(), "git_commit": git_commit(), "hash": config_hash(run)})
 
 
@@ -34,10 +37,6 @@ def config_hash(run: Run) -> str:
 def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit) -> dict[str, Any]:
     """Return what summary.json holds: exit code, counts over pictures, times, work done, licences, versions."""
     counts = {name: value for name, value in asdict(balance).items() if name != "codes"}
-    recipes = [
-        {"name": name, "title": run.recipes[name].title, "licence": asdict(run.recipes[name].licence)}
-        for name in plan.recipes
-    ]
     return {
         **_origin(run, code),
         **counts,
@@ -49,8 +48,15 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
         "work": work.counts if work else {},
         "worker_deaths": work.deaths if work else 0,
         "stop_reason": work.stop_reason if work else "",
-        "recipes": recipes,
+        "recipes": [_recipe(run, name) for name in plan.recipes],
     }
+
+
+def _recipe(run: Run, name: str) -> dict[str, Any]:
+    """With the sha256 of each role, as of weights that are not pinned nothing else tells later what they were."""
+    recipe, digest = run.recipes[name], run.hashes[name]
+    weights = run.hashes.identities[name]
+    return {"name": name, "title": recipe.title, "licence": asdict(recipe.licence), "hash": digest, "weights": weights}
 
 
 def write_failure(run: Run, error: RunError | StoreError) -> None:

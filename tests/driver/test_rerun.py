@@ -28,6 +28,9 @@ def test_two_recipes_on_one_actor_are_two_loads(shop):
     assert summary["ok"] == 4
     assert summary["work"]["loads"] == 2
     assert sorted(recipe["name"] for recipe in summary["recipes"]) == ["faceid-sd15", "second"]
+    for recipe in summary["recipes"]:
+        assert recipe["weights"].keys() == {"base", "adapter:faceid", "face_pack"}
+        assert {len(digest) for digest in recipe["weights"].values()} == {64}
 
 
 def test_a_lost_image_is_found_and_made_again_as_the_same_picture(shop):
