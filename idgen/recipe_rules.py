@@ -4,15 +4,10 @@ from collections.abc import Iterable
 
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME, CONTROLS
+from idgen.manifest.columns import BY_NAME, CONTROLS, NOT_BUILT
 from idgen.recipes import AdapterSpec, Recipe
 from idgen.suggestions import suggestion
 
-_NOT_BUILT = (
-    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
-    "face_pass", "mask_image_uri", "mask_mode", "paste_back",
-)  # fmt: skip
-"""Columns that no stage reads so far: a recipe that listed one would make other keys of the same picture."""
 _TWINS = {"faceid_plus": "faceid-plusv2_", "faceid_plusv2": "faceid-plus_"}
 """Kind -> what the published file of the other version is called: names and shapes inside are the same, so nothing
 else tells them apart, and the wrong one makes bad pictures without an error."""
@@ -105,4 +100,4 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
         },
     }
     useless = {column: why for column, (useful, why) in uses.items() if not useful}
-    return useless | dict.fromkeys(_NOT_BUILT, "so far: nothing reads it")
+    return useless | dict.fromkeys(NOT_BUILT, "so far: nothing reads it")

@@ -97,6 +97,12 @@ COLUMNS: tuple[Column, ...] = (
 CONTROLS = ("pose", "depth", "canny", "softedge")
 """Kinds of control images that have columns."""
 
+NOT_BUILT = (
+    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
+    "face_pass", "mask_image_uri", "mask_mode", "paste_back",
+)  # fmt: skip
+"""Columns that no stage reads so far: a recipe that listed one would make other keys of the same picture."""
+
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
 IMAGES: tuple[str, ...] = tuple(

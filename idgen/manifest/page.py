@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from idgen.manifest.columns import COLUMNS, Column
+from idgen.manifest.columns import COLUMNS, NOT_BUILT, Column
 
 BEGIN = "<!-- columns: made by `python -m idgen.manifest.page manifests/README.md` -->"
 END = "<!-- end of columns -->"
@@ -19,7 +19,7 @@ def schema_table() -> str:
     lines = ["| column | type | part | for | meaning |", "|---|---|---|---|---|"]
     lines += [
         f"| `{column.name}` | {_type_name(column)} | {column.part.replace('-', '–')} | "
-        f"{'every recipe' if column.common else 'recipes that list it'} | {column.meaning} |"
+        f"{_recipes(column)} | {column.meaning} |"
         for column in COLUMNS
     ]
     return "\n".join(lines)
@@ -32,6 +32,12 @@ def with_table(page: str) -> str:
     if not (begin and end):
         raise ValueError("the page has no marks for the table")
     return f"{before}{BEGIN}\n{schema_table()}\n{END}{after}"
+
+
+def _recipes(column: Column) -> str:
+    if column.name in NOT_BUILT:
+        return "none yet"
+    return "every recipe" if column.common else "recipes that list it"
 
 
 def _type_name(column: Column) -> str:
