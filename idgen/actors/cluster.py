@@ -19,7 +19,7 @@ from idgen.stores.protocol import ObjectStore
 
 log = logging.getLogger(__name__)
 
-LOCAL_OBJECT_STORE_BYTES = 256 * 2**20  # rows with their crops and input images; a larger shard goes to disk
+LOCAL_OBJECT_STORE_BYTES = 2**30  # rows with their crops and input images: two of the largest shards (shards.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

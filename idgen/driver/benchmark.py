@@ -130,10 +130,15 @@ def _references(config: Config) -> list[str]:
 
     with tempfile.TemporaryDirectory() as scratch:
         staged = stage(config.manifest, Path(scratch))
-        column = pq.read_table(staged.path, columns=["reference_uri"])["reference_uri"].to_pylist()
+        names = [name for name in ("reference_uri",) if name in pq.read_schema(staged.path).names]
+        column = pq.read_table(staged.path, columns=names)[0].to_pylist() if names else []
     folder = Path(config.manifest).resolve().parent
     found = [str(folder / uri) for uri in dict.fromkeys(column) if uri and "://" not in uri]
-    return [uri for uri in found if Path(uri).exists()][:8]
+    if not (there := [uri for uri in found if Path(uri).exists()][:8]):
+        raise RunError(
+            Exit.USAGE, f"{config.manifest} names no local photo under reference_uri: the benchmark needs one"
+        )
+    return there
 
 
 def _loop(

@@ -138,6 +138,10 @@ class SettingsTable:
             value = given.get(name, defaults.get(name))
             if value is not None:
                 columns[name] = check(name, value, recipe)
+        if "ip_adapter_scale" in given and recipe.adapters[0].name in dict(columns.get("ip_adapter_scales") or ()):
+            raise values.bad(
+                "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale gives as well"
+            )
         check_together(columns, recipe, images, self._schedulers)
         recipe_hash = self._recipe_hashes[recipe.name]
         face_needs = needs(recipe)

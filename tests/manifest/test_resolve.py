@@ -51,6 +51,12 @@ def test_a_value_out_of_bounds_refuses_its_row_and_names_the_column(column: str,
     assert len(value) < 3 or value not in detail
 
 
+def test_two_strengths_for_the_first_adapter_are_refused():
+    """One would be unused, and equal pictures would have two keys."""
+    code, detail = refusal(ip_adapter_scale="0.5", ip_adapter_scales='{"faceid": 0.7}')
+    assert (code, detail.partition(":")[0]) == (Code.BAD_VALUE, "ip_adapter_scales")
+
+
 @pytest.mark.parametrize(
     ("changes", "code", "column"),
     [
