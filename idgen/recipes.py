@@ -30,7 +30,7 @@ class Lora:
 class Base:
     """The diffusion model that everything else hangs on."""
 
-    kind: Literal["sd15", "sdxl"] = "sd15"
+    kind: Literal["sd15", "sdxl", "kolors"] = "sd15"
     weights: str = ""
     """Location of a folder in diffusers layout, or of one .safetensors file in the original layout."""
     config: str = ""
@@ -44,6 +44,9 @@ class Base:
     loras: list[Lora] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     """Numbers of steps the base was distilled for; empty = any. Rows that ask for another number are refused."""
+    text: Literal["inline", "ahead"] | None = None
+    """Where prompts are encoded: beside the UNet, or ahead by actors that end before sampling begins. Null = ahead for
+    kolors, whose text encoder takes 12.5 GB, inline for the others. Changes no picture."""
     dtype: Dtype = "float16"
     """Of the UNet and the text encoder."""
     vae_dtype: Dtype = "float32"
@@ -174,7 +177,7 @@ _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
     "max_references", "max_side_px", "size_multiple_px", "download_gb",
 }  # fmt: skip
-_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive"}
+_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive", "text"}
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

@@ -12,8 +12,9 @@ from idgen.recipes import AdapterSpec, Recipe
 CLIP_PX = 224
 """Side of what ViT-H and ViT-bigG look at."""
 
-PictureKind = Literal["picture", "face", "aligned"]
-"""picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop."""
+PictureKind = Literal["picture", "face", "aligned", "bbox"]
+"""picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
+square about the detector's box, without margin, black where the photo ends, in the detector's fractions of a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +35,12 @@ class Variant:
     """FaceID-Plus v2: tokens = x + shortcut_scale * out, instead of out."""
     lora: bool = False
     """The file holds a LoRA for every attention."""
+    clip_px: int = CLIP_PX
+    """Side of what the image encoder looks at."""
+    zero_features: bool = False
+    """Nobody has zeros for hidden states, not the encoder's of an all-zero picture."""
+    through_text: bool = False
+    """Tokens are as wide as the text encoder's states, and go once through the UNet's projection of those."""
 
 
 VARIANTS: dict[str, Variant] = {
@@ -51,6 +58,13 @@ VARIANTS: dict[str, Variant] = {
     ),
     "faceid_portrait": Variant(projection="faceid", tokens=16, embedding="normed"),
     "faceid_portrait_unnorm": Variant(projection="resampler", tokens=16, embedding="raw"),
+    "kolors_faceid_plus": Variant(
+        projection="faceid_plus", tokens=6, embedding="raw", picture="bbox", features="hidden_states", shortcut=True,
+        clip_px=336, zero_features=True, through_text=True,
+    ),
+    "kolors_ip_adapter_plus": Variant(
+        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336
+    ),
 }  # fmt: skip
 
 
@@ -71,6 +85,10 @@ class PictureNeed:
         return f"{self.kind}-{self.size_px}-{self.color}-{self.clip_fit}-{self.crop_px}"
 
 
+FROM_FACES = ("aligned", "bbox")
+"""Kinds of pictures that only a face found by the face pack can give."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceNeeds:
     """What a recipe's adapters together need of a row's photos."""
@@ -81,22 +99,23 @@ class FaceNeeds:
     @property
     def analysis(self) -> bool:
         """True when a face has to be found in the reference."""
-        return self.embedding or any(need.kind == "aligned" for need in self.pictures)
+        return self.embedding or any(need.kind in FROM_FACES for need in self.pictures)
 
     @property
     def picture_prompt(self) -> bool:
         """True when ip_adapter_image_uri has a use: some adapter looks at a picture, or at a face cut by people."""
-        return any(need.kind != "aligned" for need in self.pictures)
+        return any(need.kind not in FROM_FACES for need in self.pictures)
 
 
 def picture_need(spec: AdapterSpec) -> PictureNeed | None:
     """Return what the adapter's image encoder looks at, None when it has no encoder."""
-    kind = VARIANTS[spec.kind].picture
+    variant = VARIANTS[spec.kind]
+    kind, side = variant.picture, variant.clip_px
     if kind is None:
         return None
     color = spec.face_crop_color or ("bgr" if kind == "aligned" else "rgb")
-    crop_px = (spec.face_crop_px or CLIP_PX) if kind == "aligned" else CLIP_PX
-    return PictureNeed(kind, CLIP_PX, color, spec.clip_fit or "crop", crop_px)
+    crop_px = (spec.face_crop_px or side) if kind == "aligned" else side
+    return PictureNeed(kind, side, color, spec.clip_fit or "crop", crop_px)
 
 
 def needs(recipe: Recipe) -> FaceNeeds:
