@@ -28,6 +28,10 @@ class RunConfig:
     )
     deadline_s: float = doc("stop in order (exit 5) after this long; 0 = never", 0.0)
     commercial: bool = doc("refuse (exit 4) recipes whose weights forbid commercial use", False)
+    registered: list[str] = doc(
+        "owners of weights that you have registered with, where commercial use asks for it, as in [Kwai-Kolors]",
+        default_factory=list,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -52,6 +52,11 @@ class Base:
     vae_dtype: Dtype = "float32"
     """Of the decoder; the SDXL one overflows in float16."""
 
+    @property
+    def text_ahead(self) -> bool:
+        """Whether prompts are encoded ahead: the sampling actors then need no text encoder."""
+        return (self.text or ("ahead" if self.kind == "kolors" else "inline")) == "ahead"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdapterSpec:
@@ -142,6 +147,8 @@ class Licence:
 
     name: str = "unknown"
     commercial_use: bool = False
+    registration: list[str] = field(default_factory=list)
+    """Owners that want commercial users to register with them first; `run.registered` says with whom that is done."""
     note: str = ""
 
 

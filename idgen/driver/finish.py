@@ -30,13 +30,23 @@ _RUNS_LOOKED_AT = 20
 
 
 def check_licences(run: Run, plan: PlanSummary) -> None:
-    """Raise RunError(REFUSED) when `run.commercial` is set and a planned recipe's weights forbid it."""
+    """Raise RunError(REFUSED) when `run.commercial` is set and a planned recipe's weights do not allow it so far."""
     if not run.config.run.commercial:
         return
-    forbidden = [name for name in plan.recipes if not run.recipes[name].licence.commercial_use]
-    if forbidden:
-        licences = "; ".join(f"{name}: {run.recipes[name].licence.name}" for name in forbidden)
-        raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({licences})")
+    licences = {name: run.recipes[name].licence for name in plan.recipes}
+    faults = [f"{name}: {licence.name}" for name, licence in licences.items() if not licence.commercial_use]
+    if faults:
+        raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({'; '.join(faults)})")
+    done = run.config.run.registered
+    missing = {name: [owner for owner in one.registration if owner not in done] for name, one in licences.items()}
+    faults = [f"{name}: {', '.join(owners)}" for name, owners in missing.items() if owners]
+    if faults:
+        owners = dict.fromkeys((*done, *(owner for more in missing.values() for owner in more)))
+        raise RunError(
+            Exit.REFUSED,
+            f"run.commercial=true, but commercial use of these weights asks for registration first "
+            f"({'; '.join(faults)}); the recipe's licence says how, then set run.registered=[{','.join(owners)}]",
+        )
 
 
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
