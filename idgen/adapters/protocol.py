@@ -46,6 +46,8 @@ class Adapter(Protocol):
     name: str
     option_names: tuple[str, ...]
     """Columns that change tokens; they are part of the tokens' cache key."""
+    through_text: bool
+    """Tokens are as wide as the text encoder's states: the UNet's `encoder_hid_proj` brings them to its branches."""
     branches: nn.ModuleList
     """One Branch per attn2 in the official order, filled by `load`."""
 

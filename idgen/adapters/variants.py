@@ -1,7 +1,7 @@
 """The IP-Adapter family as a table: what each variant's authors feed it, and what is in its file. No torch here.
 
-Sources: tencent-ailab/IP-Adapter and its model cards; portrait_unnorm after ComfyUI_IPAdapter_plus, as its authors
-published no code.
+Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for its two; portrait_unnorm after
+ComfyUI_IPAdapter_plus, as its authors published no code.
 """
 
 from dataclasses import dataclass
@@ -32,13 +32,19 @@ class Variant:
     features: Literal["image_embeds", "hidden_states"] | None = None
     """Of the image encoder: the projected one per picture, or hidden_states[-2]."""
     shortcut: bool = False
-    """FaceID-Plus v2: tokens = x + shortcut_scale * out, instead of out."""
+    """FaceID-Plus: tokens = x + scale * out instead of out, with a scale of 1 where no option says another."""
+    options: tuple[str, ...] = ()
+    """Columns of a row that change its tokens."""
     lora: bool = False
     """The file holds a LoRA for every attention."""
     clip_px: int = CLIP_PX
     """Side of what the image encoder looks at."""
+    clip_float32: bool = False
+    """Its authors run the image encoder in float32 beside a float16 base."""
     zero_features: bool = False
     """Nobody has zeros for hidden states, not the encoder's of an all-zero picture."""
+    kolors: bool = False
+    """Made for Kolors, whose UNet projects the text encoder's states; the others are for SD1.5 and SDXL."""
     through_text: bool = False
     """Tokens are as wide as the text encoder's states, and go once through the UNet's projection of those."""
 
@@ -54,16 +60,16 @@ VARIANTS: dict[str, Variant] = {
     ),
     "faceid_plusv2": Variant(
         projection="faceid_plus", tokens=4, embedding="normed", picture="aligned", features="hidden_states", lora=True,
-        shortcut=True,
+        shortcut=True, options=("shortcut_scale",),
     ),
     "faceid_portrait": Variant(projection="faceid", tokens=16, embedding="normed"),
     "faceid_portrait_unnorm": Variant(projection="resampler", tokens=16, embedding="raw"),
     "kolors_faceid_plus": Variant(
         projection="faceid_plus", tokens=6, embedding="raw", picture="bbox", features="hidden_states", shortcut=True,
-        clip_px=336, zero_features=True, through_text=True,
+        clip_px=336, clip_float32=True, zero_features=True, kolors=True, through_text=True,
     ),
     "kolors_ip_adapter_plus": Variant(
-        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336
+        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, kolors=True
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The CLIP tower that turns pictures into features: OpenCLIP ViT-H or ViT-bigG, as transformers loads them.
+"""The CLIP tower that turns pictures into features: OpenCLIP's ViT-H or bigG, OpenAI's ViT-L at 336 px (Kolors).
 
 One picture at a time goes through it, so what stands beside a picture changes nothing; each picture goes once, however
 many adapters and rows look at it.
@@ -32,7 +32,7 @@ class Features:
     image_embeds: Tensor
     """[n, E], the projected class token."""
     hidden_states: Tensor
-    """[n, L, W] before the last layer (`hidden_states[-2]`); L = 257 for 224 px in patches of 14."""
+    """[n, L, W] before the last layer (`hidden_states[-2]`); L = 257 for 224 px in patches of 14, 577 for 336."""
 
 
 class ImageEncoder:
@@ -80,6 +80,11 @@ class ImageEncoder:
         """W of Features: 1280 for ViT-H, 1664 for bigG."""
         return int(self.model.config.hidden_size)
 
+    @property
+    def positions(self) -> int:
+        """L of Features: the patches, and the class token."""
+        return int((self.side_px // self.model.config.patch_size) ** 2) + 1
+
     def to(self, device: torch.device) -> None:
         """Move the model; what was computed is forgotten."""
         self.model.to(device)
@@ -125,12 +130,12 @@ class ImageEncoder:
         return Features(out.image_embeds.float(), out.hidden_states[-2].float())
 
 
-def dtype_beside(base: torch.dtype) -> torch.dtype:
+def dtype_beside(base: torch.dtype, *, exact: bool = False) -> torch.dtype:
     """Return the encoder's dtype beside a base's: as the originals in float16, but never bfloat16.
 
-    bfloat16 costs seven times float16's error in the tokens.
+    bfloat16 costs seven times float16's error in the tokens. `exact` is for originals that run it in float32.
     """
-    return torch.float32 if base == torch.bfloat16 else base
+    return torch.float32 if exact or base == torch.bfloat16 else base
 
 
 def normalise(picture: NDArray[np.uint8]) -> Tensor:

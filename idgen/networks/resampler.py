@@ -1,7 +1,7 @@
 """Perceivers: a few latents look at a picture's many features and become its tokens.
 
 `Resampler` brings learned latents (IP-Adapter-Plus), `FaceIdPlusProjection` makes them from a face's embedding. Equal
-to tencent-ailab/IP-Adapter's classes of those jobs (tests/golden), whose key names the modules bear.
+to tencent-ailab/IP-Adapter's and Kolors' classes of those jobs (tests/golden), whose key names the modules bear.
 """
 
 import re
@@ -100,7 +100,7 @@ class Resampler(Perceiver):
 
 
 class FaceIdPlusProjection(FaceIdProjection):
-    """IP-Adapter-FaceID-Plus: tokens of the embedding look at the hidden states of the aligned face."""
+    """IP-Adapter-FaceID-Plus: tokens of the embedding look at the hidden states of the cut out face."""
 
     def __init__(
         self, embedding_width: int, hidden_width: int, tokens: int, token_width: int, perceiver: FacePerceiver
@@ -110,9 +110,10 @@ class FaceIdPlusProjection(FaceIdProjection):
         self.perceiver_resampler = perceiver
 
     def look(self, embedding: Tensor, features: Tensor, shortcut_scale: float | None) -> Tensor:
-        """Return tokens [n, T, D] of embeddings [n, 512] and hidden states [n, 257, F].
+        """Return tokens [n, T, D] of embeddings [n, 512] and hidden states [n, L, F].
 
-        A `shortcut_scale` makes it version 2: its product with what version 1 gives is added to the embedding's tokens.
+        A `shortcut_scale` makes it version 2, or Kolors': its product with what version 1 gives is added to the
+        embedding's tokens.
         """
         plain = self(embedding)
         seen: Tensor = self.perceiver_resampler(plain, features)
