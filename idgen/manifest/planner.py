@@ -101,7 +101,7 @@ def plan(
             max_attempts=config.run.max_attempts, force=force, limit=config.select.limit,
         )  # fmt: skip
         part = free_part(store, run_id, ledger_files)
-        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, _TO_MAKE)
+        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
@@ -135,10 +135,12 @@ def plan_retries(
         if not _one(connection, "SELECT count(*) FROM retries"):
             return "", []
         part = free_part(store, run_id, ledger_files)
-        return part, _write_sorted(connection, store, run_id, part, recipes, config, scratch, "retries")
+        return part, _write_sorted(connection, store, run_id, part, recipes, config, scratch, RETRIES)
 
 
-_TO_MAKE = "(SELECT ordinal, attempt FROM verdicts WHERE verdict = 'make' AND first = ordinal)"
+TO_MAKE = "(SELECT ordinal, attempt FROM verdicts WHERE verdict = 'make' AND first = ordinal)"
+RETRIES = "retries"
+"""What a pass is over: relations of a planned `scratch` with `ordinal` and `attempt`; the second after plan_retries."""
 
 
 def _write_sorted(
