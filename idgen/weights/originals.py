@@ -1,4 +1,4 @@
-"""Bases in their authors' own layouts, which nothing here reads, and where the same weights are in diffusers' layout."""
+"""Bases in their authors' own layouts, which nothing here reads, and where diffusers' layout of the same weights is."""
 
 from collections.abc import Iterable
 from pathlib import Path
