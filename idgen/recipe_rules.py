@@ -32,8 +32,6 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         yield f"base.steps: {base.steps} must be 1 or more"
     if base.steps and recipe.defaults.num_inference_steps not in base.steps:
         yield f"defaults.num_inference_steps: {recipe.defaults.num_inference_steps} is none of base.steps {base.steps}"
-    if base.text_ahead and base.kind != "kolors":
-        yield f"base.text: ahead is for kolors; the text encoders of {base.kind} are small beside its UNet"
     if needs(recipe).analysis and recipe.max_references < 1:
         yield "max_references: its adapters need a photo with a face"
     yield from _scale_faults(recipe)
