@@ -73,6 +73,8 @@ class AdapterSpec:
         "faceid_plusv2",
         "faceid_portrait",
         "faceid_portrait_unnorm",
+        "kolors_faceid_plus",
+        "kolors_ip_adapter_plus",
     ] = "faceid"
     """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
