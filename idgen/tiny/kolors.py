@@ -51,7 +51,7 @@ def write_base(folder: Path) -> None:
         vae=painting.clear_encoder(painting.clear_decoder(fill(AutoencoderKL(**sdxl.VAE), "sdxl.vae"))),
         text_encoder=text_encoder(sentence_pieces.padded_vocabulary(tokenizer)),
         tokenizer=tokenizer,
-        unet=painting.denoise(fill(UNet2DConditionModel(**UNET), "kolors.unet", _unet_gain)),
+        unet=painting.denoise(fill(UNet2DConditionModel(**UNET), "kolors.unet", sd15.unet_gain)),
         scheduler=EulerDiscreteScheduler(**SCHEDULER),
         force_zeros_for_empty_prompt=False,
     )
@@ -77,7 +77,3 @@ def _gain(name: str) -> float:
     if name.endswith(("dense.weight", "dense_4h_to_h.weight")):
         return 0.3
     return 8.0 if "embedding" in name else 1.0
-
-
-def _unet_gain(name: str) -> float:
-    return 2.0 if name == "encoder_hid_proj.weight" else sd15.unet_gain(name)
