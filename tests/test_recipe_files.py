@@ -142,6 +142,8 @@ def test_both_licences_must_allow_commercial_use(folders):
     both = Licence(name="research only; openrail", commercial_use=False, note="Of faces. Of the base.")
     assert recipes["one@fast"].licence == both
     assert recipes["big@turbo"].licence == Licence(name="apache-2.0", commercial_use=True)
+    one, other = "overrides.big.licence.registration=[a,b]", "base_overrides.turbo.licence.registration=[c,b]"
+    assert recipes_with(folders, one, other)["big@turbo"].licence.registration == ["a", "b", "c"]
 
 
 def test_overrides_of_recipe_base_and_pair_are_laid_in_this_order(folders):
