@@ -1,4 +1,4 @@
-"""run.commercial refuses what the weights' owners do not allow so far, before anything starts: no test here needs Ray."""
+"""run.commercial refuses what the weights' owners do not allow so far, before anything starts: no test here has Ray."""
 
 from pathlib import Path
 from types import SimpleNamespace
