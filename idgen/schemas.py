@@ -114,7 +114,7 @@ COUNTS = pa.schema(
 TEXT_COUNTS = pa.schema(
     [
         pa.field("block", pa.string(), nullable=False),
-        pa.field("prompts", pa.int64(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),  # prompts
         pa.field("left", pa.int64(), nullable=False),  # not begun, because the run was asked to stop
         pa.field("failed", pa.map_(pa.string(), pa.string()), nullable=False),  # path of a text -> code
         pa.field("node", pa.string(), nullable=False),  # of the worker, with its process: the driver waits for its end

@@ -15,7 +15,9 @@ from idgen.manifest.results import Balance, write_results
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
 from idgen.report.status import run_ids
-from idgen.stores.protocol import ObjectStore
+from idgen.stores import texts
+from idgen.stores.protocol import ObjectStore, StoreError
+from idgen.stores.texts import encoder_of
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
@@ -69,6 +71,8 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     run.folder.write_json("summary.json", summary)
     gallery = _gallery(run, summary, work)
     run.folder.finish(summary)
+    if code == Exit.OK and not run.config.sampling.keep_texts:
+        _delete_texts(run)
     print_end(run, plan, balance, work, code, gallery)
     return code
 
@@ -116,6 +120,16 @@ def _named(run: Run) -> Iterator[NamedPicture]:
                         image_bytes=row["image_bytes"],
                         finished_at=row["finished_at"],
                     )
+
+
+def _delete_texts(run: Run) -> None:
+    """Remove the texts of all recipes that the manifest names: nothing is left to make of them."""
+    identities = run.hashes.identities
+    encoders = {encoder_of(run.recipes[name], identities) for name in identities} - {""}
+    try:
+        texts.delete(run.store, encoders)
+    except StoreError as error:  # how the run ended is written already
+        log.warning("%s is not empty: %s", run.store.uri(texts.ROOT), error)
 
 
 def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:

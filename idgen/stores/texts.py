@@ -4,20 +4,23 @@ Not in a run's folder, as the run that goes on after a killed one has another id
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
+from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
 ROOT = "texts"
 _ENDING = ".safetensors"
 
 
-def encoder_name(text_sha256: str, dtype: str) -> str:
-    """Return what a text encoder's folder is called; recipes on the same files in the same precision share it.
+def encoder_of(recipe: Recipe, identities: Mapping[str, Mapping[str, str]]) -> str:
+    """Return what the folder of a recipe's texts is called, "" where its prompts are encoded inline.
 
-    `text_sha256` is that of the role text (idgen/weights/roles.py).
+    Recipes with the same text encoder in the same precision share it. `identities`: recipe -> role -> sha256.
     """
-    return f"{text_sha256[:16]}-{dtype}"
+    if not recipe.base.text_ahead:
+        return ""
+    return f"{identities[recipe.name]['text'][:16]}-{recipe.base.dtype}"
 
 
 def digest(prompt: str) -> str:
