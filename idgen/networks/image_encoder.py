@@ -35,6 +35,12 @@ class Features:
     """[n, L, W] before the last layer (`hidden_states[-2]`); L = 257 for 224 px in patches of 14, 577 for 336."""
 
 
+class _Tower(transformers.CLIPVisionModelWithProjection):  # type: ignore[misc]  # it carries no types
+    """Read from the folder of a whole CLIP as well, as Kolors' FaceID-Plus brings one: its text half is left out."""
+
+    _keys_to_ignore_on_load_unexpected = (r"^text_", r"^logit_scale$", r"position_ids$")
+
+
 class ImageEncoder:
     """A loaded encoder; one is shared by all adapters of a recipe that name the same location."""
 
@@ -49,8 +55,13 @@ class ImageEncoder:
         """Return the encoder in a local `folder` (config.json and weights). Raises RunError(USAGE) when it is none."""
         transformers.utils.logging.disable_progress_bar()
         try:
-            model, info = transformers.CLIPVisionModelWithProjection.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, attn_implementation="sdpa", output_loading_info=True
+            model, info = _Tower.from_pretrained(
+                folder,
+                config=_config(folder),
+                dtype=dtype,
+                local_files_only=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
             )
         except Exception as error:  # files that are something else raise errors of many kinds
             raise RunError(
@@ -128,6 +139,15 @@ class ImageEncoder:
     def _forward(self, pixel_values: Tensor) -> Features:
         out = self.model(pixel_values.to(self.model.device, self.model.dtype), output_hidden_states=True)
         return Features(out.image_embeds.float(), out.hidden_states[-2].float())
+
+
+def _config(folder: Path) -> transformers.CLIPVisionConfig:
+    """Return the tower's settings; a whole CLIP projects to the width that its outer settings say."""
+    config = transformers.CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
+    outer, _ = transformers.CLIPVisionConfig.get_config_dict(folder, local_files_only=True)
+    if "vision_config" in outer and "projection_dim" in outer:
+        config.projection_dim = outer["projection_dim"]
+    return config
 
 
 def dtype_beside(base: torch.dtype, *, exact: bool = False) -> torch.dtype:
