@@ -16,8 +16,8 @@ from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
 from idgen.stores.texts import encoder_of, stored
 
-CHAPTER_BLOCKS = 500
-"""32,000 prompts: Ray holds them all at a time."""
+CHAPTER_BLOCKS = 2000
+"""128,000 prompts: Ray holds them all at a time, and every chapter loads the encoder anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
