@@ -33,11 +33,7 @@ TOKENS = {
     "kolors_faceid_plus": 6,
     "kolors_ip_adapter_plus": 16,
 }
-FAMILY = {
-    "faceid_portrait_unnorm": "sdxl",
-    "kolors_faceid_plus": "kolors",
-    "kolors_ip_adapter_plus": "kolors",
-}
+FAMILY = {"faceid_portrait_unnorm": "sdxl", "kolors_faceid_plus": "kolors", "kolors_ip_adapter_plus": "kolors"}
 """Of kinds that SD1.5 has no file for."""
 
 
