@@ -79,7 +79,7 @@ class IpAdapter:
         self.projection = projection
 
     def to(self, device: torch.device) -> None:
-        """Move the adapter's own modules and its encoder; the adapter's stay float32."""
+        """Move the adapter's own modules and its encoder; the adapter's keep the dtype they are stored in."""
         self._device = device
         self._uncond = None
         self.branches.to(device)

@@ -61,7 +61,7 @@ def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.
     processors = attention.install(unet)
     branches = nn.ModuleList()
     for index, name in cross:
-        k, v = weights[f"{index}.to_k_ip.weight"].float(), weights[f"{index}.to_v_ip.weight"].float()
+        k, v = weights[f"{index}.to_k_ip.weight"], weights[f"{index}.to_v_ip.weight"]
         layer = attention.layer(unet, name)
         if k.shape[0] != layer.inner_dim or v.shape != k.shape:
             raise RunError(

@@ -52,7 +52,7 @@ class Adapter(Protocol):
     """One Branch per attn2 in the official order, filled by `load`."""
 
     def to(self, device: torch.device) -> None:
-        """Move the adapter's own modules; they stay float32."""
+        """Move the adapter's own modules; they compute in float32, whatever they are stored in."""
         ...
 
     def load(self, unet: Unet, files: Sequence[Path]) -> None:

@@ -58,7 +58,8 @@ def test_the_projection_holds_exactly_the_published_tensors(loaded):
     official, adapter, _ = loaded
     ours = {key: tuple(tensor.shape) for key, tensor in adapter.projection.state_dict().items()}
     assert ours == official.projection()
-    assert {tensor.dtype for tensor in adapter.projection.state_dict().values()} == {torch.float32}
+    # matrices stay as small as they are stored: networks/stored.py
+    assert {tensor.dtype for tensor in adapter.projection.state_dict().values() if tensor.dim() != 2} == {torch.float32}
 
 
 def test_the_branches_hold_exactly_the_published_tensors_in_the_files_order(loaded):
