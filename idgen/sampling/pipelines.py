@@ -3,7 +3,7 @@
 All share the modules of one loaded base: text or image to image, with or without ControlNets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffusers
@@ -75,16 +75,20 @@ MIX_INS: dict[str, tuple[type, ...]] = {"KolorsImg2ImgPipeline": (GivenNoise, Ko
 """Class in diffusers -> what it needs; GivenNoise alone for others that start from an image."""
 
 
+def check_controls(pipeline: Pipeline, controls: Sequence[Control]) -> None:
+    """Raise RunError when there are `controls` and diffusers has no ControlNets for `pipeline`'s family."""
+    family = type(pipeline).__name__
+    if controls and (family, False, True) not in CLASSES:
+        names = ", ".join(control.name for control in controls)
+        raise RunError(
+            Exit.USAGE, f"diffusers has no ControlNets for {family}: take the recipe's controls out ({names})"
+        )
+
+
 class Pipelines:
     """The pipelines of one loaded recipe, made when a batch needs them."""
 
     def __init__(self, base: LoadedBase, nets: Nets, controls: Mapping[str, Control]) -> None:
-        kind = type(base.pipeline).__name__
-        if controls and (kind, False, True) not in CLASSES:
-            raise RunError(
-                Exit.USAGE,
-                f"diffusers has no ControlNets for {kind}: take the recipe's controls out ({', '.join(controls)})",
-            )
         self._base = base
         self._nets = nets
         self._controls = controls

@@ -26,7 +26,7 @@ from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
 from idgen.sampling.memory import give_back_memory, is_shortage, loading
-from idgen.sampling.pipelines import Pipelines
+from idgen.sampling.pipelines import Pipelines, check_controls
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.texts import TextSource
 
@@ -94,6 +94,7 @@ class Sampler:
             adapter.load(unet, [weights.locate(spec.weights, spec.revision)])
             adapter.to(device)
         base.place(device)
+        check_controls(base.pipeline, recipe.controls)
         nets = controls.load(recipe.controls, base.dtype, device)
         controls.check_fits(nets, unet)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
