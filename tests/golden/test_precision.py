@@ -29,12 +29,14 @@ BFLOAT16 = {
     "ip-adapter_sd15": (0.072, 1.2),
     "ip-adapter_sdxl": (0.11, 1.9),
     "kolors-faceid-plus": (0.082, 2.0),
+    "kolors-image-to-image": (0.095, 0.43),
+    "kolors-text-to-image": (0.084, 1.9),
 }
-"""Case -> bounds of the first noise predictions (of about 2) and of the last latents (of 19 to 88)."""
+"""Case -> bounds of the first noise predictions (of about 2) and of the last latents (of 7 to 88)."""
 
 FLOAT16_TOKENS = 0.013
 """Bound of what the encoder's float16 moves the tokens by (of about 3)."""
-CASES = [case for case in find() if case.adapter]
+CASES = list(find())
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.id)
@@ -49,7 +51,8 @@ def moved(one: Tensor, other: Tensor) -> float:
 def test_a_bfloat16_base_moves_no_bit_of_the_tokens_and_the_latents_within_bounds(exact):
     case, precise = exact
     rough = running.run(running.load(case, "bfloat16"), case)
-    for name in ("tokens_cond", "tokens_uncond"):
+    assert case.adapter is None or "tokens_cond" in precise
+    for name in precise.keys() & {"tokens_cond", "tokens_uncond"}:
         assert torch.equal(precise[name], rough[name])
     noise = max(moved(precise[name], rough[name]) for name in ("noise_pred_cond", "noise_pred_uncond"))
     latents, largest = moved(precise["latents"], rough["latents"]), precise["latents"].abs().max().item()
@@ -61,6 +64,8 @@ def test_a_bfloat16_base_moves_no_bit_of_the_tokens_and_the_latents_within_bound
 
 def test_a_float16_base_moves_tokens_only_by_its_image_encoder(exact):
     case, precise = exact
+    if case.adapter is None:
+        pytest.skip("a base alone has no tokens")
     rough = running.load(case, "float16").condition(case.rows, case.bucket).tokens[0].flatten(1, 2)
     tokens = moved(torch.cat([precise["tokens_uncond"], precise["tokens_cond"]]), rough)
     print(f"{case.id} float16: tokens {tokens:.2g}")  # noqa: T201

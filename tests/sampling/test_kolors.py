@@ -127,7 +127,7 @@ def test_a_bfloat16_unet_samples_beside_a_float32_vae(folder, vae_dtype, strengt
 def test_the_stock_pipeline_fails_with_such_a_vae():
     stock = KolorsPipeline.from_pretrained(world.locate("kolors"), dtype=torch.bfloat16)
     stock.vae.to(torch.float32)
-    with pytest.raises(RuntimeError, match="BFloat16. and bias type .float. should be the same"):
+    with pytest.raises(RuntimeError, match=r"BFloat16. and bias type .float. should be the same"):
         stock("a boat", num_inference_steps=1, width=64, height=64)
 
 
