@@ -15,6 +15,7 @@ from idgen.networks import attention
 from idgen.recipes import Base, Recipe
 from idgen.sampling import sampler as sampling
 from idgen.sampling import schedulers
+from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.scheduler_names import SCHEDULERS
@@ -101,6 +102,21 @@ def test_rows_in_a_batch_equal_the_stock_pipeline(sampler, kind, guidance):
     assert type(sampler._pipelines.get(bucket)).__name__ == kind
     theirs = torch.cat([stock(kind, bucket, one) for one in ROWS])
     assert difference(ours, theirs) < limit_for(theirs)
+
+
+def test_pictures_are_the_stock_pipelines_byte_for_byte():
+    sampler = load()
+    plain = diffusers.KolorsPipeline.from_pretrained(world.locate("kolors"), dtype=torch.float32)
+    plain.set_progress_bar_config(disable=True)
+    for output, made in (("latent", []), ("pil", [])):
+        generators = [torch.Generator().manual_seed(seed) for seed in range(2)]
+        made += plain(["a boat", "花"], num_inference_steps=1, width=64, height=48, generator=generators,
+                      output_type=output).images  # fmt: skip
+        if output == "latent":
+            with torch.inference_mode():
+                ours = list(decode(sampler.pipeline.vae, torch.stack(made)))
+    assert all(np.array_equal(one, pil) for one, pil in zip(ours, made, strict=True))
+    assert not torch.equal(*ours)
 
 
 def test_time_ids_are_the_pictures_height_and_width_in_both_pipelines(sampler):

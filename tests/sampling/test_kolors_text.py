@@ -73,6 +73,7 @@ def test_special_tokens_written_in_a_prompt_are_what_the_stock_tokenizer_makes_o
     # as older versions of transformers saved it
     stock = KolorsPipeline.from_pretrained(tmp_path / "base", dtype=torch.float32)
     ours = load(tmp_path / "base")
+    assert len(ours.encode("<unk>").embeddings) == 3  # one token then, in both
     for prompt in PROMPTS:
         with torch.inference_mode():
             assert torch.equal(ours.encode(prompt).whole(), stock.encode_prompt(prompt)[0][0])
