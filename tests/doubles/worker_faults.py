@@ -49,16 +49,16 @@ def install() -> None:
 def _wrap_decoder(fatal_size):
     if fatal_size is None:
         return
-    from idgen.faces import references
+    from idgen.faces import looking
 
-    original = references.decode
+    original = looking.decode
 
-    def decode(data, config):
+    def decode(data, *rest):
         if len(data) == fatal_size:
             os._exit(139)
-        return original(data, config)
+        return original(data, *rest)
 
-    references.decode = decode
+    looking.decode = decode
 
 
 def _wrap_text_attempts(faults):

@@ -65,7 +65,7 @@ def test_bad_rows_cost_only_themselves_and_signatures_are_written_nowhere(tmp_pa
             {"row_id": "outside", "photo": "file:///etc/passwd", "prompt": "garden"},
             {"row_id": "no-prompt", "photo": "ada", "prompt": None},
             {"row_id": "bad-size", "photo": "ada", "prompt": "garden", "width": 130},
-            {"row_id": "elsewhere", "photo": "ada", "prompt": "garden", "strength": 0.5},
+            {"row_id": "elsewhere", "photo": "ada", "prompt": "garden", "shortcut_scale": 0.5},
         ]
         shop.write(rows)
         shop.run(f"sources.private_hosts=[127.0.0.1:{server.port}]", "report.enabled=true")
