@@ -134,6 +134,17 @@ def test_a_worker_that_was_killed_once_costs_the_prompt_in_hand(made, dies):
     assert made.encoded == 4
 
 
+def test_a_prompt_is_not_blamed_for_deaths_while_its_text_is_written(made, monkeypatch):
+    put = type(made.store).put
+    for _ in range(2):
+        monkeypatch.setattr(type(made.store), "put", lambda *_: _raise(SystemExit(137)))
+        with pytest.raises(SystemExit):
+            made.encode(PROMPTS)
+        made.again()
+    monkeypatch.setattr(type(made.store), "put", put)
+    assert made.encode(PROMPTS) == (4, 0, {})
+
+
 def test_a_prompt_that_the_encoder_fails_on_is_reported_and_the_others_go_on(made, monkeypatch):
     original = KolorsText.encode
     monkeypatch.setattr(KolorsText, "encode", lambda self, p: 1 / 0 if p == "boom" else original(self, p))
