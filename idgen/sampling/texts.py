@@ -1,6 +1,7 @@
 """Prompts that were encoded ahead: who makes them, and where the sampler gets them from."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import torch
@@ -43,7 +44,10 @@ class StoredTexts:
         self._failed = failed
 
     def get(self, prompt: str) -> Text:
-        """See TextSource. A text that is not there costs the rows that need it, and nothing else."""
+        """See TextSource. A text that is not there costs the rows that need it, and nothing else.
+
+        One that is there but is no text goes: a pass encodes only what its listing lacks.
+        """
         path = texts.path(self._encoder, texts.digest(prompt))
         if path in self._failed:
             raise RowError(Code(self._failed[path]), f"encoding a prompt ahead: no {path}")
@@ -51,7 +55,11 @@ class StoredTexts:
             return Text.from_bytes(self._store.get(path))
         except ObjectMissing as error:
             raise RowError(Code.TEXT_MISSING, f"{path} was there when sampling began") from error
-        except (StoreError, ValueError) as error:
+        except ValueError as error:
+            with suppress(StoreError):  # then the next run's reader tries again
+                self._store.delete([path])
+            raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
+        except StoreError as error:
             raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
 
 

@@ -64,17 +64,33 @@ def test_a_text_that_is_gone_is_its_rows_code_and_may_be_tried_again(store):
     assert (caught.value.code, caught.value.retriable) == (Code.TEXT_MISSING, True)
 
 
-def test_a_text_that_cannot_be_read_is_as_good_as_gone(store, monkeypatch):
-    path = texts.path("tiny", texts.digest("half"))
+def test_a_text_that_is_no_text_is_gone_so_that_the_next_pass_encodes_it_again(store, monkeypatch):
+    path, whole = texts.path("tiny", texts.digest("half")), set(texts.stored(store, "tiny"))
     store.put(path, b"half a file")
     with pytest.raises(RowError) as caught:
         StoredTexts(store, "tiny", {}).get("half")
     assert caught.value.code == Code.TEXT_MISSING
+    assert set(texts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
+
+    def forbidden(_paths):
+        raise StoreError("the store answered 403")
+
+    store.put(path, b"")
+    monkeypatch.setattr(store, "delete", forbidden)
+    with pytest.raises(RowError, match="no stored text") as caught:
+        StoredTexts(store, "tiny", {}).get("half")
+    assert caught.value.code == Code.TEXT_MISSING
+
+
+def test_a_store_that_is_away_costs_no_text(store, monkeypatch):
+    def never(_paths):
+        pytest.fail("a text was deleted that nobody could look at")
 
     def away(_path):
         raise StoreError("the store answered 503")
 
     monkeypatch.setattr(store, "get", away)
+    monkeypatch.setattr(store, "delete", never)
     with pytest.raises(RowError, match="503") as caught:
         StoredTexts(store, "tiny", {}).get(PROMPTS[0])
     assert caught.value.code == Code.TEXT_MISSING
