@@ -107,12 +107,14 @@ def picture(number):
 
 
 @pytest.mark.parametrize("strength", [None, 0.6])
-@pytest.mark.parametrize("vae_dtype", ["float32", "float16"])
-def test_a_bfloat16_unet_samples_beside_a_float32_vae(folder, vae_dtype, strength):
+@pytest.mark.parametrize(
+    ("dtype", "vae_dtype"), [("bfloat16", "float32"), ("bfloat16", "float16"), ("float16", "float32")]
+)
+def test_a_unet_in_half_precision_samples_beside_a_float32_vae(folder, dtype, vae_dtype, strength):
     torch.set_num_threads(1)
-    recipe = Recipe(name="k", base=spec(folder, dtype="bfloat16", vae_dtype=vae_dtype))
+    recipe = Recipe(name="k", base=spec(folder, dtype=dtype, vae_dtype=vae_dtype))
     sampler = Sampler.load(recipe, lora_scale=1.0, device="cpu")
-    assert (sampler.pipeline.unet.dtype, sampler.pipeline.vae.dtype) == (torch.bfloat16, torch.float32)
+    assert (sampler.pipeline.unet.dtype, sampler.pipeline.vae.dtype) == (getattr(torch, dtype), torch.float32)
     bucket = replace(BUCKET, scheduler="euler", strength=strength)
     rows = [row(prompt=prompt, init_image=picture(seed), seed=seed) for seed, prompt in enumerate(["红花", "a boat"])]
     pictures = sampler.sample(rows, bucket)
