@@ -59,14 +59,16 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
 def _encode(
     blocks: Iterator[TextBlock], settings: TextSettings, pool: cluster.Pool, line: pipeline.Line
 ) -> dict[str, str]:
-    """Run the line of prompts, wait until its actors are gone, return the texts that could not be made."""
+    """Run the line of prompts, return the texts that could not be made.
+
+    After each chapter its actors are gone: neither the next ones nor the sampling actors fit beside them.
+    """
     failed: dict[str, str] = {}
-    workers: set[tuple[str, int]] = set()
     while not line.monitor.stopping() and (chapter := list(islice(blocks, CHAPTER_BLOCKS))):
         planned = sum(len(block.prompts) for block in chapter)
-        for done in run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line.monitor):
-            failed |= dict(done["failed"])
-            workers.add((done["node"], done["pid"]))
-    if not line.monitor.stopping():
-        cluster.wait_for_end(workers)
+        done = run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line.monitor)
+        for block in done:
+            failed |= dict(block["failed"])
+        if not line.monitor.stopping():
+            cluster.wait_for_end({(block["node"], block["pid"]) for block in done})
     return failed
