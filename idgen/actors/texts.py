@@ -21,6 +21,7 @@ from idgen.actors.monitor import Monitor
 from idgen.config import TextsConfig
 from idgen.errors import Code, Exit, RunError
 from idgen.manifest.prompts import TextBlock
+from idgen.recipes import Base
 from idgen.sampling.memory import give_back_memory, is_shortage
 from idgen.sampling.texts import TextEncoder, load_encoder
 from idgen.schemas import TEXT_COUNTS
@@ -30,6 +31,10 @@ from idgen.stores.protocol import StoreError
 PUT_PATIENCE_S = 300.0
 """How long the store may be away before the run ends over it: the retries inside one PUT last seconds."""
 _PAUSE_S = 5.0
+ROOM_PATIENCE_S = 60.0
+"""How long the device may be full when an encoder is to be loaded: a sampling process that was ended takes seconds."""
+FAILURES_IN_A_ROW = 20
+"""So many prompts without a good one are the encoder's fault, not theirs."""
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +56,7 @@ class TextActor:
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
         self._loaded = ""
         self._encoder: TextEncoder | None = None
+        self._failures = 0  # since the last good prompt
         self._run = run
         self._settings = settings
         self._monitor = monitor
@@ -79,8 +85,10 @@ class TextActor:
             if data := self._encode(encoder, prompt, block.name):
                 self._put(path, data)
                 self._monitor.count({"prompt_encodings": 1})
+                self._failures = 0
             else:
                 failed[path] = Code.INTERNAL
+                self._fail(block.encoder)
         self._monitor.end_shard("texts", block.name, {})
         return _counts(block, left, failed)
 
@@ -109,6 +117,16 @@ class TextActor:
             faulthandler.cancel_dump_traceback_later()
             self._monitor.end("texts", block)
 
+    def _fail(self, name: str) -> None:
+        """Count a prompt that could not be encoded. Raises RunError when it is no use to go on."""
+        self._failures += 1
+        if self._failures >= FAILURES_IN_A_ROW:
+            raise RunError(
+                Exit.TOO_MANY_FAILED,
+                f"the text encoder of recipe {self._settings.encoders[name]} failed on {self._failures} prompts and "
+                "made none in between; the run's logs say how",
+            )
+
     def _put(self, path: str, data: bytes) -> None:
         """Write a text, again and again for minutes. Raises the last StoreError."""
         ends_at = time.monotonic() + PUT_PATIENCE_S
@@ -127,10 +145,24 @@ class TextActor:
             recipe = self._run.recipes[self._settings.encoders[name]]
             found = weights.text_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
-            self._encoder = load_encoder(recipe.base, self._device)
+            self._encoder = self._read(recipe.base)
             self._loaded = name
             self._monitor.count({"text_loads": 1})
         return self._encoder
+
+    def _read(self, base: Base) -> TextEncoder:
+        """Read the encoder; waits a while for a device that is full."""
+        ends_at = time.monotonic() + ROOM_PATIENCE_S
+        while True:
+            try:
+                return load_encoder(base, self._device)
+            except Exception as error:
+                if not is_shortage(error) or time.monotonic() > ends_at:
+                    raise
+                log.warning("no room for the text encoder yet: %s", type(error).__name__)
+            # outside of `except`, where the error's frames would keep the half that was read alive
+            give_back_memory(torch.device(self._device))
+            time.sleep(_PAUSE_S)
 
     def _drop(self) -> None:
         """Let go of the loaded encoder before the next one comes: two do not fit."""

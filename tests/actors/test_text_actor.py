@@ -152,6 +152,24 @@ def test_a_prompt_that_the_encoder_fails_on_is_reported_and_the_others_go_on(mad
     assert len(made.stored) == 3
 
 
+def test_an_encoder_that_fails_on_everything_ends_the_run_and_not_every_row(made, monkeypatch):
+    calls = []
+    monkeypatch.setattr(KolorsText, "encode", lambda _self, prompt: calls.append(prompt) or 1 / 0)
+    with pytest.raises(RunError, match="recipe kolors failed on 20 prompts") as caught:
+        made.encode([f"prompt {number}" for number in range(50)])
+    assert caught.value.exit_code == Exit.TOO_MANY_FAILED
+    assert len(calls) == 20
+
+
+def test_a_device_that_is_full_for_a_moment_is_waited_for(made, monkeypatch):
+    load, pauses = text_actor.load_encoder, []
+    full = [RuntimeError("CUDA out of memory. Tried 12 GiB")]
+    monkeypatch.setattr(text_actor, "load_encoder", lambda *a: _raise(full.pop()) if full else load(*a))
+    monkeypatch.setattr(text_actor.time, "sleep", pauses.append)
+    assert made.encode(PROMPTS[:1]) == (1, 0, {})
+    assert len(pauses) == 1
+
+
 def test_no_memory_for_one_prompt_is_none_for_all(made, monkeypatch):
     monkeypatch.setattr(KolorsText, "encode", lambda *_: _raise(RuntimeError("CUDA out of memory. Tried 2 GiB")))
     with pytest.raises(RunError, match="memory of cpu") as caught:
