@@ -39,6 +39,9 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     for column in recipe.columns:
         if column not in BY_NAME:
             yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
+    for column in recipe.required_columns:
+        if column not in recipe.columns:
+            yield f"required_columns: {column!r} is none of columns"
     useless = _useless_columns(recipe)
     yield from (f"column {column} has no use {useless[column]}" for column in recipe.columns if column in useless)
 

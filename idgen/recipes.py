@@ -170,6 +170,8 @@ class Recipe:
     licence: Licence = field(default_factory=Licence)
     columns: list[str] = field(default_factory=list)
     """Manifest columns that rows of this recipe may set, beyond those every recipe has (manifest/columns.py)."""
+    required_columns: list[str] = field(default_factory=list)
+    """Of `columns`: those without which a row of this recipe makes no sense."""
     prompt_required: bool = True
     max_references: int = 1
     size_multiple_px: int = 8
@@ -183,7 +185,8 @@ class Recipe:
 
 
 _NOT_IN_HASH = {
-    "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
+    "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
+    "seconds_per_picture",
     "max_references", "max_side_px", "size_multiple_px", "download_gb",
 }  # fmt: skip
 _LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive", "text"}

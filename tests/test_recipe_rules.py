@@ -53,6 +53,7 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[replace(PLUS, image_encoder="")]), "adapter plus: ip_adapter_plus needs an image_encoder"),
         (Recipe(adapters=[replace(V2, image_encoder="")]), "needs an image_encoder"),
         (Recipe(adapters=[replace(FACEID, image_encoder="/clip")]), "faceid has no image_encoder"),
+        (Recipe(required_columns=["init_image_uri"]), "'init_image_uri' is none of columns"),
         (Recipe(adapters=[replace(V2, face_crop_px=200)]), "a multiple of 112 or 128"),
         (Recipe(adapters=[replace(PLUS, face_crop_px=224)]), "face_crop_px is for aligned faces"),
         (Recipe(controls=[Control(name="scribble")]), "'scribble' must be one of pose, depth, canny, softedge"),

@@ -32,10 +32,13 @@ _RUNS_LOOKED_AT = 20
 
 
 def check_licences(run: Run, plan: PlanSummary) -> None:
-    """Raise RunError(REFUSED) when `run.commercial` is set and a planned recipe's weights do not allow it so far."""
+    """Raise RunError(REFUSED) when `run.commercial` is set and a recipe's weights do not allow it so far.
+
+    Pictures that are there already count: who asks for commercial use must not get them in the results either.
+    """
     if not run.config.run.commercial:
         return
-    licences = {name: run.recipes[name].licence for name in plan.recipes}
+    licences = {name: run.recipes[name].licence for name in {**plan.recipes, **plan.settled}}
     faults = [f"{name}: {licence.name}" for name, licence in licences.items() if not licence.commercial_use]
     if faults:
         raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({'; '.join(faults)})")

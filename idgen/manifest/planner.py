@@ -51,6 +51,8 @@ class PlanSummary:
     """By code."""
     recipes: dict[str, int] = field(default_factory=dict)
     """Distinct pictures to make by recipe."""
+    settled: dict[str, int] = field(default_factory=dict)
+    """Pictures that are left as they are, by recipe."""
     load_groups: dict[str, int] = field(default_factory=dict)
     """Shards by load group, in plan order."""
     shards: int = 0
@@ -192,6 +194,7 @@ def _summary(
         skipped=counts("ledger_status", "verdict = 'skipped'"),
         refused=counts("code", "verdict = 'refused'"),
         recipes=by_recipe,
+        settled=counts("recipe", "verdict = 'skipped'"),
         load_groups=load_groups,
         shards=len(refs),
         gpu_seconds=sum(recipes[name].seconds_per_picture * count for name, count in by_recipe.items()),

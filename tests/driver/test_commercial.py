@@ -60,7 +60,7 @@ def test_no_registration_helps_where_the_face_pack_is_for_research_only(shop):
 def test_every_owner_must_have_been_asked():
     both = Recipe(name="both", licence=Licence(commercial_use=True, registration=["one", "two"]))
     free = Recipe(name="free", licence=Licence(commercial_use=True))
-    plan = SimpleNamespace(recipes={"both": 1, "free": 1})
+    plan = SimpleNamespace(recipes={"both": 1}, settled={"free": 1})
 
     def check(registered):
         config = Config(run=RunConfig(commercial=True, registered=registered))
@@ -72,3 +72,10 @@ def test_every_owner_must_have_been_asked():
     assert caught.value.exit_code == Exit.REFUSED
     with pytest.raises(RunError, match=r"\(both: one, two\)"):
         check([])
+
+
+def test_pictures_that_are_there_already_are_no_way_around_it():
+    research = Recipe(name="research", licence=Licence(name="research only"))
+    run = SimpleNamespace(config=Config(run=RunConfig(commercial=True)), recipes={"research": research})
+    with pytest.raises(RunError, match="research only"):
+        check_licences(run, SimpleNamespace(recipes={}, settled={"research": 7}))

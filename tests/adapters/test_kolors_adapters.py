@@ -6,6 +6,7 @@ from adapters.loading import encoder, fresh_unet, load, path_of
 from diffusers.models.attention_processor import IPAdapterAttnProcessor2_0
 from doubles.tiny_recipe import adapter as spec_of
 from doubles.tiny_recipe import person, picture
+from torch import nn
 
 from idgen.adapters import table
 from idgen.adapters.ip_adapter import IpAdapter
@@ -124,8 +125,8 @@ def by_stock(adapters, scales, text, tokens, given) -> torch.Tensor:
         branches = [adapter.branches[at] for adapter in adapters]
         processor = IPAdapterAttnProcessor2_0(branches[0].k.out_features, 96, num_tokens=(6, 16), scale=scales)
         for position, branch in enumerate(branches):
-            processor.to_k_ip[position].weight = branch.k.weight
-            processor.to_v_ip[position].weight = branch.v.weight
+            processor.to_k_ip[position].weight = nn.Parameter(branch.k.weight.float())
+            processor.to_v_ip[position].weight = nn.Parameter(branch.v.weight.float())
         processors[name] = processor
     unet.set_attn_processor(processors)
     return unet(encoder_hidden_states=(projected, tokens), **given).sample
