@@ -28,6 +28,10 @@ class RunConfig:
     )
     deadline_s: float = doc("stop in order (exit 5) after this long; 0 = never", 0.0)
     commercial: bool = doc("refuse (exit 4) recipes whose weights forbid commercial use", False)
+    registered: list[str] = doc(
+        "owners of weights that you have registered with, where commercial use asks for it, as in [Kwai-Kolors]",
+        default_factory=list,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,19 @@ class SamplingConfig:
     batch_size: int = doc("rows per batch; 0 = the recipe's", 0)
     batch_deadline_s: float = doc("a worker that hangs this long on one batch is restarted", 900.0)
     compile: bool = doc("regional torch.compile of the UNet", False)
+    keep_texts: bool = doc(
+        "keep prompts that were encoded ahead (texts/ in the output) after a run that went well", False
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextsConfig:
+    """The actors that encode prompts ahead, for recipes whose base.text says so; they end before sampling begins."""
+
+    actors: int = doc("how many; 0 = one per 1,024 prompts, at most one per accelerator", 0)
+    num_gpus: float | None = doc("GPUs each asks for; null = sampling.num_gpus", None)
+    num_cpus: float | None = doc("CPUs each asks for; null = sampling.num_cpus", None)
+    deadline_s: float = doc("a worker that hangs this long on one prompt is restarted", 300.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,6 +211,7 @@ class Config:
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    texts: TextsConfig = field(default_factory=TextsConfig)
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)

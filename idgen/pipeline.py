@@ -1,8 +1,9 @@
-"""The line, whole, in Ray Data: shards -> faces -> sample -> counts.
+"""The line, whole, in Ray Data: shards -> faces -> sample -> counts; ahead of it, for some recipes, prompts -> texts.
 
 Everything was decided before it starts: the plan's order is the order of work (`preserve_order`), one shard is one
 task is one block (`target_max_block_size=None`, `batch_size=None`), and pixels never enter Ray: the sampler publishes
 them itself and one small row per shard comes back. Rows that failed ride along; no stage drops or adds one.
+Texts go to the store too, and the actors that make them end before the line begins.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from idgen.actors.faces import FaceActor, FaceSettings
 from idgen.actors.facts import RunFacts
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.sampler import SamplerActor, SamplerSettings
+from idgen.actors.texts import TextActor, TextSettings
+from idgen.manifest.prompts import TextBlock
 from idgen.manifest.shards import ShardRef
 
 TASKS_IN_FLIGHT = 2  # 1 leaves an actor waiting between shards, 4 queue minutes of work on a dying node
@@ -33,15 +36,26 @@ class Line:
     no_progress_timeout_s: float
 
 
-def dataset(shards: Sequence[ShardRef], line: Line) -> Dataset:
-    """Return the lazy dataset of COUNTS rows, one per shard."""
+def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
+    """Run the line; yield each shard's COUNTS as it ends, in the plan's order."""
+    analysed = _stage(_items(shards, line), FaceActor, line.faces, line.pools.faces, line)
+    yield from _stage(analysed, SamplerActor, line.sampler, line.pools.sampling, line).iter_rows()
+
+
+def encode(blocks: Sequence[TextBlock], texts: TextSettings, pool: Pool, line: Line) -> Iterator[dict[str, object]]:
+    """Run the short line ahead of it: encode prompts; yield each block's TEXT_COUNTS as it ends."""
+    yield from _stage(_items(blocks, line), TextActor, texts, pool, line).iter_rows()
+
+
+def _items(parts: Sequence[ShardRef] | Sequence[TextBlock], line: Line) -> Dataset:
+    """One row, which is one block, per part of the work."""
     _context(line)
-    items = ray.data.from_items([asdict(shard) for shard in shards], override_num_blocks=len(shards))
-    analysed = _stage(items, FaceActor, line.faces, line.pools.faces, line)
-    return _stage(analysed, SamplerActor, line.sampler, line.pools.sampling, line)
+    return ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts))
 
 
-def _stage(data: Dataset, actor: type, settings: FaceSettings | SamplerSettings, pool: Pool, line: Line) -> Dataset:
+def _stage(
+    data: Dataset, actor: type, settings: FaceSettings | SamplerSettings | TextSettings, pool: Pool, line: Line
+) -> Dataset:
     """One pool of actors: a whole block in, one block out."""
     return data.map_batches(
         actor,
@@ -54,11 +68,6 @@ def _stage(data: Dataset, actor: type, settings: FaceSettings | SamplerSettings,
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-
-
-def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
-    """Run the line; yield each shard's counts as it ends, in the plan's order."""
-    yield from dataset(shards, line).iter_rows()
 
 
 def _context(line: Line) -> None:

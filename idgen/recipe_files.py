@@ -31,7 +31,7 @@ class BaseFile:
     """What a file of configs/bases says: a base, and what recipes on it do differently."""
 
     title: str = ""
-    family: Literal["sd15", "sdxl"] = "sd15"
+    family: Literal["sd15", "sdxl", "kolors"] = "sd15"
     """Recipes whose own base is of this kind go with it."""
     base: Base = field(default_factory=Base)
     """Takes the place of the recipe's base as a whole."""
@@ -213,6 +213,7 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
     return Licence(
         name="; ".join(dict.fromkeys((recipe.name, base.name))),
         commercial_use=recipe.commercial_use and base.commercial_use,
+        registration=list(dict.fromkeys((*recipe.registration, *base.registration))),
         note=" ".join(dict.fromkeys(filter(None, (recipe.note, base.note)))),
     )
 

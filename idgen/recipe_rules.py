@@ -25,6 +25,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         names = [part.name for part in parts]
         if len(set(names)) < len(names) or "" in names:
             yield f"{what} need names of their own, there are {names}"
+    yield from _base_faults(recipe)
     for adapter in recipe.adapters:
         yield from _adapter_faults(adapter)
     if any(steps < 1 for steps in base.steps):
@@ -38,8 +39,27 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     for column in recipe.columns:
         if column not in BY_NAME:
             yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
+    for column in recipe.required_columns:
+        if column not in recipe.columns:
+            yield f"required_columns: {column!r} is none of columns"
     useless = _useless_columns(recipe)
     yield from (f"column {column} has no use {useless[column]}" for column in recipe.columns if column in useless)
+
+
+def _base_faults(recipe: Recipe) -> Iterable[str]:
+    """What one kind of base cannot do: Kolors has SDXL's layers, but text of its own."""
+    base = recipe.base
+    kolors = base.kind == "kolors"
+    for adapter in recipe.adapters:
+        if VARIANTS[adapter.kind].kolors != kolors:
+            made_for = "Kolors" if VARIANTS[adapter.kind].kolors else "SD 1.5 and SDXL"
+            yield f"adapter {adapter.name}: {adapter.kind} is made for {made_for}, the recipe's base is {base.kind}"
+    if base.text == "ahead" and not kolors:
+        yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
+    if kolors and base.config:
+        yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
+    if kolors and recipe.controls:
+        yield "controls: Kolors' ControlNets are not built"
 
 
 def _adapter_faults(adapter: AdapterSpec) -> Iterable[str]:
@@ -89,7 +109,10 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
         "ip_adapter_scale": (bool(variants), "without an adapter"),
         "ip_adapter_scales": (bool(variants), "without an adapter"),
         "lora_scale": (any(variant.lora for variant in variants), "without an adapter that has a LoRA"),
-        "shortcut_scale": (any(variant.shortcut for variant in variants), "without a faceid_plusv2 adapter"),
+        "shortcut_scale": (
+            any("shortcut_scale" in variant.options for variant in variants),
+            "without a faceid_plusv2 adapter",
+        ),
         "strength": ("init_image_uri" in recipe.columns, "without init_image_uri"),
         "control_guidance_start": (bool(controls), "without a control"),
         "control_guidance_end": (bool(controls), "without a control"),

@@ -30,7 +30,7 @@ class Lora:
 class Base:
     """The diffusion model that everything else hangs on."""
 
-    kind: Literal["sd15", "sdxl"] = "sd15"
+    kind: Literal["sd15", "sdxl", "kolors"] = "sd15"
     weights: str = ""
     """Location of a folder in diffusers layout, or of one .safetensors file in the original layout."""
     config: str = ""
@@ -44,10 +44,18 @@ class Base:
     loras: list[Lora] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     """Numbers of steps the base was distilled for; empty = any. Rows that ask for another number are refused."""
+    text: Literal["inline", "ahead"] | None = None
+    """Where prompts are encoded: beside the UNet, or ahead by actors that end before sampling begins. Null = ahead for
+    kolors, whose text encoder takes 12.5 GB, inline for the others. Changes no picture."""
     dtype: Dtype = "float16"
     """Of the UNet and the text encoder."""
     vae_dtype: Dtype = "float32"
     """Of the decoder; the SDXL one overflows in float16."""
+
+    @property
+    def text_ahead(self) -> bool:
+        """Whether prompts are encoded ahead: the sampling actors then need no text encoder."""
+        return (self.text or ("ahead" if self.kind == "kolors" else "inline")) == "ahead"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +73,8 @@ class AdapterSpec:
         "faceid_plusv2",
         "faceid_portrait",
         "faceid_portrait_unnorm",
+        "kolors_faceid_plus",
+        "kolors_ip_adapter_plus",
     ] = "faceid"
     """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
@@ -139,6 +149,8 @@ class Licence:
 
     name: str = "unknown"
     commercial_use: bool = False
+    registration: list[str] = field(default_factory=list)
+    """Owners that want commercial users to register with them first; `run.registered` says with whom that is done."""
     note: str = ""
 
 
@@ -158,6 +170,8 @@ class Recipe:
     licence: Licence = field(default_factory=Licence)
     columns: list[str] = field(default_factory=list)
     """Manifest columns that rows of this recipe may set, beyond those every recipe has (manifest/columns.py)."""
+    required_columns: list[str] = field(default_factory=list)
+    """Of `columns`: those without which a row of this recipe makes no sense."""
     prompt_required: bool = True
     max_references: int = 1
     size_multiple_px: int = 8
@@ -171,10 +185,11 @@ class Recipe:
 
 
 _NOT_IN_HASH = {
-    "title", "defaults", "licence", "columns", "prompt_required", "batch_size", "seconds_per_picture",
+    "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
+    "seconds_per_picture",
     "max_references", "max_side_px", "size_multiple_px", "download_gb",
 }  # fmt: skip
-_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive"}
+_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive", "text"}
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

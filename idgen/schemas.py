@@ -110,3 +110,15 @@ COUNTS = pa.schema(
     ]
 )
 """One small row per shard: all that comes back to the driver. Work counts (loads, encodings) go to the monitor."""
+
+TEXT_COUNTS = pa.schema(
+    [
+        pa.field("block", pa.string(), nullable=False),
+        pa.field("rows", pa.int64(), nullable=False),  # prompts
+        pa.field("left", pa.int64(), nullable=False),  # not begun, because the run was asked to stop
+        pa.field("failed", pa.map_(pa.string(), pa.string()), nullable=False),  # path of a text -> code
+        pa.field("node", pa.string(), nullable=False),  # of the worker, with its process: the driver waits for its end
+        pa.field("pid", pa.int64(), nullable=False),
+    ]
+)
+"""One row per block of prompts that were encoded ahead."""

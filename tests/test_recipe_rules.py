@@ -12,6 +12,9 @@ FACEID = AdapterSpec(name="faceid")
 PLUS = AdapterSpec(name="plus", kind="ip_adapter_plus", image_encoder="/clip")
 FACE = AdapterSpec(name="face", kind="ip_adapter_full_face", image_encoder="/clip")
 V2 = AdapterSpec(name="v2", kind="faceid_plusv2", image_encoder="/clip")
+KOLORS = Base(kind="kolors")
+KOLORS_FACE = AdapterSpec(name="faceid", kind="kolors_faceid_plus", image_encoder="/clip")
+KOLORS_PICTURE = AdapterSpec(name="picture", kind="kolors_ip_adapter_plus", image_encoder="/clip")
 HUB = "h94/IP-Adapter-FaceID:ip-adapter-faceid"
 POSE = Control(name="pose")
 POSES = ["control_pose_uri"]
@@ -29,6 +32,11 @@ POSES = ["control_pose_uri"]
         Recipe(adapters=[FACE], columns=["ip_adapter_image_uri", "reference_mask_uri"]),
         Recipe(adapters=[PLUS], controls=[POSE], columns=[*POSES, "control_pose_scale", "control_guidance_end"]),
         Recipe(base=Base(steps=[4, 8], loras=[Lora(name="lcm")]), defaults=Defaults(num_inference_steps=8)),
+        Recipe(base=KOLORS, columns=["init_image_uri", "strength"]),
+        Recipe(base=KOLORS, adapters=[KOLORS_FACE, KOLORS_PICTURE], columns=["ip_adapter_image_uri"]),
+        Recipe(base=replace(KOLORS, text="inline"), adapters=[KOLORS_PICTURE]),
+        Recipe(base=replace(KOLORS, text="ahead")),
+        Recipe(base=Base(text="inline"), adapters=[FACEID]),
     ],
 )
 def test_a_sound_recipe_passes(recipe):
@@ -45,6 +53,7 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[replace(PLUS, image_encoder="")]), "adapter plus: ip_adapter_plus needs an image_encoder"),
         (Recipe(adapters=[replace(V2, image_encoder="")]), "needs an image_encoder"),
         (Recipe(adapters=[replace(FACEID, image_encoder="/clip")]), "faceid has no image_encoder"),
+        (Recipe(required_columns=["init_image_uri"]), "'init_image_uri' is none of columns"),
         (Recipe(adapters=[replace(V2, face_crop_px=200)]), "a multiple of 112 or 128"),
         (Recipe(adapters=[replace(PLUS, face_crop_px=224)]), "face_crop_px is for aligned faces"),
         (Recipe(controls=[Control(name="scribble")]), "'scribble' must be one of pose, depth, canny, softedge"),
@@ -68,6 +77,22 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[replace(V2, kind="faceid_plus", weights=f"{HUB}-plusv2_sdxl.bin")]), "of kind faceid_plusv2"),
         (Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"plu": 1})), "did you mean 'plus'"),
         (Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"faceid": 1})), "is the first adapter"),
+        (Recipe(adapters=[KOLORS_FACE]), "kolors_faceid_plus is made for Kolors, the recipe's base is sd15"),
+        (Recipe(base=Base(kind="sdxl"), adapters=[KOLORS_PICTURE]), "made for Kolors, the recipe's base is sdxl"),
+        (
+            Recipe(base=KOLORS, adapters=[KOLORS_FACE, PLUS]),
+            "adapter plus: ip_adapter_plus is made for SD 1.5 and SDXL",
+        ),
+        (Recipe(base=KOLORS, adapters=[V2]), "faceid_plusv2 is made for SD 1.5 and SDXL, the recipe's base is kolors"),
+        (Recipe(base=KOLORS, controls=[POSE], columns=POSES), "controls: Kolors' ControlNets are not built"),
+        (Recipe(base=Base(text="ahead")), "base.text: ahead is for kolors; sd15 encodes"),
+        (Recipe(base=Base(kind="sdxl", text="ahead")), "base.text: ahead is for kolors"),
+        (Recipe(base=replace(KOLORS, config="/base")), "base.config"),
+        (Recipe(base=KOLORS, adapters=[KOLORS_FACE], columns=["shortcut_scale"]), "without a faceid_plusv2 adapter"),
+        (Recipe(base=KOLORS, adapters=[KOLORS_FACE], columns=["lora_scale"]), "without an adapter that has a LoRA"),
+        (Recipe(base=KOLORS, adapters=[KOLORS_FACE], columns=["ip_adapter_image_uri"]), "that looks at a picture"),
+        (Recipe(base=KOLORS, adapters=[replace(KOLORS_FACE, face_crop_px=336)]), "face_crop_px is for aligned faces"),
+        (Recipe(base=KOLORS, adapters=[KOLORS_FACE], max_references=0), "max_references"),
     ],
 )
 def test_a_recipe_that_contradicts_itself_is_refused_with_the_setting(recipe, says):

@@ -36,3 +36,10 @@ def test_limits_and_settings_that_are_empty_change_no_key():
 def test_a_catalogue_made_yesterday_is_known_today():
     """Pinned: if this fails, every key of every catalogue changes."""
     assert recipe_hash(RECIPE, WEIGHTS) == "94a664dee7ffb567"
+
+
+def test_by_which_text_encoder_prompts_are_encoded_changes_the_hash_and_where_does_not():
+    kolors = {**WEIGHTS, "text": "34"}
+    recipes = [replace(RECIPE, base=Base(kind="kolors", text=where)) for where in (None, "ahead", "inline")]
+    assert len({recipe_hash(recipe, kolors) for recipe in recipes}) == 1
+    assert recipe_hash(recipes[0], {**kolors, "text": "35"}) != recipe_hash(recipes[0], kolors)

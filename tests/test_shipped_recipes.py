@@ -1,5 +1,6 @@
 """The recipes, bases and example manifests that come with the project: right by what the authors' files are."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from idgen.manifest.shards import read_shard, shards
 from idgen.recipe_files import load_recipes
 from idgen.sampling.scheduler_names import SCHEDULERS
 from idgen.stores.local import LocalStore
-from idgen.weights import needs_face_pack, parts
+from idgen.weights import needs_face_pack, originals, parts
 from idgen.weights.locations import hub_place
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +26,9 @@ KINDS = {
     "ip-adapter-full-face_": "ip_adapter_full_face", "ip-adapter-faceid_": "faceid",
     "ip-adapter-faceid-plus_": "faceid_plus", "ip-adapter-faceid-plusv2_": "faceid_plusv2",
     "ip-adapter-faceid-portrait_": "faceid_portrait", "ip-adapter-faceid-portrait-v11_": "faceid_portrait",
+    "ipa-faceid-plus.": "kolors_faceid_plus", "ip_adapter_plus_general.": "kolors_ip_adapter_plus",
 }  # fmt: skip
+KOLORS = sorted(name for name in PLAIN if BOOK[name].base.kind == "kolors")
 NO_TEXT_NEEDED = {"ip_adapter", "ip_adapter_plus", "ip_adapter_plus_face", "ip_adapter_full_face"}
 
 
@@ -35,7 +38,7 @@ def file_name(spec):
 
 def test_every_file_of_the_family_has_a_recipe():
     files = {file_name(spec) for name in PLAIN for spec in BOOK[name].adapters}
-    assert len(files) == 20
+    assert len(files) == 22
     assert {spec.kind for name in PLAIN for spec in BOOK[name].adapters} == VARIANTS.keys()
 
 
@@ -46,12 +49,18 @@ def test_the_kind_is_what_the_file_s_name_says(name):
         (kind,) = (kind for beginning, kind in KINDS.items() if file.startswith(beginning))
         unnorm = "_unnorm" if file.endswith("_unnorm.bin") else ""
         assert spec.kind == kind + unnorm
-        assert BOOK[name].base.kind == ("sdxl" if "sdxl" in file else "sd15")
+        family = "kolors" if spec.kind.startswith("kolors_") else "sdxl" if "sdxl" in file else "sd15"
+        assert BOOK[name].base.kind == family
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_each_file_goes_with_the_image_encoder_it_was_trained_on(name):
     for spec in BOOK[name].adapters:
+        if BOOK[name].base.kind == "kolors":  # each repository brings its own
+            repository, _, folder = spec.image_encoder.partition(":")
+            assert repository == spec.weights.partition(":")[0]
+            assert folder == {"faceid": "clip-vit-large-patch14-336", "picture": "image_encoder"}[spec.name]
+            continue
         looks = VARIANTS[spec.kind].picture is not None
         wanted = f"{'sdxl_models' if file_name(spec) in BIG_G else 'models'}/image_encoder" if looks else ""
         assert spec.image_encoder.partition(":")[2] == wanted
@@ -63,23 +72,50 @@ def test_licences_are_the_strictest_of_what_is_loaded(name):
     assert recipe.licence.name != "unknown"
     assert recipe.licence.note
     assert recipe.licence.commercial_use == (not needs_face_pack(recipe))
+    assert recipe.licence.registration == (["Kwai-Kolors"] if name in KOLORS else [])
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_recipe_offers_the_columns_its_parts_have_a_use_for(name):
     recipe, variants = BOOK[name], [VARIANTS[spec.kind] for spec in BOOK[name].adapters]
     wanted = {
-        "ip_adapter_scale": True, "init_image_uri": True, "strength": True,
+        "ip_adapter_scale": bool(variants), "init_image_uri": True, "strength": True,
         "ip_adapter_scales": len(variants) > 1, "lora_scale": any(variant.lora for variant in variants),
-        "shortcut_scale": any(variant.shortcut for variant in variants),
+        "shortcut_scale": any(spec.kind == "faceid_plusv2" for spec in recipe.adapters),
         "ip_adapter_image_uri": needs(recipe).picture_prompt,
         "reference_mask_uri": any(spec.kind == "ip_adapter_full_face" for spec in recipe.adapters),
         "control_guidance_start": bool(recipe.controls), "control_guidance_end": bool(recipe.controls),
     }  # fmt: skip
     wanted |= {f"control_{control.name}_{part}": True for control in recipe.controls for part in ("uri", "scale")}
     assert set(recipe.columns) == {column for column, useful in wanted.items() if useful}
-    assert recipe.prompt_required == (not {spec.kind for spec in recipe.adapters} <= NO_TEXT_NEEDED)
+    kinds = {spec.kind for spec in recipe.adapters}
+    assert recipe.prompt_required == (not kinds or not kinds <= NO_TEXT_NEEDED)
     assert recipe.prompt_required or recipe.defaults.prompt
+
+
+def test_kolors_recipes_ask_for_what_their_authors_samples_do():
+    assert KOLORS == [
+        "kolors", "kolors-faceid-plus", "kolors-faceid-plus-style", "kolors-img2img", "kolors-ip-adapter-plus"
+    ]  # fmt: skip
+    for name in KOLORS:
+        recipe = BOOK[name]
+        asked = recipe.defaults
+        assert (asked.guidance_scale, asked.scheduler, recipe.timestep_spacing) == (5.0, "euler", "leading")
+        assert (asked.width, asked.height, asked.negative_prompt) == (1024, 1024, "")
+        assert asked.num_inference_steps == (25 if "faceid" in name else 50)
+        assert recipe.base.weights == originals.KOLORS
+        assert (recipe.base.dtype, recipe.base.vae_dtype, recipe.base.text_ahead) == ("float16", "float32", True)
+        if needs_face_pack(recipe):
+            assert (recipe.face_pack.weights, recipe.face_pack.det_size_px) == ("antelopev2", 640)
+            assert "antelopev2" in recipe.licence.note
+    assert BOOK["kolors-img2img"].defaults.strength == 0.3
+    assert BOOK["kolors-ip-adapter-plus"].defaults.ip_adapter_scale == 0.5
+    assert BOOK["kolors-faceid-plus"].defaults.ip_adapter_scale == 0.8
+    both = BOOK["kolors-faceid-plus-style"]
+    assert [spec.weights for spec in both.adapters] == [
+        BOOK[name].adapters[0].weights for name in ("kolors-faceid-plus", "kolors-ip-adapter-plus")
+    ]
+    assert (both.defaults.ip_adapter_scale, both.defaults.ip_adapter_scales) == (0.8, {"picture": 0.5})
 
 
 def test_both_families_have_controls_and_a_recipe_with_two_adapters():
@@ -93,7 +129,7 @@ def test_both_families_have_controls_and_a_recipe_with_two_adapters():
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_pair_of_recipe_and_base_can_make_its_default_picture(name):
     bases = [base for base in BASES if f"{name}@{base}" in BOOK]
-    assert bases
+    assert bool(bases) == (name not in KOLORS)
     for made in (BOOK[name], *(BOOK[f"{name}@{base}"] for base in bases)):
         defaults, base = made.defaults, made.base
         assert defaults.scheduler in SCHEDULERS
@@ -106,9 +142,10 @@ def test_every_pair_of_recipe_and_base_can_make_its_default_picture(name):
         assert not (made.licence.commercial_use and not BOOK[name].licence.commercial_use)
         assert made.seconds_per_picture > 0
         for part in parts(made):
-            assert hub_place(part.location) is not None or (part.kind, part.location) == ("face_pack", "buffalo_l")
+            pack = part.kind == "face_pack" and part.location in ("buffalo_l", "antelopev2")
+            assert hub_place(part.location) is not None or pack
         if needs_face_pack(made):
-            assert hub_place(made.face_pack.archive).path.endswith(".zip")
+            assert hub_place(made.face_pack.archive).path.endswith(f"{made.face_pack.weights}.zip")
 
 
 def test_distilled_bases_are_asked_for_their_own_steps_without_guidance():
@@ -146,7 +183,7 @@ def test_every_row_of_the_examples_can_be_made(path, tmp_path):
         schedulers=tuple(SCHEDULERS), scratch=tmp_path / "scratch",
     )  # fmt: skip
     rows = len(path.read_text().splitlines()) - 1
-    assert 3 <= rows <= 6
+    assert 3 <= rows <= 8
     pictures = [row for ref in shards(store, "run", made.part) for row in read_shard(store, ref).to_pylist()]
     refused = store.get("runs/run/plan/refused.csv").decode()
     assert len(pictures) == rows, refused
@@ -155,13 +192,28 @@ def test_every_row_of_the_examples_can_be_made(path, tmp_path):
 
 def test_the_examples_use_a_recipe_of_every_sort():
     text = "".join(path.read_text() for path in (ROOT / "manifests" / "examples").glob("*.csv"))
-    for word in ("faceid-", "ip-adapter-", "-style-", "-controls", "@", "strength", "reference_mask_uri"):
+    for word in ("faceid-", "ip-adapter-", "-style-", "-controls", "@", "strength", "reference_mask_uri", *KOLORS):
         assert word in text
+
+
+def test_the_kolors_example_shows_each_person_in_both_languages_with_words_to_draw():
+    with (ROOT / "manifests" / "examples" / "kolors.csv").open(newline="") as file:
+        rows = {row.pop("row_id"): row for row in csv.DictReader(file)}
+    pairs = {name.removesuffix("-zh") for name, row in rows.items() if row["person_id"] and name.endswith("-zh")}
+    assert pairs == {"sign", "cafe"}
+    for pair in pairs:
+        chinese, english = (dict(rows[f"{pair}-{language}"]) for language in ("zh", "en"))
+        prompts = chinese.pop("prompt"), english.pop("prompt")
+        assert chinese == english
+        assert re.search(r"“[\u4e00-\u9fff]+”", prompts[0])
+        assert re.search(r"“[A-Z' ]+”", prompts[1])
+    assert {row["seed"] for row in rows.values()} == {"66"}
+    assert {row["scheduler"] for row in rows.values()} == {"", "edm_dpmsolver_multistep", "dpmpp_2m_karras"}
 
 
 def test_the_readme_has_a_line_for_every_file_and_base():
     text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`((?:ip-adapter|faceid)[a-z0-9-]*)`", text))
+    named = set(re.findall(r"`((?:ip-adapter|faceid|kolors)[a-z0-9-]*)`", text))
     shortened = {
         "ip-adapter-sd15-light",
         "ip-adapter-sd15-light-v11",

@@ -3,9 +3,9 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.autoscaler.sdk import request_resources
@@ -20,6 +20,10 @@ from idgen.stores.protocol import ObjectStore
 log = logging.getLogger(__name__)
 
 LOCAL_OBJECT_STORE_BYTES = 2**30  # rows with their crops and input images: two of the largest shards (shards.py)
+PROMPTS_PER_ACTOR = 1024
+"""Loading a text encoder takes about as long as encoding that many prompts."""
+ENDS_WITHIN_S = 60.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,22 +84,31 @@ def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: 
     Waits `cluster.wait_s` on a cluster that may still grow; `check_stop` raises to end the wait. Raises
     RunError(UNAVAILABLE) that says what is missing.
     """
-    may_grow = _may_grow(config)
-    deadline = time.monotonic() + (config.cluster.wait_s if may_grow else 0)
-    asked = False
-    while True:
-        sized = _sized(config, shards, ray.cluster_resources(), _largest() if may_grow else {})
-        missing = _missing(sized, [node for node in ray.nodes() if node["Alive"]])
-        if not missing:
-            return sized
-        if time.monotonic() >= deadline:
-            raise RunError(Exit.UNAVAILABLE, missing)
-        if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
-            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
-            request_resources(bundles=[_bundle(sized.sampling)] * sized.sampling.at_least)
-            asked = True
-        check_stop()
-        time.sleep(2)
+    return _wait(config, lambda *there: _sized(config, shards, *there), _missing, lambda p: p.sampling, check_stop)
+
+
+def text_pool(config: Config, prompts: int, check_stop: Callable[[], None] = lambda: None) -> Pool:
+    """Return the size of the pool that encodes `prompts` prompts, as `pools` does; nothing else runs beside it."""
+    return _wait(config, lambda *there: _sized_texts(config, prompts, *there), _missing_texts, lambda p: p, check_stop)
+
+
+def wait_for_end(workers: Iterable[tuple[str, int]]) -> None:
+    """Wait until processes (node, pid) are gone, and with them their hold on the devices, but not for ever.
+
+    Ray calls an actor dead as soon as nobody holds it: its process may go on for seconds.
+    """
+    look = ray.remote(_wait_for_pid)
+    for answer in [
+        look.options(
+            num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+        ).remote(pid, ENDS_WITHIN_S)
+        for node, pid in workers
+    ]:
+        try:
+            if not ray.get(answer, timeout=2 * ENDS_WITHIN_S):
+                log.warning("a text actor has not ended after %.0f s", ENDS_WITHIN_S)
+        except Exception:  # its node is gone, and the process with it
+            log.info("nobody can tell whether a text actor has ended", exc_info=True)
 
 
 def release() -> None:
@@ -130,6 +143,74 @@ def _sized(config: Config, shards: int, cluster: dict[str, float], largest: dict
         faces=Pool(actors=faces, at_least=faces_at_least, cpus=config.faces.num_cpus),
         sampling=Pool(actors=sampling, at_least=at_least, cpus=config.sampling.num_cpus, gpus=gpus_each),
     )
+
+
+def _wait(
+    config: Config,
+    size: Callable[[dict[str, float], dict[str, float]], T],
+    missing_for: Callable[[T, list[dict[str, Any]]], str],
+    dear: Callable[[T], Pool],
+    check_stop: Callable[[], None],
+) -> T:
+    """Return what `size` makes of a cluster once nothing is missing for it; ask an autoscaler for its `dear` pool."""
+    may_grow = _may_grow(config)
+    deadline = time.monotonic() + (config.cluster.wait_s if may_grow else 0)
+    asked = False
+    while True:
+        sized = size(ray.cluster_resources(), _largest() if may_grow else {})
+        missing = missing_for(sized, [node for node in ray.nodes() if node["Alive"]])
+        if not missing:
+            return sized
+        if time.monotonic() >= deadline:
+            raise RunError(Exit.UNAVAILABLE, missing)
+        if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
+            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
+            request_resources(bundles=[_bundle(dear(sized))] * dear(sized).at_least)
+            asked = True
+        check_stop()
+        time.sleep(2)
+
+
+def _sized_texts(config: Config, prompts: int, cluster: dict[str, float], largest: dict[str, float]) -> Pool:
+    texts, sampling = config.texts, config.sampling
+    gpus_each = sampling.num_gpus if texts.num_gpus is None else texts.num_gpus
+    there, later = (int(of.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1 for of in (cluster, largest))
+    useful = -(-prompts // PROMPTS_PER_ACTOR)
+    actors = texts.actors or min(useful, max(1, there, later))
+    return Pool(
+        actors=actors,
+        at_least=texts.actors or min(actors, max(1, there)),
+        cpus=sampling.num_cpus if texts.num_cpus is None else texts.num_cpus,
+        gpus=gpus_each,
+    )
+
+
+def _missing_texts(pool: Pool, nodes: list[dict[str, Any]]) -> str:
+    """As `_missing`, for the pool that encodes prompts ahead."""
+    if fitting := sum(_fitting(node["Resources"], pool) for node in nodes):
+        return "" if fitting >= pool.at_least else f"the cluster has room for {fitting} of {pool.at_least} text actors"
+    return (
+        f"no node has the {pool.cpus:g} CPUs and {pool.gpus:g} GPUs of an actor that encodes prompts ahead: set "
+        "texts.num_cpus or texts.num_gpus, or base.text=inline in the recipe"
+    )
+
+
+def _fitting(resources: dict[str, float], pool: Pool) -> int:
+    """How many actors of `pool` fit a node."""
+    wanted = {"CPU": pool.cpus, "GPU": pool.gpus}
+    return int(min((resources.get(name, 0) / each for name, each in wanted.items() if each > 0), default=pool.at_least))
+
+
+def _wait_for_pid(pid: int, seconds: float) -> bool:
+    """Return whether a process of this node ended in time."""
+    ends_at = time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def _missing(pools: Pools, nodes: list[dict[str, Any]]) -> str:

@@ -24,3 +24,10 @@ class RunFacts:
         store = open_store(self.output)
         keep_log(store, self.run_id, actor, self.signature_parameters)
         return store
+
+
+def torch_device(asked: str, num_gpus: float) -> str:
+    """Return the torch device of an actor that asks Ray for `num_gpus`; `asked` is sampling.device."""
+    if asked != "auto":
+        return asked
+    return "cuda" if num_gpus > 0 else "cpu"

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
-Stage = Literal["faces", "sample"]
+Stage = Literal["texts", "faces", "sample"]
 DEATHS_ALONE = 2
-BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed")
+BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed", "text_missing")
 """Codes that speak of a store rather than of a row: many in sequence, of different photos, stop the run."""
 BARREN_TRIES = 10
 """Tries of a shard that may die outside all marks (while loading, say, or handing faces on) until the run stops."""
@@ -87,7 +87,7 @@ class MonitorState:
             return True
         marks = self._marks[stage, shard]
         marks.in_attempt = tuple(keys)
-        if stage == "sample":  # what was published stays; a shard's faces are all read anew
+        if stage != "faces":  # what was published or encoded stays; a shard's faces are all read anew
             marks.barren_tries = 0
         return False
 
@@ -101,6 +101,10 @@ class MonitorState:
         The number of tries stays: Ray may still repeat the task, and its ledger parts need another name then.
         """
         self._marks[stage, shard].barren_tries = 0
+        self.count(counts)
+
+    def count(self, counts: dict[str, int]) -> None:
+        """Add work that is done for good, though its shard is not."""
         self._counts.update(counts)
 
     def published(self, rows: Sequence[Published]) -> None:
@@ -162,6 +166,10 @@ class Monitor(Protocol):
 
     def end_shard(self, stage: Stage, shard: str, counts: dict[str, int]) -> None:
         """See `MonitorState.end_shard`."""
+        ...
+
+    def count(self, counts: dict[str, int]) -> None:
+        """See `MonitorState.count`."""
         ...
 
     def published(self, rows: Sequence[Published]) -> None:

@@ -31,6 +31,10 @@ class RemoteMonitor:
         """See `MonitorState.end_shard`; waited for, so that the driver's last look sees every count."""
         ray.get(self._handle.end_shard.remote(stage, shard, counts))
 
+    def count(self, counts: dict[str, int]) -> None:
+        """See `MonitorState.count`."""
+        self._handle.count.remote(counts)
+
     def published(self, rows: Sequence[Published]) -> None:
         """See `MonitorState.published`."""
         self._handle.published.remote(list(rows))

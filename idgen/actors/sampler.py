@@ -12,8 +12,8 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.faces import rows_left
-from idgen.actors.facts import RunFacts
+from idgen.actors.facts import RunFacts, torch_device
 from idgen.actors.monitor import Monitor, Orders, Published
+from idgen.actors.pixels import Pixels
 from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.manifest.columns import IMAGES
@@ -30,9 +31,12 @@ from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
+from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.sampling.sampler import Sampler, give_back_memory
+from idgen.sampling.sampler import Sampler
+from idgen.sampling.texts import StoredTexts
 from idgen.schemas import COUNTS
+from idgen.stores.texts import encoder_of
 
 Row = dict[str, Any]
 Results = list[NDArray[np.uint8] | RowError]
@@ -47,6 +51,8 @@ class SamplerSettings:
 
     sampling: SamplingConfig
     images: ImagesConfig
+    failed_texts: dict[str, str] = field(default_factory=dict)
+    """Path of a text that could not be encoded ahead -> code."""
 
 
 class _StopAskedError(Exception):
@@ -64,6 +70,7 @@ class SamplerActor:
         self._batch_sizes: dict[str, BatchSize] = {}
         self._load_group = ""
         self._sampler: Sampler | None = None
+        self._texts_ahead = False
         self._work: Counter[str] = Counter()  # of samplers that were dropped, and the loads
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -74,8 +81,8 @@ class SamplerActor:
         shard = str(table["shard"][0].as_py())
         orders = self._monitor.begin_shard("sample", shard)
         done = self._already_published(shard, orders)
-        pixels = _Pixels(table)
-        rows = [row for row in table.drop_columns(_Pixels.COLUMNS).to_pylist() if row["key"] not in done]
+        pixels = Pixels(table)
+        rows = [row for row in table.drop_columns(Pixels.COLUMNS).to_pylist() if row["key"] not in done]
         published: list[int] = []  # per batch; two threads append, which is atomic where adding up is not
 
         def count(parts: list[Row]) -> None:
@@ -99,7 +106,7 @@ class SamplerActor:
         seconds = time.monotonic() - started_s
         return _counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
-    def _sample(self, shard: str, rows: list[Row], pixels: "_Pixels", orders: Orders, publisher: Publisher) -> None:
+    def _sample(self, shard: str, rows: list[Row], pixels: Pixels, orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
         if failed:
             publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
@@ -122,9 +129,7 @@ class SamplerActor:
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
-    def _guarded(
-        self, sampler: Sampler, shard: str, batch: Sequence[Row], pixels: "_Pixels", bucket: Bucket
-    ) -> Results:
+    def _guarded(self, sampler: Sampler, shard: str, batch: Sequence[Row], pixels: Pixels, bucket: Bucket) -> Results:
         """Sample with attempt marks and a deadline; a bug costs its own row, never the batch."""
         if self._monitor.begin("sample", shard, [row["key"] for row in batch]):
             raise _StopAskedError
@@ -158,11 +163,14 @@ class SamplerActor:
             recipe = self._run.recipes[row["recipe"]]
             found = weights.model_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
+            encoder = encoder_of(recipe, self._run.identities)
+            self._texts_ahead = bool(encoder)
             self._sampler = Sampler.load(
                 recipe,
                 lora_scale=row["lora_scale"],
-                device=_device(sampling),
+                device=torch_device(sampling.device, sampling.num_gpus),
                 compile=sampling.compile,
+                texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
             )
             self._load_group = row["load_group"]
             self._work["loads"] += 1
@@ -171,7 +179,7 @@ class SamplerActor:
     def _drop(self) -> None:
         """Let go of the loaded recipe before the next one comes: two do not fit."""
         if self._sampler is not None:
-            self._work.update(asdict(self._sampler.counts))
+            self._work.update(self._done(self._sampler))
             device = self._sampler.device
             self._sampler.release()
             self._sampler = None
@@ -198,26 +206,15 @@ class SamplerActor:
     def _work_counts(self) -> Counter[str]:
         work = Counter(self._work)
         if self._sampler is not None:
-            work.update(asdict(self._sampler.counts))
+            work.update(self._done(self._sampler))
         return work
 
-
-class _Pixels:
-    """The crops and images of a shard's rows, taken out of the table batch by batch.
-
-    In the table equal ones are stored once; as Python values they would be copied for every row.
-    """
-
-    COLUMNS: ClassVar[list[str]] = ["crops", "images"]
-
-    def __init__(self, table: pa.Table) -> None:
-        self._table = table.select(self.COLUMNS)
-        self._at = {key: at for at, key in enumerate(table["key"].to_pylist())}
-
-    def of(self, row: Row) -> Row:
-        """Return the row's columns of pixels."""
-        found: Row = self._table.slice(self._at[row["key"]], 1).to_pylist()[0]
-        return found
+    def _done(self, sampler: Sampler) -> dict[str, int]:
+        """What the loaded recipe did so far. Where texts were made ahead, looking one up is no encoding."""
+        work: dict[str, int] = asdict(sampler.counts)
+        if self._texts_ahead:
+            work["texts_read"] = work.pop("prompt_encodings")
+        return work
 
 
 def _counts(
@@ -238,9 +235,3 @@ def _told(part: Row) -> Published:
     failed = settings.get(column) if column in IMAGES else None
     photo = failed or next(iter(part["reference_uris"] or []), settings.get("ip_adapter_image_uri") or part["key"])
     return Published(str(part["status"]), str(part["code"]), photo)
-
-
-def _device(sampling: SamplingConfig) -> str:
-    if sampling.device != "auto":
-        return sampling.device
-    return "cuda" if sampling.num_gpus > 0 else "cpu"

@@ -1,8 +1,9 @@
 """The IP-Adapter family: embeddings and pictures become tokens, tokens hang beside the text in every cross-attention.
 
-One class for every line of variants.py. Equal to tencent-ailab/IP-Adapter's classes (tests/golden); portrait_unnorm has
-no published code and follows ComfyUI_IPAdapter_plus. A FaceID file holds its LoRA; the hub's separate LoRA file holds
-the same weights and is not read.
+One class for every line of variants.py. Equal to tencent-ailab/IP-Adapter's classes and to Kolors' FaceID-Plus
+(tests/golden); portrait_unnorm has no published code and follows ComfyUI_IPAdapter_plus. A FaceID file holds its LoRA;
+the hub's separate LoRA file holds the same weights and is not read. Kolors' authors take one reference per person;
+that several stand in one softmax there too is ours.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.adapters.variants import VARIANTS, picture_need
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
-from idgen.networks.attention import Unet, is_cross
+from idgen.networks.attention import Unet
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection, check_keys
 from idgen.networks.resampler import FaceIdPlusProjection, Resampler
@@ -41,7 +42,8 @@ class IpAdapter:
     def __init__(self, spec: AdapterSpec, *, lora_scale: float = 1.0, encoder: ImageEncoder | None = None) -> None:
         self.name, self.kind = spec.name, spec.kind
         self.variant = VARIANTS[spec.kind]
-        self.option_names: tuple[str, ...] = (SHORTCUT_SCALE,) if self.variant.shortcut else ()
+        self.option_names = self.variant.options
+        self.through_text = self.variant.through_text
         self.lora_scale = lora_scale
         self.encoder = encoder
         self.branches = nn.ModuleList()
@@ -63,7 +65,7 @@ class IpAdapter:
         """
         parts = layout.split(weights, source)
         recognition.check_kind(self.kind, parts, source)
-        recognition.check_base(sum(is_cross(name) for name in unet.attn_processors), parts, source)
+        recognition.check_base(self.kind, unet, parts, source)
         projection = PROJECTIONS[self.variant.projection].from_weights(parts.projection, source)
         self._check_embedding(projection, source)
         self._check_encoder(projection, source)
@@ -72,11 +74,12 @@ class IpAdapter:
         else:
             check_keys(parts.lora, set(), source, "ip_adapter's LoRA")
         self.branches = layout.hang_branches(unet, parts.branches, source)
-        layout.check_token_width(self.branches, projection.token_width, source)
+        text = layout.text_projection(unet) if self.through_text else None
+        layout.check_token_width(self.branches, projection.token_width, text, source)
         self.projection = projection
 
     def to(self, device: torch.device) -> None:
-        """Move the adapter's own modules and its encoder; the adapter's stay float32."""
+        """Move the adapter's own modules and its encoder; the adapter's keep the dtype they are stored in."""
         self._device = device
         self._uncond = None
         self.branches.to(device)
@@ -92,7 +95,8 @@ class IpAdapter:
 
     def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
         """Return tokens [n, T, D] of each person's n references or pictures, which go in one by one."""
-        shortcut_scale = options.get(SHORTCUT_SCALE, 1.0) if self.variant.shortcut else None
+        given = options if SHORTCUT_SCALE in self.option_names else {}
+        shortcut_scale = given.get(SHORTCUT_SCALE, 1.0) if self.variant.shortcut else None
         return [self._encode_one(person, shortcut_scale) for person in people]
 
     def _encode_one(self, person: Person, shortcut_scale: float | None) -> Tokens:
@@ -122,7 +126,7 @@ class IpAdapter:
         return functional.normalize(raw, dim=-1) if self.variant.embedding == "normed" else raw
 
     def _pictures(self, person: Person) -> Tensor | None:
-        """[n, E] or [n, 257, W] of the person's crops."""
+        """[n, E] or [n, L, W] of the person's crops."""
         if self._need is None or self.encoder is None or self.variant.features is None:
             return None
         if self._need.name not in person.crops:
@@ -134,11 +138,17 @@ class IpAdapter:
         """[1, T, D]: the projection of nobody, which is not zero; constant but for the shortcut's scale."""
         if self._uncond is None or self._uncond[0] != shortcut_scale:
             nobody = torch.zeros(1, EMBEDDING_WIDTH, device=self._device) if self.variant.embedding else None
-            nothing: Tensor | None = None
-            if self.encoder is not None and self.variant.features is not None:
-                nothing = getattr(self.encoder.zeros, self.variant.features)
-            self._uncond = shortcut_scale, self._project(nobody, nothing, shortcut_scale)
+            self._uncond = shortcut_scale, self._project(nobody, self._nothing(), shortcut_scale)
         return self._uncond[1]
+
+    def _nothing(self) -> Tensor | None:
+        """[1, E] or [1, L, W] of no picture."""
+        if self.encoder is None or self.variant.features is None:
+            return None
+        if self.variant.zero_features:
+            return torch.zeros(1, self.encoder.positions, self.encoder.hidden_width, device=self._device)
+        nothing: Tensor = getattr(self.encoder.zeros, self.variant.features)
+        return nothing
 
     def _project(self, embedding: Tensor | None, features: Tensor | None, shortcut_scale: float | None) -> Tensor:
         """Return tokens [1, T, D] of one reference."""

@@ -1,7 +1,8 @@
 """The layout that all IP-Adapter files share: `image_proj.*`, and `ip_adapter.{i}.*` counted over the UNet's layers.
 
 i is the position in `unet.attn_processors` (down, up, mid last): odd ones are cross-attention and carry
-`to_k_ip`/`to_v_ip`; files with a LoRA have `to_{q,k,v,out}_lora` for every i.
+`to_k_ip`/`to_v_ip`; files with a LoRA have `to_{q,k,v,out}_lora` for every i. Kolors' FaceID-Plus calls that table
+`adapter_modules`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from idgen.networks.attention import Unet
 from idgen.networks.branch import Branch
 from idgen.networks.projections import check_keys
 
+BRANCH_TABLES = ("ip_adapter", "adapter_modules")
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -28,19 +31,21 @@ class Parts:
 
 
 def split(weights: Mapping[str, Tensor], source: str) -> Parts:
-    """Sort the flat names of a checkpoint into its parts. Raises RunError on names outside the two official tables."""
+    """Sort the flat names of a checkpoint into its parts. Raises RunError on names outside the official tables."""
     parts = Parts({}, {}, {})
+    if all(any(name.startswith(f"{table}.") for name in weights) for table in BRANCH_TABLES):
+        raise RunError(Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, which are one thing")
     for name, tensor in weights.items():
         table, _, rest = name.partition(".")
         if table == "image_proj":
             parts.projection[rest] = tensor
-        elif table == "ip_adapter":
+        elif table in BRANCH_TABLES:
             (parts.lora if "_lora." in rest else parts.branches)[rest] = tensor
         else:
             raise RunError(
                 Exit.USAGE,
-                f"{source}: {name!r} is no part of an IP-Adapter checkpoint (image_proj.*, ip_adapter.*); "
-                "is this the separate LoRA file?",
+                f"{source}: {name!r} is no part of an IP-Adapter checkpoint (image_proj.* and ip_adapter.*, or "
+                "adapter_modules.* for Kolors); is this the separate LoRA file?",
             )
     return parts
 
@@ -56,7 +61,7 @@ def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.
     processors = attention.install(unet)
     branches = nn.ModuleList()
     for index, name in cross:
-        k, v = weights[f"{index}.to_k_ip.weight"].float(), weights[f"{index}.to_v_ip.weight"].float()
+        k, v = weights[f"{index}.to_k_ip.weight"], weights[f"{index}.to_v_ip.weight"]
         layer = attention.layer(unet, name)
         if k.shape[0] != layer.inner_dim or v.shape != k.shape:
             raise RunError(
@@ -72,13 +77,31 @@ def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.
     return branches.requires_grad_(False).eval()
 
 
-def check_token_width(branches: nn.ModuleList, made: int, source: str) -> None:
-    """Raise RunError unless all `branches` read tokens as wide as the file's own projection makes them."""
-    read = {cast(Branch, branch).k.in_features for branch in branches}
-    if read != {made}:
+def text_projection(unet: Unet) -> nn.Linear | None:
+    """Return what projects the text encoder's states inside of `unet` (Kolors: 4096 -> 2048), None if nothing does."""
+    try:
+        found = unet.get_submodule("encoder_hid_proj")
+    except AttributeError:
+        return None
+    return found if isinstance(found, nn.Linear) else None
+
+
+def check_token_width(branches: nn.ModuleList, made: int, text: nn.Linear | None, source: str) -> None:
+    """Raise RunError unless all `branches` read tokens as wide as they get them.
+
+    That is as the file's own projection makes them (`made`), or as the UNet's `text` projection does of them.
+    """
+    if text is not None and made != text.in_features:
         raise RunError(
-            Exit.USAGE, f"{source}: image_proj makes {made}-wide tokens, ip_adapter reads {sorted(read)}-wide ones"
+            Exit.USAGE,
+            f"{source}: image_proj makes {made}-wide tokens, but the base's text is {text.in_features} wide; "
+            "is the adapter made for another kind of base?",
         )
+    given = made if text is None else text.out_features
+    read = {cast(Branch, branch).k.in_features for branch in branches}
+    if read != {given}:
+        maker = "image_proj makes" if text is None else "the base's text projection makes"
+        raise RunError(Exit.USAGE, f"{source}: {maker} {given}-wide tokens, ip_adapter reads {sorted(read)}-wide ones")
 
 
 def merge_lora(unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str) -> None:

@@ -46,11 +46,13 @@ class Adapter(Protocol):
     name: str
     option_names: tuple[str, ...]
     """Columns that change tokens; they are part of the tokens' cache key."""
+    through_text: bool
+    """Tokens are as wide as the text encoder's states: the UNet's `encoder_hid_proj` brings them to its branches."""
     branches: nn.ModuleList
     """One Branch per attn2 in the official order, filled by `load`."""
 
     def to(self, device: torch.device) -> None:
-        """Move the adapter's own modules; they stay float32."""
+        """Move the adapter's own modules; they compute in float32, whatever they are stored in."""
         ...
 
     def load(self, unet: Unet, files: Sequence[Path]) -> None:

@@ -1,20 +1,24 @@
 """Which kinds of adapter a file may be, read from its keys and shapes: for messages that say what is wrong.
 
-The kind itself always comes from the recipe: plus and plus-face, FaceID-Plus and its version 2 have one layout.
+The kind itself always comes from the recipe: plus and plus-face, FaceID-Plus and its version 2 have one layout. So have
+plus for SDXL and plus for Kolors, whose UNets have as many layers of the same widths: those two are told apart by what
+they read, and by the recipe's base.
 """
 
 from collections.abc import Mapping
 
 from torch import Tensor
 
-from idgen.adapters.layout import Parts
+from idgen.adapters.layout import Parts, text_projection
 from idgen.adapters.variants import VARIANTS, Variant
 from idgen.errors import Exit, RunError
+from idgen.networks.attention import Unet, is_cross
 
 EMBEDDING_WIDTH = 512
 """Of every ArcFace embedding."""
 CROSS_ATTENTIONS = {16: "Stable Diffusion 1.5", 70: "SDXL"}
-"""Number of attn2 layers -> family of the base."""
+"""Number of attn2 layers -> family of the base; Kolors has as many as SDXL."""
+KOLORS = "Kolors"
 _SIGNATURES = {
     "faceid_plus": "perceiver_resampler.",
     "resampler": "layers.",
@@ -38,16 +42,20 @@ def check_kind(kind: str, parts: Parts, source: str) -> None:
         )
 
 
-def check_base(layers: int, parts: Parts, source: str) -> None:
-    """Raise RunError(USAGE) when the file is for a base of another family than one with `layers` attn2."""
+def check_base(kind: str, unet: Unet, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the file is for a base of another family than the one whose UNet is `unet`."""
+    layers = sum(is_cross(name) for name in unet.attn_processors)
     found = sum(name.endswith("to_k_ip.weight") for name in parts.branches)
-    if found != layers and found in CROSS_ATTENTIONS:
-        here = CROSS_ATTENTIONS.get(layers, "something else")
-        raise RunError(
-            Exit.USAGE,
-            f"{source} is made for another kind of base: for {CROSS_ATTENTIONS[found]} ({found} cross-attentions), "
-            f"and the recipe's base is {here} ({layers})",
-        )
+    for_kolors, on_kolors = VARIANTS[kind].kolors, text_projection(unet) is not None
+    if for_kolors == on_kolors and (found == layers or found not in CROSS_ATTENTIONS):
+        return
+    made_for = KOLORS if for_kolors else CROSS_ATTENTIONS.get(found, "SDXL or Stable Diffusion 1.5")
+    here = KOLORS if on_kolors else CROSS_ATTENTIONS.get(layers, "something else")
+    raise RunError(
+        Exit.USAGE,
+        f"{source} is made for another kind of base: for {made_for} ({found} cross-attentions, kind {kind}), "
+        f"and the recipe's base is {here} ({layers})",
+    )
 
 
 def check_encoder(wanted: int, given: int, what: str, source: str, encoder: str) -> None:
@@ -57,7 +65,7 @@ def check_encoder(wanted: int, given: int, what: str, source: str, encoder: str)
             Exit.USAGE,
             f"{source} reads {wanted}-wide {what}, but the image encoder {encoder} gives {given}-wide ones. Every "
             "*_vit-h, plus, full-face and FaceID-Plus file needs ViT-H (1024 / 1280 wide); only ip-adapter_sdxl and "
-            "ip-adapter_sd15_vit-G use bigG (1280 / 1664)",
+            "ip-adapter_sd15_vit-G use bigG (1280 / 1664), and only Kolors' files CLIP ViT-L/14 at 336 px (768 / 1024)",
         )
 
 

@@ -1,7 +1,7 @@
 """The IP-Adapter family as a table: what each variant's authors feed it, and what is in its file. No torch here.
 
-Sources: tencent-ailab/IP-Adapter and its model cards; portrait_unnorm after ComfyUI_IPAdapter_plus, as its authors
-published no code.
+Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for its two; portrait_unnorm after
+ComfyUI_IPAdapter_plus, as its authors published no code.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,9 @@ from idgen.recipes import AdapterSpec, Recipe
 CLIP_PX = 224
 """Side of what ViT-H and ViT-bigG look at."""
 
-PictureKind = Literal["picture", "face", "aligned"]
-"""picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop."""
+PictureKind = Literal["picture", "face", "aligned", "bbox"]
+"""picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
+square about the detector's box, without margin, black where the photo ends, in the detector's fractions of a pixel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +32,21 @@ class Variant:
     features: Literal["image_embeds", "hidden_states"] | None = None
     """Of the image encoder: the projected one per picture, or hidden_states[-2]."""
     shortcut: bool = False
-    """FaceID-Plus v2: tokens = x + shortcut_scale * out, instead of out."""
+    """FaceID-Plus: tokens = x + scale * out instead of out, with a scale of 1 where no option says another."""
+    options: tuple[str, ...] = ()
+    """Columns of a row that change its tokens."""
     lora: bool = False
     """The file holds a LoRA for every attention."""
+    clip_px: int = CLIP_PX
+    """Side of what the image encoder looks at."""
+    clip_float32: bool = False
+    """Its authors run the image encoder in float32 beside a float16 base."""
+    zero_features: bool = False
+    """Nobody has zeros for hidden states, not the encoder's of an all-zero picture."""
+    kolors: bool = False
+    """Made for Kolors, whose UNet projects the text encoder's states; the others are for SD1.5 and SDXL."""
+    through_text: bool = False
+    """Tokens are as wide as the text encoder's states, and go once through the UNet's projection of those."""
 
 
 VARIANTS: dict[str, Variant] = {
@@ -47,10 +60,17 @@ VARIANTS: dict[str, Variant] = {
     ),
     "faceid_plusv2": Variant(
         projection="faceid_plus", tokens=4, embedding="normed", picture="aligned", features="hidden_states", lora=True,
-        shortcut=True,
+        shortcut=True, options=("shortcut_scale",),
     ),
     "faceid_portrait": Variant(projection="faceid", tokens=16, embedding="normed"),
     "faceid_portrait_unnorm": Variant(projection="resampler", tokens=16, embedding="raw"),
+    "kolors_faceid_plus": Variant(
+        projection="faceid_plus", tokens=6, embedding="raw", picture="bbox", features="hidden_states", shortcut=True,
+        clip_px=336, clip_float32=True, zero_features=True, kolors=True, through_text=True,
+    ),
+    "kolors_ip_adapter_plus": Variant(
+        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, kolors=True
+    ),
 }  # fmt: skip
 
 
@@ -71,6 +91,10 @@ class PictureNeed:
         return f"{self.kind}-{self.size_px}-{self.color}-{self.clip_fit}-{self.crop_px}"
 
 
+FROM_FACES = ("aligned", "bbox")
+"""Kinds of pictures that only a face found by the face pack can give."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceNeeds:
     """What a recipe's adapters together need of a row's photos."""
@@ -81,22 +105,23 @@ class FaceNeeds:
     @property
     def analysis(self) -> bool:
         """True when a face has to be found in the reference."""
-        return self.embedding or any(need.kind == "aligned" for need in self.pictures)
+        return self.embedding or any(need.kind in FROM_FACES for need in self.pictures)
 
     @property
     def picture_prompt(self) -> bool:
         """True when ip_adapter_image_uri has a use: some adapter looks at a picture, or at a face cut by people."""
-        return any(need.kind != "aligned" for need in self.pictures)
+        return any(need.kind not in FROM_FACES for need in self.pictures)
 
 
 def picture_need(spec: AdapterSpec) -> PictureNeed | None:
     """Return what the adapter's image encoder looks at, None when it has no encoder."""
-    kind = VARIANTS[spec.kind].picture
+    variant = VARIANTS[spec.kind]
+    kind, side = variant.picture, variant.clip_px
     if kind is None:
         return None
     color = spec.face_crop_color or ("bgr" if kind == "aligned" else "rgb")
-    crop_px = (spec.face_crop_px or CLIP_PX) if kind == "aligned" else CLIP_PX
-    return PictureNeed(kind, CLIP_PX, color, spec.clip_fit or "crop", crop_px)
+    crop_px = (spec.face_crop_px or side) if kind == "aligned" else side
+    return PictureNeed(kind, side, color, spec.clip_fit or "crop", crop_px)
 
 
 def needs(recipe: Recipe) -> FaceNeeds:

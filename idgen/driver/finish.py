@@ -15,7 +15,9 @@ from idgen.manifest.results import Balance, write_results
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
 from idgen.report.status import run_ids
-from idgen.stores.protocol import ObjectStore
+from idgen.stores import texts
+from idgen.stores.protocol import ObjectStore, StoreError
+from idgen.stores.texts import encoder_of
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
@@ -30,13 +32,26 @@ _RUNS_LOOKED_AT = 20
 
 
 def check_licences(run: Run, plan: PlanSummary) -> None:
-    """Raise RunError(REFUSED) when `run.commercial` is set and a planned recipe's weights forbid it."""
+    """Raise RunError(REFUSED) when `run.commercial` is set and a recipe's weights do not allow it so far.
+
+    Pictures that are there already count: who asks for commercial use must not get them in the results either.
+    """
     if not run.config.run.commercial:
         return
-    forbidden = [name for name in plan.recipes if not run.recipes[name].licence.commercial_use]
-    if forbidden:
-        licences = "; ".join(f"{name}: {run.recipes[name].licence.name}" for name in forbidden)
-        raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({licences})")
+    licences = {name: run.recipes[name].licence for name in {**plan.recipes, **plan.settled}}
+    faults = [f"{name}: {licence.name}" for name, licence in licences.items() if not licence.commercial_use]
+    if faults:
+        raise RunError(Exit.REFUSED, f"run.commercial=true, but weights forbid commercial use ({'; '.join(faults)})")
+    done = run.config.run.registered
+    missing = {name: [owner for owner in one.registration if owner not in done] for name, one in licences.items()}
+    faults = [f"{name}: {', '.join(owners)}" for name, owners in missing.items() if owners]
+    if faults:
+        owners = dict.fromkeys((*done, *(owner for more in missing.values() for owner in more)))
+        raise RunError(
+            Exit.REFUSED,
+            f"run.commercial=true, but commercial use of these weights asks for registration first "
+            f"({'; '.join(faults)}); the recipe's licence says how, then set run.registered=[{','.join(owners)}]",
+        )
 
 
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
@@ -59,6 +74,8 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     run.folder.write_json("summary.json", summary)
     gallery = _gallery(run, summary, work)
     run.folder.finish(summary)
+    if code == Exit.OK and not run.config.sampling.keep_texts:
+        _delete_texts(run)
     print_end(run, plan, balance, work, code, gallery)
     return code
 
@@ -106,6 +123,16 @@ def _named(run: Run) -> Iterator[NamedPicture]:
                         image_bytes=row["image_bytes"],
                         finished_at=row["finished_at"],
                     )
+
+
+def _delete_texts(run: Run) -> None:
+    """Remove the texts of all recipes that the manifest names: nothing is left to make of them."""
+    identities = run.hashes.identities
+    encoders = {encoder_of(run.recipes[name], identities) for name in identities} - {""}
+    try:
+        texts.delete(run.store, encoders)
+    except StoreError as error:  # how the run ended is written already
+        log.warning("%s is not empty: %s", run.store.uri(texts.ROOT), error)
 
 
 def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:

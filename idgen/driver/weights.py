@@ -129,6 +129,8 @@ def _burden(recipe: Recipe) -> tuple[bool, int, str]:
 def _heading(name: str, recipe: Recipe, parts: int) -> str:
     licence = recipe.licence
     use = "commercial use allowed" if licence.commercial_use else "NOT for commercial use"
+    if licence.commercial_use and licence.registration:
+        use += f" after registration with {', '.join(licence.registration)}"
     size = f"; {recipe.download_gb:g} GB published beside the base" if recipe.download_gb and "@" not in name else ""
     return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} part{'s' * (parts != 1)}{size}"
 

@@ -1,7 +1,8 @@
 """The pixels that an adapter's image encoder looks at: the whole picture, a square around the face, the aligned face.
 
-Aligned faces are insightface's own, as the FaceID-Plus cards cut them. How plus-face and full-face want their face cut
-was never published ("cropped face", "segmented"): the square, its factor and the white background are ours.
+Aligned faces are insightface's own, as the FaceID-Plus cards cut them; the detector's box is cut as Kolors' authors do.
+How plus-face and full-face want their face cut was never published ("cropped face", "segmented"): the square, its
+factor and the white background are ours.
 """
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from insightface.utils import face_align
 from PIL import Image
 
-from idgen.adapters.variants import PictureNeed
+from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.sources.clip_pixels import prepare
@@ -20,6 +21,8 @@ Ours."""
 ALIGNED_PX = (112, 128)
 """An aligned face's side is a multiple of one of these, or insightface knows no frame for it."""
 MASK_WHITE = 128
+MOST_SIDES = 2
+"""A box's square is at most so many times the photo's shorter side: no file makes a square of gigabytes."""
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -57,16 +60,31 @@ def face_square(rgb: Pixels, box: Floats, mask: Pixels | None = None) -> Pixels:
     return np.asarray(square, dtype=np.uint8)
 
 
+def box_square(rgb: Pixels, box: Floats, size_px: int) -> Pixels:
+    """Return the square about the middle of `box` [4] (xyxy), its longer side wide, as uint8 [size_px, size_px, 3].
+
+    Without margin, black where the photo ends. Kolors' authors give Pillow's `crop` the corners in fractions of a
+    pixel, which it rounds one by one (half to even), so what is resized (bicubic) may be a pixel wider than high.
+    """
+    middle, half = (box[:2] + box[2:]) / 2, max(box[2:] - box[:2]) / 2
+    half = np.clip(half, 1.0, MOST_SIDES * min(rgb.shape[:2]) / 2)
+    left, top, right, bottom = (float(edge) for edge in (*(middle - half), *(middle + half)))
+    square = Image.fromarray(rgb).crop((left, top, right, bottom))
+    return np.asarray(square.resize((size_px, size_px), Image.Resampling.BICUBIC), dtype=np.uint8)
+
+
 def cut(need: PictureNeed, rgb: Pixels, face: Face | None, mask: Pixels | None = None) -> Pixels:
     """Return what `need` asks for of the photo `rgb`, uint8 [size_px, size_px, 3] in its channel order.
 
-    Without a face the picture counts as one that people have cut. Raises RowError as `face_square`, ValueError for an
-    aligned face without a face.
+    Without a face the picture counts as one that people have cut. Raises RowError as `face_square`, ValueError for
+    kinds FROM_FACES without a face.
     """
-    if need.kind == "aligned":
-        if face is None:
-            raise ValueError("an aligned face needs a face")
+    if need.kind in FROM_FACES and face is None:
+        raise ValueError(f"a crop of kind {need.kind} needs a face")
+    if need.kind == "aligned" and face is not None:
         seen = aligned(rgb, face.keypoints, need.crop_px)
+    elif need.kind == "bbox" and face is not None:
+        seen = box_square(rgb, face.box, need.size_px)  # which `prepare` leaves as it is
     elif need.kind == "face" and face is not None:
         seen = face_square(rgb, face.box, mask)
     else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from idgen.adapters.variants import PictureNeed
+from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, Request
 from idgen.recipes import FacePack
@@ -84,7 +84,7 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
         raise ValueError("a request has no hashes or one for each reference")
     _check(request)
     given = request.ip_adapter_image_uri
-    prompt = tuple(need for need in request.needs.pictures if given and need.kind != "aligned")
+    prompt = tuple(need for need in request.needs.pictures if given and need.kind not in FROM_FACES)
     own = tuple(need for need in request.needs.pictures if need not in prompt)
     finds = request.needs.embedding or any(need.kind != "picture" for need in own)
     mask = request.reference_mask_uri if any(need.kind == "face" for need in own) else ""

@@ -51,6 +51,8 @@ class PlanSummary:
     """By code."""
     recipes: dict[str, int] = field(default_factory=dict)
     """Distinct pictures to make by recipe."""
+    settled: dict[str, int] = field(default_factory=dict)
+    """Pictures that are left as they are, by recipe."""
     load_groups: dict[str, int] = field(default_factory=dict)
     """Shards by load group, in plan order."""
     shards: int = 0
@@ -101,7 +103,7 @@ def plan(
             max_attempts=config.run.max_attempts, force=force, limit=config.select.limit,
         )  # fmt: skip
         part = free_part(store, run_id, ledger_files)
-        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, _TO_MAKE)
+        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
@@ -135,10 +137,12 @@ def plan_retries(
         if not _one(connection, "SELECT count(*) FROM retries"):
             return "", []
         part = free_part(store, run_id, ledger_files)
-        return part, _write_sorted(connection, store, run_id, part, recipes, config, scratch, "retries")
+        return part, _write_sorted(connection, store, run_id, part, recipes, config, scratch, RETRIES)
 
 
-_TO_MAKE = "(SELECT ordinal, attempt FROM verdicts WHERE verdict = 'make' AND first = ordinal)"
+TO_MAKE = "(SELECT ordinal, attempt FROM verdicts WHERE verdict = 'make' AND first = ordinal)"
+RETRIES = "retries"
+"""What a pass is over: relations of a planned `scratch` with `ordinal` and `attempt`; the second after plan_retries."""
 
 
 def _write_sorted(
@@ -190,6 +194,7 @@ def _summary(
         skipped=counts("ledger_status", "verdict = 'skipped'"),
         refused=counts("code", "verdict = 'refused'"),
         recipes=by_recipe,
+        settled=counts("recipe", "verdict = 'skipped'"),
         load_groups=load_groups,
         shards=len(refs),
         gpu_seconds=sum(recipes[name].seconds_per_picture * count for name, count in by_recipe.items()),

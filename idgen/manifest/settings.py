@@ -132,6 +132,9 @@ class SettingsTable:
         for name in (*given, *images):
             if not BY_NAME[name].common and name not in recipe.columns:
                 raise RowError(Code.COLUMN_NOT_USED, f"{name}: recipe {recipe.name} cannot use it")
+        for name in recipe.required_columns:
+            if name not in given and name not in images:
+                raise RowError(Code.MISSING_VALUE, f"{name}: recipe {recipe.name} needs it")
         defaults = {**defaults_of(recipe, images), "output_format": self._default_format}
         columns: dict[str, Any] = {"recipe": recipe.name}
         for name, check in CHECKS.items():

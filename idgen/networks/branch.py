@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from idgen.networks.stored import StoredLinear
+
 
 class Branch(nn.Module):
-    """Keys and values of identity tokens for one attn2. One per layer and adapter; the weights stay float32.
+    """Keys and values of identity tokens for one attn2. One per layer and adapter; weights stay as stored.
 
     `bind` must have run before `join`. Bound tensors keep shape and strides from batch to batch of one bucket, so
     other people and other scales never recompile.
@@ -17,8 +19,8 @@ class Branch(nn.Module):
 
     def __init__(self, token_width: int, inner_width: int, heads: int) -> None:
         super().__init__()
-        self.k = nn.Linear(token_width, inner_width, bias=False)
-        self.v = nn.Linear(token_width, inner_width, bias=False)
+        self.k = StoredLinear(token_width, inner_width, bias=False)
+        self.v = StoredLinear(token_width, inner_width, bias=False)
         self.heads = heads
         self.key: Tensor | None = None  # [R, heads, n*T, inner/heads]
         self.value: Tensor | None = None

@@ -1,4 +1,4 @@
-"""The CLIP tower that turns pictures into features: OpenCLIP ViT-H or ViT-bigG, as transformers loads them.
+"""The CLIP tower that turns pictures into features: OpenCLIP's ViT-H or bigG, OpenAI's ViT-L at 336 px (Kolors).
 
 One picture at a time goes through it, so what stands beside a picture changes nothing; each picture goes once, however
 many adapters and rows look at it.
@@ -32,7 +32,13 @@ class Features:
     image_embeds: Tensor
     """[n, E], the projected class token."""
     hidden_states: Tensor
-    """[n, L, W] before the last layer (`hidden_states[-2]`); L = 257 for 224 px in patches of 14."""
+    """[n, L, W] before the last layer (`hidden_states[-2]`); L = 257 for 224 px in patches of 14, 577 for 336."""
+
+
+class _Tower(transformers.CLIPVisionModelWithProjection):  # type: ignore[misc]  # it carries no types
+    """Read from the folder of a whole CLIP as well, as Kolors' FaceID-Plus brings one: its text half is left out."""
+
+    _keys_to_ignore_on_load_unexpected = (r"^text_", r"^logit_scale$", r"position_ids$")
 
 
 class ImageEncoder:
@@ -49,8 +55,13 @@ class ImageEncoder:
         """Return the encoder in a local `folder` (config.json and weights). Raises RunError(USAGE) when it is none."""
         transformers.utils.logging.disable_progress_bar()
         try:
-            model, info = transformers.CLIPVisionModelWithProjection.from_pretrained(
-                folder, dtype=dtype, local_files_only=True, attn_implementation="sdpa", output_loading_info=True
+            model, info = _Tower.from_pretrained(
+                folder,
+                config=_config(folder),
+                dtype=dtype,
+                local_files_only=True,
+                attn_implementation="sdpa",
+                output_loading_info=True,
             )
         except Exception as error:  # files that are something else raise errors of many kinds
             raise RunError(
@@ -79,6 +90,11 @@ class ImageEncoder:
     def hidden_width(self) -> int:
         """W of Features: 1280 for ViT-H, 1664 for bigG."""
         return int(self.model.config.hidden_size)
+
+    @property
+    def positions(self) -> int:
+        """L of Features: the patches, and the class token."""
+        return int((self.side_px // self.model.config.patch_size) ** 2) + 1
 
     def to(self, device: torch.device) -> None:
         """Move the model; what was computed is forgotten."""
@@ -125,12 +141,21 @@ class ImageEncoder:
         return Features(out.image_embeds.float(), out.hidden_states[-2].float())
 
 
-def dtype_beside(base: torch.dtype) -> torch.dtype:
+def _config(folder: Path) -> transformers.CLIPVisionConfig:
+    """Return the tower's settings; a whole CLIP projects to the width that its outer settings say."""
+    config = transformers.CLIPVisionConfig.from_pretrained(folder, local_files_only=True)
+    outer, _ = transformers.CLIPVisionConfig.get_config_dict(folder, local_files_only=True)
+    if "vision_config" in outer and "projection_dim" in outer:
+        config.projection_dim = outer["projection_dim"]
+    return config
+
+
+def dtype_beside(base: torch.dtype, *, exact: bool = False) -> torch.dtype:
     """Return the encoder's dtype beside a base's: as the originals in float16, but never bfloat16.
 
-    bfloat16 costs seven times float16's error in the tokens.
+    bfloat16 costs seven times float16's error in the tokens. `exact` is for originals that run it in float32.
     """
-    return torch.float32 if base == torch.bfloat16 else base
+    return torch.float32 if exact or base == torch.bfloat16 else base
 
 
 def normalise(picture: NDArray[np.uint8]) -> Tensor:

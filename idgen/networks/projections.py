@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
+from idgen.networks.stored import StoredLinear
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -22,7 +23,7 @@ class ImageProjection(nn.Module):
     def __init__(self, embedding_width: int, tokens: int, token_width: int) -> None:
         super().__init__()
         self.feature_width, self.token_width = embedding_width, token_width
-        self.proj = nn.Linear(embedding_width, tokens * token_width)
+        self.proj = StoredLinear(embedding_width, tokens * token_width)
         self.norm = nn.LayerNorm(token_width)
 
     def forward(self, embedding: Tensor) -> Tensor:
@@ -48,9 +49,9 @@ class MlpProjection(nn.Module):
         super().__init__()
         self.feature_width, self.token_width = feature_width, token_width
         self.proj = nn.Sequential(
-            nn.Linear(feature_width, hidden_width),
+            StoredLinear(feature_width, hidden_width),
             nn.GELU(),
-            nn.Linear(hidden_width, token_width),
+            StoredLinear(hidden_width, token_width),
             nn.LayerNorm(token_width),
         )
 
@@ -81,7 +82,7 @@ class FaceIdProjection(nn.Module):
         super().__init__()
         self.embedding_width, self.token_width = embedding_width, token_width
         self.proj = nn.Sequential(
-            nn.Linear(embedding_width, hidden_width), nn.GELU(), nn.Linear(hidden_width, tokens * token_width)
+            StoredLinear(embedding_width, hidden_width), nn.GELU(), StoredLinear(hidden_width, tokens * token_width)
         )
         self.norm = nn.LayerNorm(token_width)
 
@@ -130,7 +131,7 @@ def token_shape(weights: Mapping[str, Tensor], last: str, source: str) -> tuple[
 
 
 def fill(module: M, weights: Mapping[str, Tensor], source: str) -> M:
-    """Put `weights` into `module` (made on the meta device), float32, frozen.
+    """Put `weights` into `module` (made on the meta device), frozen; matrices as they are stored, the rest float32.
 
     Raises RunError when keys are missing, unknown, or of shapes that do not fit; `source` names the file in it.
     """
@@ -141,7 +142,9 @@ def fill(module: M, weights: Mapping[str, Tensor], source: str) -> M:
                 f"{source}: image_proj {name} is {tuple(weights[name].shape)}, {tuple(place.shape)} goes with the rest",
             )
     keys_of(weights, set(module.state_dict()), source)
-    module.load_state_dict({name: tensor.float() for name, tensor in weights.items()}, assign=True)
+    matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, StoredLinear)}
+    stored = {name: tensor if name in matrices else tensor.float() for name, tensor in weights.items()}
+    module.load_state_dict(stored, assign=True)
     return module.requires_grad_(False).eval()
 
 

@@ -1,7 +1,7 @@
 """Perceivers: a few latents look at a picture's many features and become its tokens.
 
 `Resampler` brings learned latents (IP-Adapter-Plus), `FaceIdPlusProjection` makes them from a face's embedding. Equal
-to tencent-ailab/IP-Adapter's classes of those jobs (tests/golden), whose key names the modules bear.
+to tencent-ailab/IP-Adapter's and Kolors' classes of those jobs (tests/golden), whose key names the modules bear.
 """
 
 import re
@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from idgen.errors import Exit, RunError
 from idgen.networks.projections import FaceIdProjection, dimensions, fill, keys_of, linear_keys
+from idgen.networks.stored import StoredLinear
 
 HEAD_WIDTH = 64
 """Of every published file; the number of heads is the rows of to_q over it."""
@@ -26,9 +27,9 @@ class PerceiverAttention(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.norm2 = nn.LayerNorm(width)
-        self.to_q = nn.Linear(width, inner_width, bias=False)
-        self.to_kv = nn.Linear(width, 2 * inner_width, bias=False)
-        self.to_out = nn.Linear(inner_width, width, bias=False)
+        self.to_q = StoredLinear(width, inner_width, bias=False)
+        self.to_kv = StoredLinear(width, 2 * inner_width, bias=False)
+        self.to_out = StoredLinear(inner_width, width, bias=False)
 
     def forward(self, features: Tensor, latents: Tensor) -> Tensor:
         """Return what to add to `latents` [n, T, W] after a look at `features` [n, L, W]."""
@@ -48,8 +49,8 @@ class Perceiver(nn.Module):
     def __init__(self, feature_width: int, width: int, inner_width: int, token_width: int, depth: int) -> None:
         super().__init__()
         self.feature_width, self.token_width = feature_width, token_width
-        self.proj_in = nn.Linear(feature_width, width)
-        self.proj_out = nn.Linear(width, token_width)
+        self.proj_in = StoredLinear(feature_width, width)
+        self.proj_out = StoredLinear(width, token_width)
         self.norm_out = nn.LayerNorm(token_width)
         self.layers = nn.ModuleList(
             nn.ModuleList([PerceiverAttention(width, inner_width), _feed_forward(width)]) for _ in range(depth)
@@ -100,7 +101,7 @@ class Resampler(Perceiver):
 
 
 class FaceIdPlusProjection(FaceIdProjection):
-    """IP-Adapter-FaceID-Plus: tokens of the embedding look at the hidden states of the aligned face."""
+    """IP-Adapter-FaceID-Plus: tokens of the embedding look at the hidden states of the cut out face."""
 
     def __init__(
         self, embedding_width: int, hidden_width: int, tokens: int, token_width: int, perceiver: FacePerceiver
@@ -110,9 +111,10 @@ class FaceIdPlusProjection(FaceIdProjection):
         self.perceiver_resampler = perceiver
 
     def look(self, embedding: Tensor, features: Tensor, shortcut_scale: float | None) -> Tensor:
-        """Return tokens [n, T, D] of embeddings [n, 512] and hidden states [n, 257, F].
+        """Return tokens [n, T, D] of embeddings [n, 512] and hidden states [n, L, F].
 
-        A `shortcut_scale` makes it version 2: its product with what version 1 gives is added to the embedding's tokens.
+        A `shortcut_scale` makes it version 2, or Kolors': its product with what version 1 gives is added to the
+        embedding's tokens.
         """
         plain = self(embedding)
         seen: Tensor = self.perceiver_resampler(plain, features)
@@ -136,7 +138,10 @@ class FaceIdPlusProjection(FaceIdProjection):
 
 def _feed_forward(width: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, 4 * width, bias=False), nn.GELU(), nn.Linear(4 * width, width, bias=False)
+        nn.LayerNorm(width),
+        StoredLinear(width, 4 * width, bias=False),
+        nn.GELU(),
+        StoredLinear(4 * width, width, bias=False),
     )
 
 

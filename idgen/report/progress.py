@@ -134,9 +134,14 @@ class ProgressLine:
         now_s = self._clock()
         self.speed.add(now_s, counts)
         self._counts = counts
-        pause_s = 0.2 if self._tty else self._every_s
-        if self._printed_s is None or now_s - self._printed_s >= pause_s:
+        if self._is_time(now_s):
             self._print(now_s)
+
+    def tell(self, text: str) -> None:
+        """Print something else instead of counts, when it is time to."""
+        now_s = self._clock()
+        if self._is_time(now_s):
+            self._write(text, now_s)
 
     def close(self) -> None:
         """Print the last counts and leave the cursor on a fresh line."""
@@ -147,9 +152,15 @@ class ProgressLine:
             self._stream.write("\n")
             self._stream.flush()
 
+    def _is_time(self, now_s: float) -> bool:
+        pause_s = 0.2 if self._tty else self._every_s
+        return self._printed_s is None or now_s - self._printed_s >= pause_s
+
     def _print(self, now_s: float) -> None:
         assert self._counts is not None
-        line = format_progress(self._counts, self.speed.per_second(now_s))
+        self._write(format_progress(self._counts, self.speed.per_second(now_s)), now_s)
+
+    def _write(self, line: str, now_s: float) -> None:
         if self._tty:
             width = self._width or shutil.get_terminal_size().columns - 1
             self._stream.write(f"\r\x1b[2K{line[:width]}")

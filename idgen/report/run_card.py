@@ -31,8 +31,8 @@ def run_sections(tally: Tally, summary: Facts) -> list[Section]:
     """Return what the card says, section by section; sections without lines are left out.
 
     Read from `summary`, all optional: exit_code, started_at, finished_at, seconds, images_per_s, gpu_hours, device,
-    recipes [{name, title, licence {name, commercial_use, note}}], versions {library: version}, git_commit,
-    config_hash, manifest, output, warnings [text].
+    recipes [{name, title, licence {name, commercial_use, registration, note}}], versions {library: version},
+    git_commit, config_hash, manifest, output, warnings [text].
     """
     sections = [
         Section("Pictures", _counts(tally)),
@@ -114,6 +114,9 @@ def _recipe(recipe: Facts) -> tuple[str, str]:
     licence = recipe.get("licence")
     facts: Facts = licence if isinstance(licence, Mapping) else {}
     allowed = "yes" if facts.get("commercial_use") is True else "no"
+    first = facts.get("registration")
+    if allowed == "yes" and isinstance(first, list) and first:
+        allowed += f", after registration with {', '.join(map(str, first))}"
     words = [f"licence {facts.get('name') or 'unknown'}", f"commercial use: {allowed}"]
     words += [str(text) for text in (facts.get("note"), recipe.get("title")) if text]
     return one_line(recipe.get("name", "")), one_line("; ".join(words))

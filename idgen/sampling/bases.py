@@ -11,9 +11,11 @@ import torch
 from idgen.recipes import Base
 from idgen.sampling import loras
 from idgen.sampling.caches import Text
+from idgen.sampling.kolors import KolorsBase
 from idgen.sampling.reading import Pipeline as Pipeline
 from idgen.sampling.sd15 import Sd15Base
 from idgen.sampling.sdxl import SdxlBase
+from idgen.sampling.texts import TextSource
 
 
 class LoadedBase(Protocol):
@@ -37,15 +39,21 @@ class LoadedBase(Protocol):
         ...
 
 
-BASES: dict[str, Callable[[Base], LoadedBase]] = {"sd15": Sd15Base, "sdxl": SdxlBase}
+BASES: dict[str, Callable[[Base, TextSource | None], LoadedBase]] = {
+    "sd15": lambda spec, _texts: Sd15Base(spec),
+    "sdxl": lambda spec, _texts: SdxlBase(spec),
+    "kolors": KolorsBase,
+}
+"""Kind -> what makes it of a recipe's base and of the prompts that were encoded ahead."""
 
 
-def load(spec: Base) -> LoadedBase:
+def load(spec: Base, texts: TextSource | None = None) -> LoadedBase:
     """Return the base of a recipe from local files, its LoRAs merged, not cast yet.
 
+    With `texts` the text encoder is not read, where it can be told apart from the rest: kolors.
     Raises RunError when something is missing, cannot be read or does not fit.
     """
-    base = BASES[spec.kind](spec)
+    base = BASES[spec.kind](spec, texts)
     for lora in spec.loras:
         loras.merge(base.pipeline, lora)
     return base

@@ -2,12 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Options, Person, Tokens
@@ -16,7 +18,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 CACHE_BYTES = 512 * 2**20
-"""Of each cache; a prompt of SD1.5 is 0.1 MB in float16, one of Kolors 2 MB, FaceID tokens are 25 kB."""
+"""Of each cache; a prompt of SD1.5 is 0.1 MB in float16, one of Kolors 0.25 MB, FaceID tokens are 25 kB."""
+_NUMBERS = "numbers"
+"""Of a stored text: tokens cut, and its length or -1."""
 
 
 @dataclass(slots=True)
@@ -33,11 +37,70 @@ class Text:
     """One prompt's embeddings."""
 
     embeddings: Tensor
-    """[L, D]."""
+    """[L, D]; with `pad` only the rows behind the padding, which may be none."""
     tokens_cut: int = 0
     """Tokens at the prompt's end that the text encoder has no room for."""
     pooled: Tensor | None = None
     """[P]; None where the base has no use for it."""
+    pad: Tensor | None = None
+    """[D], the row that all padding in front has; None where no two rows are the same."""
+    length: int | None = None
+    """L with the padding; None without."""
+
+    @classmethod
+    def folded(cls, states: Tensor, tokens_cut: int = 0, pooled: Tensor | None = None) -> "Text":
+        """Return the text of `states` [L, D] with its equal rows in front, the padding of Kolors, kept once.
+
+        Nothing is lost: rows count as equal when all their bits are.
+        """
+        differing = (_bits(states) != _bits(states[:1])).any(1)
+        equal = int(differing.int().argmax()) if bool(differing.any()) else len(states)
+        if equal < 2:
+            return cls(states.clone(), tokens_cut, pooled)
+        return cls(states[equal:].clone(), tokens_cut, pooled, states[0].clone(), len(states))
+
+    def whole(self) -> Tensor:
+        """Return the embeddings [L, D] with all padding in its place."""
+        if self.pad is None or self.length is None:
+            return self.embeddings
+        return torch.cat([self.pad.expand(self.length - len(self.embeddings), -1), self.embeddings])
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "Text":
+        """Return the same on `device` in `dtype`."""
+
+        def moved(part: Tensor | None) -> Tensor | None:
+            return None if part is None else part.to(device, dtype)
+
+        return replace(
+            self, embeddings=self.embeddings.to(device, dtype), pooled=moved(self.pooled), pad=moved(self.pad)
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Of its tensors."""
+        return sum(part.nbytes for part in self._tensors().values())
+
+    def to_bytes(self) -> bytes:
+        """Return it as a safetensors file, every tensor in its dtype."""
+        numbers = torch.tensor([self.tokens_cut, -1 if self.length is None else self.length])
+        made: bytes = safetensors.torch.save(
+            {name: part.cpu().contiguous() for name, part in self._tensors().items()} | {_NUMBERS: numbers}
+        )
+        return made
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Text":
+        """Return what `to_bytes` wrote, on the CPU. Raises ValueError for anything else."""
+        try:
+            parts = safetensors.torch.load(data)
+            tokens_cut, length = parts.pop(_NUMBERS).tolist()
+            return cls(**parts, tokens_cut=tokens_cut, length=None if length < 0 else length)
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"these {len(data)} bytes are no stored text: {error}") from error
+
+    def _tensors(self) -> dict[str, Tensor]:
+        parts = {"embeddings": self.embeddings, "pooled": self.pooled, "pad": self.pad}
+        return {name: part for name, part in parts.items() if part is not None}
 
 
 class Bounded(Generic[K, V]):
@@ -81,13 +144,13 @@ class PromptCache:
         """`encode` makes one prompt's text, and what stands for no prompt of None."""
         self._encode = encode
         self._counts = counts
-        self._entries: Bounded[str | None, Text] = Bounded(_text_bytes, max_bytes)
+        self._entries: Bounded[str | None, Text] = Bounded(lambda text: text.nbytes, max_bytes)
 
     def get(self, prompts: Sequence[str | None]) -> tuple[Tensor, Tensor | None]:
         """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all."""
         texts = [self._one(prompt) for prompt in prompts]
         pooled = [text.pooled for text in texts if text.pooled is not None]
-        return torch.stack([text.embeddings for text in texts]), torch.stack(pooled) if pooled else None
+        return torch.stack([text.whole() for text in texts]), torch.stack(pooled) if pooled else None
 
     def tokens_cut(self, prompt: str | None) -> int:
         """Return how many tokens at the end of `prompt` are not in its embeddings."""
@@ -137,8 +200,9 @@ def _digest(person: Person) -> bytes:
     return digest.digest()
 
 
-def _text_bytes(text: Text) -> int:
-    return text.embeddings.nbytes + (0 if text.pooled is None else text.pooled.nbytes)
+def _bits(states: Tensor) -> Tensor:
+    """Return `states` as integers: -0.0 is not 0.0, and a NaN is itself."""
+    return states.view({2: torch.int16, 4: torch.int32, 8: torch.int64}[states.element_size()])
 
 
 def _tokens_bytes(tokens: Tokens) -> int:

@@ -3,13 +3,14 @@
 All share the modules of one loaded base: text or image to image, with or without ControlNets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import diffusers
 import torch
 from torch import Tensor
 
+from idgen.errors import Exit, RunError
 from idgen.recipes import Control
 from idgen.sampling.bases import LoadedBase, Pipeline
 from idgen.sampling.conditions import Conditions
@@ -23,8 +24,15 @@ CLASSES = {
     ("StableDiffusionXLPipeline", False, True): "StableDiffusionXLControlNetPipeline",
     ("StableDiffusionXLPipeline", True, False): "StableDiffusionXLImg2ImgPipeline",
     ("StableDiffusionXLPipeline", True, True): "StableDiffusionXLControlNetImg2ImgPipeline",
+    ("KolorsPipeline", True, False): "KolorsImg2ImgPipeline",
 }
 """(the base's pipeline, starts from an image, has controls) -> the class in diffusers; the base's own where neither."""
+SETTINGS: dict[str, dict[str, bool]] = {
+    "StableDiffusionPipeline": {"requires_safety_checker": False},
+    "StableDiffusionXLPipeline": {"add_watermarker": False},
+    "KolorsPipeline": {},
+}
+"""The base's own class -> what the others of its family are made with."""
 
 
 class GivenNoise:
@@ -43,6 +51,38 @@ class GivenNoise:
         parts: Any = self
         noisy: Tensor = parts.scheduler.add_noise(image.float(), self.noise.to(image.device), timestep)
         return noisy.to(parts.unet.dtype)
+
+
+class KolorsStart:
+    """Mix-in for Kolors' image to image, which forgets two things that it is told (diffusers 0.42).
+
+    Of embeddings that are given it drops the pooled ones, and takes every picture for one of 1024 pixels.
+    """
+
+    def __call__(self, **words: Any) -> Any:  # noqa: ANN401
+        """Same as diffusers', with the size of the start latents."""
+        parts: Any = self
+        self._pooled = {name: words[name] for name in ("pooled_prompt_embeds", "negative_pooled_prompt_embeds")}
+        height, width = (side * parts.vae_scale_factor for side in words["image"].shape[-2:])
+        return super().__call__(**words, height=height, width=width)  # type: ignore[misc]
+
+    def encode_prompt(self, **words: Any) -> Any:  # noqa: ANN401
+        """Same as diffusers', with the pooled embeddings."""
+        return super().encode_prompt(**words | self._pooled)  # type: ignore[misc]
+
+
+MIX_INS: dict[str, tuple[type, ...]] = {"KolorsImg2ImgPipeline": (GivenNoise, KolorsStart)}
+"""Class in diffusers -> what it needs; GivenNoise alone for others that start from an image."""
+
+
+def check_controls(pipeline: Pipeline, controls: Sequence[Control]) -> None:
+    """Raise RunError when there are `controls` and diffusers has no ControlNets for `pipeline`'s family."""
+    family = type(pipeline).__name__
+    if controls and (family, False, True) not in CLASSES:
+        names = ", ".join(control.name for control in controls)
+        raise RunError(
+            Exit.USAGE, f"diffusers has no ControlNets for {family}: take the recipe's controls out ({names})"
+        )
 
 
 class Pipelines:
@@ -100,12 +140,13 @@ class Pipelines:
 
     def _make(self, from_image: bool, used: tuple[str, ...]) -> Pipeline:
         plain = self._base.pipeline
-        stock = getattr(diffusers, CLASSES[type(plain).__name__, from_image, bool(used)])
-        kind = type(stock.__name__, (GivenNoise, stock), {}) if from_image else stock
+        family = type(plain).__name__
+        stock = getattr(diffusers, CLASSES[family, from_image, bool(used)])
+        mix_ins = MIX_INS.get(stock.__name__, (GivenNoise,)) if from_image else ()
+        kind = type(stock.__name__, (*mix_ins, stock), {})
         parts = dict(plain.components)
         if used:
             parts["controlnet"] = PresentControls([self._nets[name] for name in used])
-        xl = "text_encoder_2" in parts
-        made = kind(**parts, **({"add_watermarker": False} if xl else {"requires_safety_checker": False}))
+        made = kind(**parts, **SETTINGS[family])
         made.set_progress_bar_config(disable=True)
         return made

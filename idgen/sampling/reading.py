@@ -4,7 +4,7 @@ A single file (.safetensors in the original layout) has no settings and no token
 same family, which must be given, as diffusers would fetch it from the network otherwise.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,12 +98,36 @@ def read_pipeline(kind: Any, files: Files, parts: Mapping[str, Any]) -> Pipeline
                 **parts,
             )
         else:
-            texts = {name: _read_text_encoder(files, name) for name in TEXT_ENCODERS if (files.weights / name).is_dir()}
+            texts = {
+                name: read_text_encoder(getattr(transformers, encoder), files, name)
+                for name, encoder in TEXT_ENCODERS.items()
+                if name not in parts and (files.weights / name).is_dir()
+            }
             made = kind.from_pretrained(files.weights, dtype=torch.float32, local_files_only=True, **texts, **parts)
         for name, part in made.components.items():
             if isinstance(part, nn.Module):
                 _check_complete(part, name)
         return made
+
+
+def read_text_encoder(kind: Any, files: Files, name: str, unused: Container[str] = ()) -> nn.Module:  # noqa: ANN401
+    """Return a text encoder of class `kind` from the base's folder, in the precision it is stored in.
+
+    Raises ValueError when weights are missing, but for the `unused` ones.
+    """
+    folder = files.weights / name
+    made: nn.Module
+    made, info = kind.from_pretrained(
+        folder,
+        dtype=stored_dtype(_weight_files(folder, files.variant)),
+        variant=_variant(files, folder),
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    # transformers would go on with random weights in their place
+    if missing := [key for key in info["missing_keys"] if key not in unused]:
+        raise ValueError(f"{len(missing)} weights of the {name} are missing, {min(missing)} for one")
+    return made
 
 
 def check_single_file(path: Path, prefixes: Sequence[str], own_vae: bool) -> None:
@@ -175,22 +199,6 @@ def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) ->
     else:
         made = kind.from_pretrained(path, dtype=dtype, variant=_variant(files, path), local_files_only=True)
     _check_complete(made, name)
-    return made
-
-
-def _read_text_encoder(files: Files, name: str) -> nn.Module:
-    """Return a text encoder of the base's folder, in the precision it is stored in."""
-    folder = files.weights / name
-    made: nn.Module
-    made, info = getattr(transformers, TEXT_ENCODERS[name]).from_pretrained(
-        folder,
-        dtype=stored_dtype(_weight_files(folder, files.variant)),
-        variant=_variant(files, folder),
-        local_files_only=True,
-        output_loading_info=True,
-    )
-    if missing := info["missing_keys"]:  # transformers would go on with random weights in their place
-        raise ValueError(f"{len(missing)} weights of the {name} are missing, {min(missing)} for one")
     return made
 
 

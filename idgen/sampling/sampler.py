@@ -4,7 +4,6 @@ A row's picture does not depend on the rows beside it (beyond rounding): every r
 negative prompt, people and scales; everything else is the bucket's.
 """
 
-import gc
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -12,27 +11,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from idgen import weights
 from idgen.adapters import table
 from idgen.adapters.protocol import Adapter
-from idgen.errors import Code, Exit, RowError, RunError
+from idgen.errors import Code, RowError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
-from idgen.networks.image_encoder import ImageEncoder, dtype_beside
+from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes import Recipe
 from idgen.sampling import bases, controls, schedulers
 from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
-from idgen.sampling.pipelines import Pipelines
+from idgen.sampling.memory import give_back_memory, is_shortage, loading
+from idgen.sampling.pipelines import Pipelines, check_controls
 from idgen.sampling.rows import Bucket, SampleRow
+from idgen.sampling.texts import TextSource
 
 OnStep = Callable[[int, Tensor], None]
 """Called after every scheduler step with its number and the latents."""
 
-SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
-"""In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
 RECOMPILE_LIMIT = 64
 """Every count of rows, with and without guidance, and every size is a graph of its own; dynamo gives up after 8."""
 
@@ -63,29 +63,29 @@ class Sampler:
         self._spacing = recipe.timestep_spacing
 
     @classmethod
-    def load(cls, recipe: Recipe, *, lora_scale: float, device: str, compile: bool = False) -> "Sampler":  # noqa: A002
+    def load(
+        cls,
+        recipe: Recipe,
+        *,
+        lora_scale: float,
+        device: str,
+        compile: bool = False,  # noqa: A002
+        texts: TextSource | None = None,
+    ) -> "Sampler":
         """Load the recipe's base and adapters from local files; `compile` compiles the UNet's repeated blocks.
 
-        Raises RunError when weights are missing, do not fit each other, or do not fit the device.
+        `texts` has the prompts where they were encoded ahead: the text encoder is not loaded then. Raises RunError when
+        weights are missing, do not fit each other, or do not fit the device.
         """
-        try:
-            sampler = cls._load(recipe, lora_scale, torch.device(device))
+        with loading(f"recipe {recipe.name}", device):
+            sampler = cls._load(recipe, lora_scale, torch.device(device), texts)
             if compile:
                 sampler.compile_blocks()
-        except RunError:
-            raise
-        except Exception as error:  # many libraries read weights, and each has errors of its own
-            reason = str(error).partition("\n")[0][:200] or type(error).__name__
-            if is_shortage(error):
-                message = f"recipe {recipe.name} does not fit the memory of {device}: {reason}"
-                raise RunError(Exit.UNAVAILABLE, message) from error
-            message = f"recipe {recipe.name} cannot be loaded: {type(error).__name__}: {reason}"
-            raise RunError(Exit.USAGE, message) from error
-        return sampler
+            return sampler
 
     @classmethod
-    def _load(cls, recipe: Recipe, lora_scale: float, device: torch.device) -> "Sampler":
-        base = bases.load(recipe.base)
+    def _load(cls, recipe: Recipe, lora_scale: float, device: torch.device, texts: TextSource | None) -> "Sampler":
+        base = bases.load(recipe.base, texts)
         unet = base.pipeline.unet
         attention.install(unet)
         encoders = _image_encoders(recipe, base.dtype)
@@ -94,6 +94,7 @@ class Sampler:
             adapter.load(unet, [weights.locate(spec.weights, spec.revision)])
             adapter.to(device)
         base.place(device)
+        check_controls(base.pipeline, recipe.controls)
         nets = controls.load(recipe.controls, base.dtype, device)
         controls.check_fits(nets, unet)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
@@ -158,10 +159,13 @@ class Sampler:
         """Make keys and values of text and tokens, once for all steps of the batch."""
         negative = conditions.negative
         states = conditions.prompt if negative is None else torch.cat([negative, conditions.prompt])
-        attention.bind_text(self.pipeline.unet, states)
+        unet = self.pipeline.unet
+        projects = unet.config.encoder_hid_dim_type == "text_proj"
+        attention.bind_text(unet, unet.encoder_hid_proj(states) if projects else states)
         for adapter, tokens, scale in zip(self.adapters, conditions.tokens, conditions.scales, strict=True):
+            seen = _through_text(unet, tokens) if adapter.through_text else tokens
             for branch in adapter.branches:
-                cast(Branch, branch).bind(tokens, scale, self.base.dtype)
+                cast(Branch, branch).bind(seen, scale, self.base.dtype)
 
     def guided(self, bucket: Bucket) -> bool:
         """The pipelines' own rule for classifier-free guidance."""
@@ -173,23 +177,17 @@ class Sampler:
         give_back_memory(self.device)
 
 
+def _through_text(unet: Any, tokens: Tensor) -> Tensor:  # noqa: ANN401
+    """Return `tokens` [R, n, T, D] as the UNet projects text; like all that is done to tokens, in float32."""
+    linear = unet.encoder_hid_proj
+    return functional.linear(tokens, linear.weight.float(), linear.bias.float())
+
+
 def _image_encoders(recipe: Recipe, dtype: torch.dtype) -> dict[str, ImageEncoder]:
     """Location -> encoder; adapters that name the same one share it, and with it what it has seen."""
     locations = dict.fromkeys(spec.image_encoder for spec in recipe.adapters if spec.image_encoder)
-    return {location: ImageEncoder.load(weights.locate(location), dtype_beside(dtype)) for location in locations}
-
-
-def give_back_memory(device: torch.device) -> None:
-    """Collect what nobody holds any more, and let go of the device memory that torch keeps for later."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
-def is_shortage(error: Exception) -> bool:
-    """True when `error` says that memory ran out, whichever library says it."""
-    words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(phrase in words for phrase in SHORTAGES)
+    dtypes = {location: table.encoder_dtype(recipe.adapters, location, dtype) for location in locations}
+    return {location: ImageEncoder.load(weights.locate(location), dtypes[location]) for location in locations}
 
 
 def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:

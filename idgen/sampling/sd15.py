@@ -17,7 +17,8 @@ class Sd15Base(stock.StockBase):
     }
     TOWERS = (("tokenizer", "text_encoder"),)
     PREFIXES = (UNET_PREFIX, "cond_stage_model.")
-    ADDED = None
+    FAMILY = "sd15"
+    UPCASTS = False
 
     def encode(self, prompt: str) -> Text:
         """Same as the pipeline's `encode_prompt`."""

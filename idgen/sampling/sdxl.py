@@ -1,9 +1,7 @@
 """Stable Diffusion XL: a UNet that also gets sizes and a pooled text, a VAE, two CLIP text encoders."""
 
 import torch
-from torch import nn
 
-from idgen.recipes import Base
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
 from idgen.sampling.reading import UNET_PREFIX
@@ -16,14 +14,8 @@ class SdxlBase(stock.StockBase):
     SETTINGS = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}  # noqa: RUF012
     TOWERS = (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2"))
     PREFIXES = (UNET_PREFIX, "conditioner.embedders.0.", "conditioner.embedders.1.")
-    ADDED = "text_time"
-
-    def __init__(self, spec: Base) -> None:
-        """As StockBase. A VAE that says it overflows in float16 works in float32, as the pipeline makes it do."""
-        super().__init__(spec)
-        vae = self.pipeline.vae
-        if vae.dtype == torch.float16 and vae.config.force_upcast:
-            nn.Module.to(vae, dtype=torch.float32)
+    FAMILY = "sdxl"
+    UPCASTS = True
 
     def encode(self, prompt: str) -> Text:
         """Same as the pipeline's `encode_prompt`: both encoders' last but one states; pooled is the second's."""

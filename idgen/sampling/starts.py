@@ -34,7 +34,8 @@ class Starts:
 
     def _encode(self, image: NDArray[np.uint8]) -> Tensor:
         self.encodings += 1
-        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(self._vae.device)
+        # batch first, or convolutions take these strides for another layout than diffusers gives them and round apart
+        pixels = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self._vae.device)
         unit = (pixels.float() / 255 * 2 - 1).to(self._vae.dtype)
         moments: Tensor = self._vae.encode(unit).latent_dist.parameters
         return moments

@@ -1,4 +1,4 @@
-"""What Stable Diffusion 1.5 and XL have in common as bases: a stock pipeline, read, cast and placed."""
+"""What all bases have in common: a stock pipeline, read, cast and placed."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -31,8 +31,10 @@ class StockBase:
     """(tokenizer, text encoder) each."""
     PREFIXES: ClassVar[tuple[str, ...]]
     """Of the UNet and the text encoders in a single file."""
-    ADDED: ClassVar[str | None]
-    """addition_embed_type of the family's UNets."""
+    FAMILY: ClassVar[str]
+    """base.kind."""
+    UPCASTS: ClassVar[bool]
+    """The family's pipelines take heed of a VAE that says it overflows in float16."""
 
     def __init__(self, spec: Base) -> None:
         """Raises RunError when files are missing, cannot be read, or are not of this family."""
@@ -44,7 +46,9 @@ class StockBase:
             reading.check_single_file(files.weights, self.PREFIXES, own_vae=not spec.vae)
         unet = reading.read_unet(files)
         self._check_family(unet, spec)
-        vae = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        if self.UPCASTS and vae.dtype == torch.float16 and vae.config.force_upcast:
+            nn.Module.to(vae, dtype=torch.float32)
         kind = getattr(diffusers, self.PIPELINE)
         self.pipeline: Pipeline = reading.read_pipeline(kind, files, {"unet": unet, "vae": vae, **self.SETTINGS})
         self.pipeline.set_progress_bar_config(disable=True)
@@ -65,11 +69,12 @@ class StockBase:
         return [getattr(self.pipeline, encoder) for _, encoder in self.TOWERS]
 
     def _check_family(self, unet: Any, spec: Base) -> None:  # noqa: ANN401
-        if unet.config.addition_embed_type != self.ADDED:
+        looks_like = family(unet.config)
+        if looks_like != self.FAMILY:
             raise RunError(
                 Exit.USAGE,
-                f"the UNet of {spec.unet or spec.weights} is not of the family base.kind={spec.kind} says; "
-                "mend base.kind, or give weights of that family",
+                f"the UNet of {spec.unet or spec.weights} is not of the family base.kind={spec.kind} says, it looks "
+                f"like {looks_like}; mend base.kind, or give weights of that family",
             )
         if unet.config.in_channels != 4:
             raise RunError(
@@ -77,6 +82,13 @@ class StockBase:
                 f"the UNet of {spec.unet or spec.weights} takes {unet.config.in_channels} channels, as inpainting "
                 "bases do; give the plain one, which takes 4",
             )
+
+
+def family(config: Any) -> str:  # noqa: ANN401
+    """Return the base.kind that a UNet of this `config` belongs to."""
+    if config.addition_embed_type is None:
+        return "sd15"
+    return "kolors" if config.encoder_hid_dim_type == "text_proj" else "sdxl"
 
 
 def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401

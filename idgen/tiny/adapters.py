@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from idgen.adapters.variants import VARIANTS, Variant
-from idgen.tiny import image_encoders, sd15, sdxl
+from idgen.tiny import image_encoders, kolors, sd15, sdxl
 from idgen.tiny.files import ADAPTERS, AdapterFile
 from idgen.tiny.random_weights import draw
 
@@ -33,11 +33,18 @@ class Family:
 
     unet: dict[str, Any]
     text_width: int
+    """Of the UNet's cross-attention."""
     resampler_width: int
     """Of the plus adapters' Resampler; as in the real files, SDXL's is not its text width."""
+    state_width: int = 0
+    """Of the text encoder's states, where the UNet projects them to text_width."""
 
 
-FAMILIES = {"sd15": Family(sd15.UNET, sd15.TEXT_WIDTH, 64), "sdxl": Family(sdxl.UNET, sdxl.TEXT_WIDTH, 96)}
+FAMILIES = {
+    "sd15": Family(sd15.UNET, sd15.TEXT_WIDTH, 64),
+    "sdxl": Family(sdxl.UNET, sdxl.TEXT_WIDTH, 96),
+    "kolors": Family(kolors.UNET, kolors.TEXT_WIDTH, kolors.TEXT_WIDTH, kolors.STATE_WIDTH),
+}
 
 
 def write(folder: Path) -> None:
@@ -50,7 +57,7 @@ def write(folder: Path) -> None:
 def projection_shapes(adapter: AdapterFile) -> Shapes:
     """Return key -> shape of the file's `image_proj`."""
     variant, family = VARIANTS[adapter.kind], FAMILIES[adapter.family]
-    width, tokens = family.text_width, variant.tokens or 0
+    width, tokens = family.state_width if variant.through_text else family.text_width, variant.tokens or 0
     encoder = image_encoders.ENCODERS.get(adapter.encoder)
     seen = encoder["hidden_size"] if encoder else EMBEDDING_WIDTH
     if variant.projection == "image":
@@ -78,7 +85,7 @@ def _write_one(folder: Path, adapter: AdapterFile, layers: Layers) -> None:
     }
     lora, branches = _lora(name, layers) if variant.lora else {}, _branches(name, layers, adapter)
     in_order = sorted({**{key: tensor for key, (_, tensor) in lora.items()}, **branches}.items(), key=_position)
-    state = {"image_proj": projection, "ip_adapter": dict(in_order)}
+    state = {"image_proj": projection, adapter.table: dict(in_order)}
     if path.suffix == ".safetensors":
         flat = {f"{part}.{key}": tensor for part, tensors in state.items() for key, tensor in tensors.items()}
         save_file(flat, path)

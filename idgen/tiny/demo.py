@@ -1,8 +1,8 @@
 """The demo's manifest and its pictures: `python -m idgen.tiny.demo manifests` writes both.
 
-Eight drawn people in three pictures each, every shot with a recipe of its own; rows that bring a picture prompt, an
-image to start from or a pose; and three rows that are made to fail: no face, a corrupt file and an address that may not
-be fetched.
+Eight drawn people in three pictures each, every shot with a recipe of its own; two of them once more with Kolors, asked
+for in English and in Chinese; rows that bring a picture prompt, an image to start from or a pose; and three rows that
+are made to fail: no face, a corrupt file and an address that may not be fetched.
 """
 
 import csv
@@ -24,6 +24,12 @@ SHOTS = (
     ("studio", "faceid-plusv2-sdxl", "studio portrait in a white linen shirt, plain background"),
     ("beach", "faceid-sdxl@sdxl-lightning-4step", "a person in a blue summer dress on a beach, golden hour"),
 )
+LANGUAGES = {
+    "en": "a person in a black coat in front of a book shop, soft light, the sign reads “WELCOME”",
+    "zh": "一位穿着黑色大衣的人站在书店前，光线柔和，招牌上写着“欢迎光临”",
+}
+"""One prompt in both, for the recipe KOLORS."""
+KOLORS, READERS = "kolors-faceid-plus", ("ada", "dan")
 JOINTS = {
     "head": (0.50, 0.16), "neck": (0.50, 0.30), "left hand": (0.24, 0.52), "left elbow": (0.32, 0.40),
     "right elbow": (0.70, 0.36), "right hand": (0.82, 0.18), "hips": (0.50, 0.58), "left knee": (0.40, 0.76),
@@ -76,7 +82,7 @@ def write_demo(folder: Path) -> Path:
     with (folder / "demo.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in [*_people(), *_more(), *_bad()])
+        writer.writerows(asdict(row) for row in [*_people(), *_kolors(), *_more(), *_bad()])
     return folder / "demo.csv"
 
 
@@ -85,6 +91,14 @@ def _people() -> list[Row]:
         _row(name, shot, recipe, prompt, reference_uri=f"demo/{name}.png")
         for name in PEOPLE
         for shot, recipe, prompt in SHOTS
+    ]
+
+
+def _kolors() -> list[Row]:
+    return [
+        _row(name, f"books-{language}", KOLORS, prompt, reference_uri=f"demo/{name}.png")
+        for name in READERS
+        for language, prompt in LANGUAGES.items()
     ]
 
 

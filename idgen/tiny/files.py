@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-FamilyName = Literal["sd15", "sdxl"]
-EncoderName = Literal["", "clip_vit_h", "clip_vit_bigg"]
+FamilyName = Literal["sd15", "sdxl", "kolors"]
+EncoderName = Literal["", "clip_vit_h", "clip_vit_bigg", "clip_vit_l_336"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,17 @@ class AdapterFile:
     family: FamilyName
     encoder: EncoderName = ""
     """Name of the image encoder it was made for; empty = it looks at no pixels."""
+    table: str = "ip_adapter"
+    """What the file calls its layers, beside `image_proj`."""
 
     @property
     def name(self) -> str:
-        """After `tiny:`, the file's name in regular letters: ip-adapter-faceid-plus_sd15.bin is faceid_plus_sd15."""
+        """After `tiny:`, the file's name in regular letters: ip-adapter-faceid-plus_sd15.bin is faceid_plus_sd15.
+
+        Kolors' files, whose names do not say what they belong to, are called by their kind.
+        """
+        if self.family == "kolors":
+            return self.kind
         stem = self.file.rpartition(".")[0].lower().replace("-", "_")
         return stem.replace("ip_adapter_faceid", "faceid")
 
@@ -44,15 +51,19 @@ _ADAPTER_FILES = (
     AdapterFile("ip-adapter-faceid-portrait-v11_sd15.bin", "faceid_portrait", "sd15"),
     AdapterFile("ip-adapter-faceid-portrait_sdxl.bin", "faceid_portrait", "sdxl"),
     AdapterFile("ip-adapter-faceid-portrait_sdxl_unnorm.bin", "faceid_portrait_unnorm", "sdxl"),
+    AdapterFile("ipa-faceid-plus.bin", "kolors_faceid_plus", "kolors", "clip_vit_l_336", "adapter_modules"),
+    AdapterFile("ip_adapter_plus_general.bin", "kolors_ip_adapter_plus", "kolors", "clip_vit_l_336"),
 )
 ADAPTERS: dict[str, AdapterFile] = {one.name: one for one in _ADAPTER_FILES}
 
 PATHS: dict[str, str] = {
     "sd15": "sd15",
     "sdxl": "sdxl",
+    "kolors": "kolors",
     "sdxl_lightning_unet": "sdxl_lightning_4step_unet.safetensors",
     "clip_vit_h": "clip-vit-h-14",
     "clip_vit_bigg": "clip-vit-bigg-14",
+    "clip_vit_l_336": "clip-vit-large-patch14-336",
     "control_sd15": "controlnet-sd15",
     "control_sdxl": "controlnet-sdxl",
     "lcm_lora_sd15": "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors",

@@ -1,4 +1,7 @@
-"""Tiny CLIP image encoders in the official layout: 224 pixels in patches of 14, so 257 tokens; small widths."""
+"""Tiny CLIP image encoders in the official layout: 224 pixels in patches of 14, so 257 tokens, or 336 and 577.
+
+Only the widths and depths are small.
+"""
 
 import json
 from pathlib import Path
@@ -19,8 +22,17 @@ ENCODERS: dict[str, dict[str, Any]] = {
         "projection_dim": 40,
         **COMMON,
     },
+    "clip_vit_l_336": {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 3,
+        "projection_dim": 24,
+        **COMMON,
+        "image_size": 336,
+        "hidden_act": "quick_gelu",
+    },
 }
-"""The real ones are 1280 and 1664 wide, 32 and 48 layers deep, and project to 1024 and 1280 numbers."""
+"""The real ones are 1280, 1664 and 1024 wide, 32, 48 and 24 layers deep, and project to 1024, 1280 and 768 numbers."""
 PREPROCESSOR: dict[str, Any] = {
     "image_processor_type": "CLIPImageProcessor",
     "do_resize": True,
@@ -41,7 +53,9 @@ def write(folder: Path, name: str) -> None:
     """Write the encoder called `name`, float16 like the hub's."""
     encoder = fill(CLIPVisionModelWithProjection(CLIPVisionConfig(**ENCODERS[name])), name, _gain)
     encoder.to(torch.float16).save_pretrained(folder, safe_serialization=True)
-    (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=2))
+    side = ENCODERS[name]["image_size"]
+    settings = {**PREPROCESSOR, "size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2))
 
 
 def _gain(name: str) -> float:

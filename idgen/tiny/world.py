@@ -15,8 +15,8 @@ from idgen.errors import Exit, RunError
 from idgen.tiny.files import PATHS
 
 MAKERS = (
-    "sd15.py", "sdxl.py", "adapters.py", "image_encoders.py", "extras.py", "files.py", "painting.py",
-    "random_weights.py", "tokenizer.py", "../adapters/variants.py",
+    "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "files.py", "painting.py",
+    "random_weights.py", "tokenizer.py", "sentence_pieces.py", "../adapters/variants.py",
 )  # fmt: skip
 """The code that decides the weights: when it changes, another world is made."""
 
@@ -65,10 +65,11 @@ def version() -> str:
 
 def _make(folder: Path) -> None:
     # torch and diffusers, seconds to import: only to make the world
-    from idgen.tiny import adapters, extras, image_encoders, sd15, sdxl
+    from idgen.tiny import adapters, extras, image_encoders, kolors, sd15, sdxl
 
     sd15.write_base(folder / PATHS["sd15"])
     sdxl.write_base(folder / PATHS["sdxl"])
+    kolors.write_base(folder / PATHS["kolors"])
     sdxl.write_lightning_unet(folder / PATHS["sdxl_lightning_unet"])
     for name in image_encoders.ENCODERS:
         image_encoders.write(folder / PATHS[name], name)

@@ -15,6 +15,7 @@ from idgen.weights.roles import (
     model_identity,
     needs_face_pack,
     parts,
+    text_identity,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "model_identity",
     "needs_face_pack",
     "parts",
+    "text_identity",
     "weight_files",
     "weight_variant",
 ]

@@ -54,7 +54,7 @@ def _unpack(opened: zipfile.ZipFile, folder: Path, archive: Path) -> list[str]:
     wanted: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = _checked_name(entry, archive)
-        if not name.endswith(".onnx") or entry.is_dir():
+        if not name.endswith(".onnx") or name.startswith(".") or entry.is_dir():  # ._x.onnx: what macOS adds
             continue
         if name in wanted:
             raise RunError(Exit.USAGE, f"{archive} has {name} twice")

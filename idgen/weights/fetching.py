@@ -18,13 +18,16 @@ from idgen.weights import archives, downloads
 from idgen.weights.locations import HubPlace, face_pack_folder, fetch_command, hub_place, locate
 from idgen.weights.names import (
     COMPONENTS,
+    TEXT_COMPONENTS,
     WITH_WEIGHTS,
+    index_of,
     is_config,
     is_face_network,
     is_setting,
     variant_of,
     weight_names,
 )
+from idgen.weights.originals import is_original_kolors, original_kolors
 from idgen.weights.roles import Part, files_of
 
 Say = Callable[[str], None]
@@ -63,14 +66,15 @@ def is_here(part: Part, recipe: Recipe) -> bool:
 def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) -> list[str]:
     """Return which of a repository's files `part` needs; `path` is the file or folder the location names.
 
-    One form of the weights: the fp16 one where the recipe computes in float16 and all components have it.
+    One form of the weights: the fp16 one where the recipe computes in float16 and all components have it. Raises
+    RunError(USAGE) for a repository in a layout that nothing here reads.
     """
     if path in names:
         return [path]
     prefix = f"{path}/" if path else ""
     inside = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
     half = recipe.base.dtype == "float16"
-    if part.kind in ("base", "config"):
+    if part.kind in ("base", "text", "config"):
         found = _wanted_of_base(part, recipe, inside, half)
     elif part.kind == "face_pack":
         found = [name for name in inside if is_face_network(name)]
@@ -79,20 +83,32 @@ def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) ->
         variant = "fp16" if half and part.kind == "control" and _has_half([top]) else variant_of(top)
         weights = weight_names(top, variant)
         settings = filter(is_setting if part.kind == "vae" else is_config, top)
-        found = [*weights, *settings] if weights else []
+        found = [*weights, *_index(weights, top), *settings] if weights else []
     return [prefix + name for name in found]
 
 
 def _wanted_of_base(part: Part, recipe: Recipe, inside: Sequence[str], half: bool) -> list[str]:
     folders = {name: [file.partition("/")[2] for file in inside if file.startswith(f"{name}/")] for name in COMPONENTS}
+    kolors = recipe.base.kind == "kolors"
+    if kolors and is_original_kolors(folders["text_encoder"]):
+        raise original_kolors(part.location)
     elsewhere = {name for name, given in (("unet", recipe.base.unet), ("vae", recipe.base.vae)) if given}
-    loaded = [name for name in WITH_WEIGHTS if folders[name] and name not in elsewhere and part.kind == "base"]
+    loaded = [name for name in WITH_WEIGHTS if folders[name] and name not in elsewhere and part.kind != "config"]
     variant = "fp16" if half and _has_half([folders[name] for name in loaded]) else None
     found = [name for name in inside if name == "model_index.json"]
     for name, files in folders.items():
+        if kolors and (name in TEXT_COMPONENTS) != (part.kind == "text"):
+            continue
         weights = weight_names(files, variant or variant_of(files)) if name in loaded else []
-        found += [f"{name}/{file}" for file in (*weights, *(file for file in files if is_setting(file)))]
+        settings = filter(is_setting, files)
+        found += [f"{name}/{file}" for file in (*weights, *_index(weights, files), *settings)]
     return found
+
+
+def _index(weights: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the file that libraries find the shards of `weights` by, where there is one."""
+    index = index_of(weights)
+    return [index] if index is not None and index in names else []
 
 
 def _has_half(folders: Sequence[Sequence[str]]) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,9 @@ from idgen.errors import Exit, RunError
 from idgen.weights.hashes import Files
 from idgen.weights.names import (
     COMPONENTS,
+    TEXT_COMPONENTS,
     WITH_WEIGHTS,
+    index_of,
     is_config,
     is_face_network,
     is_setting,
@@ -40,22 +42,35 @@ def weight_files(folder: Path, variant: str | None) -> list[Path]:
     return [folder / name for name in weight_names(_names(folder), variant)]
 
 
-def base_files(folder: Path, *, own_unet: bool, own_vae: bool) -> Files:
+def base_files(folder: Path, *, own_unet: bool, own_vae: bool, text: bool = True) -> Files:
     """Return everything in a diffusers folder that decides a picture. Raises RunError(USAGE) when parts are missing.
 
     Without `own_unet` its settings stay, as weights from elsewhere are loaded into them; without `own_vae` nothing
-    of the VAE does.
+    of the VAE does, without `text` nothing that prompts are encoded with.
     """
     if not (folder / "unet").is_dir():
         raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no unet folder")
     variant = weight_variant(folder)
-    components = [name for name in COMPONENTS if own_vae or name != "vae"]
+    components = [name for name in COMPONENTS if (own_vae or name != "vae") and (text or name not in TEXT_COMPONENTS)]
     files: list[Path] = []
     for name in components:
         bare = name == "unet" and not own_unet
         found = list(settings_files(folder / name) if bare else _component_files(folder / name, variant))
         _check_component(folder, name, found, weights=name in WITH_WEIGHTS and not bare)
         files += found
+    return named(folder, files)
+
+
+def text_files(folder: Path) -> Files:
+    """Return what a diffusers folder has to encode prompts with. Raises RunError(USAGE) when parts are missing."""
+    variant = weight_variant(folder)
+    files: list[Path] = []
+    for name in TEXT_COMPONENTS:
+        found = list(_component_files(folder / name, variant))
+        _check_component(folder, name, found, weights=name in WITH_WEIGHTS)
+        files += found
+    if not any(not is_setting(path.name) for path in files):
+        raise RunError(Exit.USAGE, f"{folder} is incomplete: its text_encoder folder has no weights")
     return named(folder, files)
 
 
@@ -124,8 +139,11 @@ def _check_component(folder: Path, name: str, found: list[Path], *, weights: boo
         raise RunError(Exit.USAGE, f"{folder} is incomplete: its {name} folder has no {what}")
 
 
-def _check_shards(folder: Path, found: list[Path]) -> None:
-    """Raise RunError when some of a model's shards are missing."""
+def _check_shards(folder: Path, found: Sequence[Path]) -> None:
+    """Raise RunError when some of a model's shards are missing, or the file that libraries find them by."""
     match = re.search(r"-(\d{5})-of-(\d{5})", found[0].name) if found else None
     if match is not None and len(found) != int(match[2]):
         raise RunError(Exit.USAGE, f"{folder} is incomplete: {len(found)} of {int(match[2])} shards of {found[0].name}")
+    index = index_of([path.name for path in found])
+    if index is not None and not (folder / index).is_file():
+        raise RunError(Exit.USAGE, f"{folder} is incomplete: without {index} nothing finds its shards")

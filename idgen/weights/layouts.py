@@ -13,7 +13,11 @@ from idgen.weights.roles import Part, files_of
 
 EMBEDDING_WIDTH = 512
 """Width of a face's embedding."""
-_TEXT_WIDTH_KEY = "cross_attention_dim"
+_ATTENTION_WIDTH_KEY = "cross_attention_dim"
+_PROJECTED_TEXT_KEY = "encoder_hid_dim"
+"""Of a UNet that projects its text, as Kolors' does, the text's width."""
+_BRANCHES = ("ip_adapter.", "adapter_modules.")
+"""Beginnings of the branches' names; the second is Kolors' FaceID-Plus'."""
 _INPUTS: dict[str, tuple[str, int]] = {
     "image": ("image_proj.proj.weight", 1),
     "resampler": ("image_proj.proj_in.weight", 1),
@@ -44,6 +48,10 @@ def check_layout(part: Part, recipe: Recipe) -> str:
             return _check_names(files[0][1], ("down_blocks.", "model.diffusion_model."), "a UNet")
         case "base" if files[0][0] == "checkpoint":
             return _check_names(files[0][1], ("model.diffusion_model.",), "a base in the original layout")
+        case "base":
+            return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
+        case "text":
+            return _check_chatglm(locate(part.location, part.revision), len(files))
         case "control":
             return _check_class(locate(part.location, part.revision), "ControlNet")
         case "face_pack":
@@ -62,13 +70,13 @@ def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
     has_lora = any("_lora." in name for name in shapes)
     if has_lora != variant.lora:
         raise RunError(Exit.USAGE, f"{path} is no {spec.kind}: it has {'a' if has_lora else 'no'} LoRA")
-    _check_text_width(path, shapes, recipe)
+    _check_text_width(path, shapes, variant, recipe)
     _check_input_width(path, shapes, spec, variant, recipe)
     return f"{spec.kind}, {len(shapes)} tensors"
 
 
 def _projection(shapes: Shapes) -> str:
-    if not any(name.startswith("ip_adapter.") and name.endswith("to_k_ip.weight") for name in shapes):
+    if not any(name.startswith(_BRANCHES) and name.endswith("to_k_ip.weight") for name in shapes):
         return ""
     for projection, mark in _MARKS.items():
         if mark in shapes:
@@ -76,34 +84,63 @@ def _projection(shapes: Shapes) -> str:
     return "faceid" if {"image_proj.proj.0.weight", "image_proj.norm.weight"} <= shapes.keys() else ""
 
 
-def _check_text_width(path: Path, shapes: Shapes, recipe: Recipe) -> None:
+def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Recipe) -> None:
     """Compare with the base's UNet where it is there; families differ in the width of their text."""
     folder = _present(recipe.base.config or recipe.base.weights, recipe.base.revision)
-    wanted = _settings(folder / "unet" / "config.json").get(_TEXT_WIDTH_KEY) if folder is not None else None
-    found = next(shape[1] for name, shape in shapes.items() if name.endswith("to_k_ip.weight"))
-    if isinstance(wanted, int) and found != wanted:
-        raise RunError(
-            Exit.USAGE,
-            f"{path} is made for a base whose text is {found} wide, that of {recipe.base.weights} is {wanted}",
-        )
+    unet = _settings(folder / "unet" / "config.json") if folder is not None else {}
+    made = shapes["image_proj.norm.weight"][0] if variant.through_text and "image_proj.norm.weight" in shapes else None
+    read = next(shape[1] for name, shape in shapes.items() if name.endswith("to_k_ip.weight"))
+    for found, key in ((read, _ATTENTION_WIDTH_KEY), (made, _PROJECTED_TEXT_KEY)):
+        wanted = unet.get(key)
+        if isinstance(wanted, int) and found not in (wanted, None):
+            raise RunError(
+                Exit.USAGE,
+                f"{path} is made for a base whose text is {found} wide, that of {recipe.base.weights} is {wanted}",
+            )
 
 
 def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: Variant, recipe: Recipe) -> None:
     """Compare with the image encoder, where it is there, or with the face's embedding."""
     name, axis = _INPUTS[variant.projection]
     found = shapes[name][axis]
-    if variant.features is None:
-        wanted: object = EMBEDDING_WIDTH
-    else:
+    wanted: object = EMBEDDING_WIDTH
+    if variant.features is not None:
         folder = _present(spec.image_encoder)
         settings = _settings(folder / "config.json") if folder is not None else {}
         settings = settings.get("vision_config") or settings
         wanted = settings.get("projection_dim" if variant.features == "image_embeds" else "hidden_size")
+        _check_side(spec, variant, settings)
     if isinstance(wanted, int) and found != wanted:
         source = spec.image_encoder or "the face pack"
         raise RunError(
             Exit.USAGE, f"{path} takes features {found} wide, but {source} gives {wanted}: the wrong encoder?"
         )
+
+
+def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) -> None:
+    """Kolors' encoder looks at more pixels than its namesake of the same width."""
+    side = encoder.get("image_size")
+    if isinstance(side, int) and side != variant.clip_px:
+        raise RunError(
+            Exit.USAGE,
+            f"{spec.image_encoder} looks at {side} px, {spec.kind} takes what an encoder of {variant.clip_px} px gives",
+        )
+
+
+def _check_base_folder(folder: Path, recipe: Recipe, files: int) -> str:
+    """Kolors has SDXL's layers, so only its settings tell the two apart."""
+    projects = _settings(folder / "unet" / "config.json").get("encoder_hid_dim_type") == "text_proj"
+    if projects != (recipe.base.kind == "kolors"):
+        what = "a Kolors base" if projects else "no Kolors base"
+        raise RunError(Exit.USAGE, f"{folder} is {what}, but the recipe's base.kind is {recipe.base.kind}")
+    return f"{files} files"
+
+
+def _check_chatglm(folder: Path, files: int) -> str:
+    kind = _settings(folder / "text_encoder" / "config.json").get("model_type")
+    if kind != "chatglm":
+        raise RunError(Exit.USAGE, f"{folder} has no text encoder of Kolors: its config says {kind or 'nothing'}")
+    return f"chatglm, {files} files"
 
 
 def _check_names(path: Path, beginnings: tuple[str, ...], what: str) -> str:

@@ -43,7 +43,7 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
         return world.locate(location.removeprefix("tiny:"))
     path = Path(location).expanduser()
     if path.exists():
-        return path.resolve()
+        return _unnested(path.resolve())
     if "/" not in location:
         return _face_pack(location, recipe)
     place = hub_place(location)
@@ -89,7 +89,19 @@ def _face_pack(name: str, recipe: str) -> Path:
             f"{name} is neither a path nor a face pack in {FACE_PACKS}; get it with `{fetch_command(recipe)}`, or "
             f"unpack the pack's .onnx files to {folder}, or give the path of its folder",
         )
-    return folder
+    return _unnested(folder)
+
+
+def _unnested(folder: Path) -> Path:
+    """Return the folder with a face pack's networks: antelopev2's archive has a folder antelopev2 of its own inside,
+    and unpacked by hand leaves antelopev2/antelopev2.
+    """
+    inner = folder
+    while not any(inner.glob("*.onnx")):
+        inner = inner / folder.name
+        if not inner.is_dir():
+            return folder
+    return inner
 
 
 def _not_cached(location: str, revision: str | None, recipe: str) -> RunError:

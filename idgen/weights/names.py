@@ -7,6 +7,8 @@ COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tok
 """Of a base; what else a folder holds (safety checker, single-file copies) is never loaded."""
 WITH_WEIGHTS = ("unet", "text_encoder", "text_encoder_2", "vae")
 """Those of them that hold more than settings; the first decides the variant of all."""
+TEXT_COMPONENTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
+"""Those that turn a prompt into numbers."""
 UNUSED_IN_FACE_PACKS = {"1k3d68.onnx", "2d106det.onnx", "genderage.onnx"}
 _SHARD = r"(?:-\d{5}-of-\d{5})?"
 
@@ -28,6 +30,18 @@ def weight_names(names: Iterable[str], variant: str | None) -> list[str]:
     return []
 
 
+def index_of(weights: Sequence[str]) -> str | None:
+    """Return the name of the file that libraries find shards by, None for weights in one file.
+
+    It is loaded but no part of what weights are known by: the shards themselves are.
+    """
+    match = re.fullmatch(r"(\w+)(?:\.(\w+))?-\d{5}-of-\d{5}(?:\.(\w+))?\.(\w+)", weights[0]) if weights else None
+    if match is None:
+        return None
+    stem, before, after, ending = match.groups()
+    return ".".join(filter(None, (stem, ending, "index", before or after, "json")))
+
+
 def variant_of(names: Sequence[str]) -> str | None:
     """Return "fp16" when weights are there in that variant only, else None."""
     return "fp16" if not weight_names(names, None) and weight_names(names, "fp16") else None
@@ -45,4 +59,4 @@ def is_config(name: str) -> bool:
 
 def is_face_network(name: str) -> bool:
     """Tell whether a face pack's file is loaded."""
-    return name.endswith(".onnx") and name not in UNUSED_IN_FACE_PACKS
+    return name.endswith(".onnx") and not name.startswith(".") and name not in UNUSED_IN_FACE_PACKS

@@ -12,8 +12,9 @@ from idgen.recipes import Recipe
 from idgen.weights import files
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
+from idgen.weights.originals import check_not_original_kolors
 
-Kind = Literal["base", "config", "vae", "unet", "lora", "adapter", "image_encoder", "control", "face_pack"]
+Kind = Literal["base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "control", "face_pack"]
 _ONE_FILE: tuple[Kind, ...] = ("unet", "lora", "adapter")
 
 
@@ -33,9 +34,15 @@ class Part:
 
 
 def parts(recipe: Recipe) -> list[Part]:
-    """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role."""
+    """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role.
+
+    Kolors' text encoder is a part of its own, `text`: actors that encode prompts ahead load it without the rest of the
+    base, and sampling actors the rest without it.
+    """
     base = recipe.base
     found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
+    if base.kind == "kolors":
+        found.append(Part(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision))
     for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
         if location:
             found.append(Part(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
@@ -84,6 +91,8 @@ def files_of(part: Part, recipe: Recipe) -> Files:
 
 def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
     base = recipe.base
+    if base.kind == "kolors" and part.kind in ("base", "text"):
+        return _kolors_files(path, part, recipe)
     match part.kind:
         case "base" if path.is_dir():
             return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
@@ -110,6 +119,16 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
             return [(path.name, path)]
 
 
+def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:
+    """Return the files of the base without its text encoder, or of the text encoder."""
+    if not path.is_dir():
+        raise RunError(Exit.USAGE, f"{path} is a single file; Kolors is read from a folder in diffusers layout only")
+    check_not_original_kolors(path)
+    if part.kind == "text":
+        return files.text_files(path)
+    return files.base_files(path, own_unet=not recipe.base.unet, own_vae=not recipe.base.vae, text=False)
+
+
 def _vae_settings(recipe: Recipe) -> Files:
     """Return the base's settings for a VAE that is a single file."""
     folder = locate(recipe.base.config or recipe.base.weights, recipe.base.revision, recipe=recipe.name)
@@ -117,19 +136,29 @@ def _vae_settings(recipe: Recipe) -> Files:
 
 
 def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return the sha256 of everything `recipe` loads, by role: the models' and the face pack's.
+    """Return the sha256 of everything `recipe` loads, by role: the models', the text encoder's and the face pack's.
 
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
-    return {**model_identity(recipe, cache=cache), **face_pack_identity(recipe, cache=cache)}
+    return {
+        **model_identity(recipe, cache=cache),
+        **text_identity(recipe, cache=cache),
+        **face_pack_identity(recipe, cache=cache),
+    }
 
 
 def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
     """Return what a sampling node loads: base, vae and unet that are not the base's own, and by name lora, adapter,
-    image_encoder and control.
+    image_encoder and control; text where it is a role and prompts are encoded beside the UNet.
     """
-    return _hashed(recipe, [part for part in parts(recipe) if part.kind not in ("config", "face_pack")], cache)
+    elsewhere = ("config", "face_pack", *(("text",) if recipe.base.text_ahead else ()))
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind not in elsewhere], cache)
+
+
+def text_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
+    """Return what a node loads that encodes prompts ahead: text, or nothing when the base has no such role."""
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind == "text"], cache)
 
 
 def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:

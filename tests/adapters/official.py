@@ -30,19 +30,28 @@ UNETS: dict[str, dict[str, Any]] = {
         "use_linear_projection": True,
     },
 }
-"""Settings of stable-diffusion-v1-5's and stable-diffusion-xl-base-1.0's UNet."""
+UNETS["kolors"] = UNETS["sdxl"] | {
+    "encoder_hid_dim": 4096,
+    "encoder_hid_dim_type": "text_proj",
+    "projection_class_embeddings_input_dim": 5632,
+}
+"""Settings of stable-diffusion-v1-5's, stable-diffusion-xl-base-1.0's and Kolors' UNet."""
 
-TEXT_WIDTH = {"sd15": 768, "sdxl": 2048}
+TEXT_WIDTH = {"sd15": 768, "sdxl": 2048, "kolors": 2048}
+"""Of what branches read."""
 ATTENTION_WIDTHS = {
     "sd15": [320] * 4 + [640] * 4 + [1280] * 4 + [1280] * 6 + [640] * 6 + [320] * 6 + [1280] * 2,
     "sdxl": [640] * 8 + [1280] * 40 + [1280] * 60 + [640] * 12 + [1280] * 20,
 }
+ATTENTION_WIDTHS["kolors"] = ATTENTION_WIDTHS["sdxl"]
 """Of all attentions in the files' order: down, up, mid; even ones are self-attention."""
 
 ENCODERS: dict[str, dict[str, Any]] = {
     "vit_h": {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "projection_dim": 1024},
     "bigg": {"hidden_size": 1664, "num_hidden_layers": 48, "num_attention_heads": 16, "projection_dim": 1280},
+    "vit_l_336": {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "projection_dim": 768},
 }
+PICTURE_PX = {"vit_h": 224, "bigg": 224, "vit_l_336": 336}
 LORA_RANK = 128
 
 
@@ -60,10 +69,19 @@ class Official:
     projection_tensors: int
     adapter_tensors: int
 
+    @property
+    def token_width(self) -> int:
+        """Of what image_proj makes; Kolors' FaceID-Plus's goes through the UNet's projection of text."""
+        return 4096 if self.kind == "kolors_faceid_plus" else TEXT_WIDTH[self.family]
+
     def projection(self) -> Shapes:
         """Key -> shape of image_proj."""
-        width = TEXT_WIDTH[self.family]
+        width = self.token_width
         match self.kind:
+            case "kolors_faceid_plus":
+                return kolors_faceid_plus()
+            case "kolors_ip_adapter_plus":
+                return {"latents": (1, 16, 2048), **perceiver(1024, 2048, 2048, inner=12 * 64)}
             case "ip_adapter":
                 seen = ENCODERS[self.encoder]["projection_dim"]
                 return {"proj.weight": (4 * width, seen), "proj.bias": (4 * width,), **norm("norm", width)}
@@ -95,7 +113,8 @@ class Official:
 
     def on_meta(self) -> dict[str, torch.Tensor]:
         """The whole file without its bytes."""
-        parts = {"image_proj": self.projection(), "ip_adapter": self.adapter()}
+        table = "adapter_modules" if self.kind == "kolors_faceid_plus" else "ip_adapter"
+        parts = {"image_proj": self.projection(), table: self.adapter()}
         return {
             f"{part}.{key}": torch.empty(shape, dtype=torch.float16, device="meta")
             for part, shapes in parts.items()
@@ -122,8 +141,11 @@ FILES = [
     Official("ip-adapter-faceid-portrait_sd15", "faceid_portrait", "sd15", "", 16, 64.6, 6, 32),
     Official("ip-adapter-faceid-portrait_sdxl", "faceid_portrait", "sdxl", "", 16, 749.8, 6, 140),
     Official("ip-adapter-faceid-portrait_sdxl_unnorm", "faceid_portrait_unnorm", "sdxl", "", 16, 0, 51, 140),
+    Official("ipa-faceid-plus", "kolors_faceid_plus", "kolors", "vit_l_336", 6, 2385.8, 56, 140),
+    Official("ip_adapter_plus_general", "kolors_ip_adapter_plus", "kolors", "vit_l_336", 16, 1013.2, 51, 140),
 ]
-"""The published unnorm file holds its projection twice or in float32, so its size says nothing."""
+"""The published unnorm file holds its projection twice or in float32, so its size says nothing. Kolors' two are
+published as 2.39 and 1.01 GB; the megabytes here follow from the parameters their authors' modules have."""
 
 
 def unet(family: str) -> UNet2DConditionModel:
@@ -142,13 +164,50 @@ def norm(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def perceiver(seen: int, width: int, out: int) -> Shapes:
-    """Four layers; as many heads of 64 as fill the width."""
+def kolors_faceid_plus() -> Shapes:
+    """image_proj of ipa-faceid-plus.bin: 64 heads of 64 in tokens that are 4096 wide."""
+    shapes: Shapes = {
+        "proj.0.weight": (1024, 512),
+        "proj.0.bias": (1024,),
+        "proj.2.weight": (24576, 1024),
+        "proj.2.bias": (24576,),
+        "norm.weight": (4096,),
+        "norm.bias": (4096,),
+    }
+    inside: Shapes = {
+        "proj_in.weight": (4096, 1024),
+        "proj_in.bias": (4096,),
+        "proj_out.weight": (4096, 4096),
+        "proj_out.bias": (4096,),
+        "norm_out.weight": (4096,),
+        "norm_out.bias": (4096,),
+    }
+    for number in range(4):
+        layer: Shapes = {
+            "0.norm1.weight": (4096,),
+            "0.norm1.bias": (4096,),
+            "0.norm2.weight": (4096,),
+            "0.norm2.bias": (4096,),
+            "0.to_q.weight": (4096, 4096),
+            "0.to_kv.weight": (8192, 4096),
+            "0.to_out.weight": (4096, 4096),
+            "1.0.weight": (4096,),
+            "1.0.bias": (4096,),
+            "1.1.weight": (16384, 4096),
+            "1.3.weight": (4096, 16384),
+        }
+        inside |= {f"layers.{number}.{key}": shape for key, shape in layer.items()}
+    return shapes | {f"perceiver_resampler.{key}": shape for key, shape in inside.items()}
+
+
+def perceiver(seen: int, width: int, out: int, inner: int = 0) -> Shapes:
+    """Four layers; as many heads of 64 as fill the width, or `inner`."""
+    inner = inner or width
     shapes = {**linear("proj_in", width, seen), **linear("proj_out", out, width), **norm("norm_out", out)}
     for number in range(4):
         attention, feed = f"layers.{number}.0", f"layers.{number}.1"
         shapes |= {**norm(f"{attention}.norm1", width), **norm(f"{attention}.norm2", width), **norm(f"{feed}.0", width)}
-        shapes |= {f"{attention}.to_q.weight": (width, width), f"{attention}.to_kv.weight": (2 * width, width)}
-        shapes |= {f"{attention}.to_out.weight": (width, width)}
+        shapes |= {f"{attention}.to_q.weight": (inner, width), f"{attention}.to_kv.weight": (2 * inner, width)}
+        shapes |= {f"{attention}.to_out.weight": (width, inner)}
         shapes |= {f"{feed}.1.weight": (4 * width, width), f"{feed}.3.weight": (width, 4 * width)}
     return shapes

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from idgen.adapters.variants import CLIP_PX, needs
+from idgen.adapters.variants import CLIP_PX, VARIANTS, needs
 from idgen.recipes import AdapterSpec, Base, Control, FacePack, Lora, Recipe
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.tiny.files import ADAPTERS
@@ -40,12 +40,13 @@ def adapter(name: str, family: str = "sd15") -> AdapterSpec:
 def recipe(name: str, family: str = "sd15", **changes) -> Recipe:
     """One adapter (see `adapter`) on the tiny base of its family; `changes` are fields of Recipe."""
     family = ADAPTERS[name].family if name in ADAPTERS else family
+    first = adapter(name, family)
     plain = Recipe(
         name=f"tiny-{name}-{family}",
         base=Base(kind=family, weights=f"tiny:{family}", dtype="float32"),
-        adapters=[adapter(name, family)],
+        adapters=[first],
         face_pack=FacePack(weights="tiny:facepack"),
-        columns=["shortcut_scale"] if "plusv2" in name else [],
+        columns=["shortcut_scale"] if VARIANTS[first.kind].shortcut else [],
     )
     return replace(plain, **changes)
 

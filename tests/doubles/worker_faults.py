@@ -9,6 +9,9 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
                 remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
     die_on_size a photo of that many bytes ends the process that decodes it
+    texts       {"log": path, "die_on": prompts, "sleep_s": n}: as above, for prompts that are encoded ahead, in a
+                process that has marked the attempt. Logs process and prompt's digest; and for each row that is
+                sampled, which of those processes are still there
 """
 
 import json
@@ -33,6 +36,7 @@ def install() -> None:
         batches.BatchSize.rows = lambda self, bucket: min(self._rows, once["batch_size"])
 
     _wrap_decoder(faults.get("die_on_size"))
+    _wrap_text_attempts(faults.get("texts"))
     original = SampleRow.from_picture.__func__
 
     def from_picture(cls, picture):
@@ -57,12 +61,46 @@ def _wrap_decoder(fatal_size):
     looking.decode = decode
 
 
+def _wrap_text_attempts(faults):
+    if faults is None:
+        return
+    from idgen.actors.remote_monitor import RemoteMonitor
+    from idgen.stores.texts import digest
+
+    original = RemoteMonitor.begin
+    fatal = {digest(prompt) for prompt in faults.get("die_on", ())}
+
+    def begin(self, stage, shard, keys):
+        stop = original(self, stage, shard, keys)
+        if stage == "texts" and not stop:
+            _write(faults["log"], f"encoded {os.getpid()} {keys[0]}")
+            time.sleep(faults.get("sleep_s", 0))
+            if keys[0] in fatal:
+                os._exit(139)
+        return stop
+
+    RemoteMonitor.begin = begin
+
+
+def _log_text_processes(log):
+    for line in Path(log).read_text().splitlines():
+        what, pid, *_ = line.split()
+        if what == "encoded" and Path(f"/proc/{pid}").exists():
+            _write(log, f"beside {pid}")
+
+
+def _write(path, line):
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
 def _act(faults, picture):
     global _attempts
     _attempts += 1
     if "log" in faults:
-        with open(faults["log"], "a", encoding="utf-8") as file:
-            file.write(f"{picture['key']}\n")
+        _write(faults["log"], picture["key"])
+    if "texts" in faults:
+        _log_text_processes(faults["texts"]["log"])
     if picture["prompt"] in faults.get("die_on", ()):
         os._exit(139)
     once = faults.get("die_once")

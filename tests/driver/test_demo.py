@@ -1,6 +1,7 @@
 """The demo, as `make demo` runs it: two runs, one changed prompt, and its gallery in a real browser."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from doubles.browser import chromium
 from doubles.catalogue import ROOT
 from selenium.webdriver.common.by import By
 
-from idgen.tiny.demo import PEOPLE, SHOTS
+from idgen.tiny.demo import KOLORS, LANGUAGES, PEOPLE, READERS, SHOTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
 MORE = {
@@ -22,8 +23,12 @@ MORE = {
     "ip-adapter-plus-face-sd15": 2,
     "ip-adapter-plus-sd15": 2,
     "faceid-plusv2-sd15-controls": 1,
+    KOLORS: len(READERS) * len(LANGUAGES),
 }
 """Pictures by recipe, where they are not one for each person."""
+WITHOUT_GUIDANCE = "faceid-sdxl@sdxl-lightning-4step"
+MOST_PROMPTS = 3
+"""Of one recipe; those that encode beside the UNet do it anew when an actor loads them again."""
 NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}  # a run that touched Ray would fail
 
 
@@ -42,16 +47,41 @@ def demo(folder, *words, **environment):
     return done.stdout
 
 
-def test_the_demo_makes_30_pictures_with_six_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
+def run_id(text) -> str:
+    return text.partition("run ")[2].partition(":")[0]
+
+
+def work_of(folder, run_id) -> dict[str, int]:
+    return json.loads(Path(folder, "out", "runs", run_id, "summary.json").read_text())["work"]
+
+
+def manifest() -> list[list[str]]:
+    with (ROOT / "manifests" / "demo.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def distinct_prompts(rows) -> int:
+    """Of each recipe, its negative one among them."""
+    column, recipe = rows[0].index("prompt"), rows[0].index("recipe")
+    prompts = {(row[recipe], row[column]) for row in rows[1:]}
+    return len(prompts) + len({name for name, _ in prompts} - {WITHOUT_GUIDANCE})
+
+
+def test_the_demo_makes_34_pictures_with_seven_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
     text = demo(folder)
-    assert "asked 33 = ok 30 + rejected 3 + failed 0 + skipped 0" in text
+    assert "asked 37 = ok 34 + rejected 3 + failed 0 + skipped 0" in text
     results = pq.read_table(next(Path(folder, "out", "runs").glob("*/results.parquet"))).to_pylist()
     made = Counter(row["recipe"] for row in results if row["status"] == "ok")
     assert made == {**{recipe: len(PEOPLE) for _, recipe, _ in SHOTS}, **MORE}
+    work = work_of(folder, run_id(text))
+    assert work["text_loads"] == 1
+    asked, loaded_again = distinct_prompts(manifest()), work["loads"] - len(made)
+    assert asked <= work["prompt_encodings"] <= asked + MOST_PROMPTS * loaded_again
     for word in ("no_face: 1", "image_corrupt: 1", "uri_forbidden: 1", "gallery: ", "drawings only", "Next: "):
         assert word in text
     assert len(PEOPLE) >= 6
     (page,) = Path(folder, "out", "runs").glob("*/report/index.html")
+    assert LANGUAGES["zh"] in page.read_text(encoding="utf-8")
     assert str(page) in text
     with chromium(tmp_path / "profile", tmp_path) as browser:
         browser.get(f"file://{page}")
@@ -59,9 +89,9 @@ def test_the_demo_makes_30_pictures_with_six_recipes_in_one_run_and_3_rows_fail(
         images = browser.find_elements(By.CSS_SELECTOR, "main img")
         shown = [image for image in images if image.get_attribute("complete") == "true"]
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
-        assert len(shown) >= 30
+        assert len(shown) >= 30  # those further down are loaded when they are scrolled to
         assert all(width > 0 for width in widths)
-        for word in ("33", "No face was found", "The picture file is damaged", "This address may not be fetched"):
+        for word in ("37", "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
@@ -71,20 +101,22 @@ def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
     text = demo(folder, **NO_CLUSTER)
     assert time.monotonic() - start < 10
     assert "nothing to do" in text
-    assert "skipped 33" in text
+    assert "skipped 37" in text
 
 
-def test_one_changed_prompt_is_exactly_one_picture(folder, tmp_path):
-    with (ROOT / "manifests" / "demo.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
+def test_one_changed_prompt_is_exactly_one_picture_and_no_other_prompt_is_encoded(folder, tmp_path):
+    rows = manifest()
     prompt = rows[0].index("prompt")
     uris = [index for index, name in enumerate(rows[0]) if name.endswith("_uri")]
     for row in rows[1:]:
         for uri in uris:
             row[uri] = row[uri] if "://" in row[uri] or not row[uri] else str(ROOT / "manifests" / row[uri])
-    rows[1][prompt] = "a person in a green coat"
+    (changed_row,) = (row for row in rows if row[0] == "ada-books-zh")
+    changed_row[prompt] = "一位戴着眼镜的人在花园里微笑"
     changed = tmp_path / "changed.csv"
     with changed.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     text = demo(folder, f"manifest={changed}", f"sources.roots=[{ROOT / 'manifests'}]")
-    assert "ok 1 + rejected 0 + failed 0 + skipped 32" in text
+    assert "ok 1 + rejected 0 + failed 0 + skipped 36" in text
+    work = work_of(folder, run_id(text))
+    assert work["prompt_encodings"] == 2  # the new one and the negative one

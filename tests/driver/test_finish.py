@@ -54,9 +54,9 @@ def test_a_commercial_run_refuses_research_weights_before_anything_starts():
     free = Recipe(name="free", licence=Licence(name="apache-2.0", commercial_use=True))
     research = Recipe(name="research", licence=Licence(name="research only"))
     run = SimpleNamespace(config=Config(run=RunConfig(commercial=True)), recipes={"free": free, "research": research})
-    check_licences(run, SimpleNamespace(recipes={"free": 3}))
+    check_licences(run, SimpleNamespace(recipes={"free": 3}, settled={}))
     with pytest.raises(RunError, match="research only") as caught:
-        check_licences(run, SimpleNamespace(recipes={"free": 3, "research": 1}))
+        check_licences(run, SimpleNamespace(recipes={"free": 3, "research": 1}, settled={}))
     assert caught.value.exit_code == Exit.REFUSED
 
 

@@ -7,11 +7,14 @@ import pytest
 
 from idgen.actors import cluster
 from idgen.actors.cluster import Pool, Pools
+from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import MonitorState
-from idgen.config import Config
+from idgen.actors.sampler import SamplerSettings
+from idgen.config import Config, ImagesConfig, SamplingConfig
 from idgen.driver import line
 from idgen.errors import Exit, RunError
 from idgen.manifest.shards import ShardRef
+from idgen.pipeline import Line
 
 POOL = Pool(actors=1, at_least=1, cpus=1)
 SHARD = ShardRef(file="s.parquet", row_group=0, name="s", rows=1, load_group="g", bucket="b")
@@ -26,9 +29,15 @@ def released(monkeypatch):
     monkeypatch.setattr(cluster, "pools", lambda *_: Pools(faces=POOL, sampling=POOL))
     monkeypatch.setattr(cluster, "check_output", lambda _store, shared: None)
     monkeypatch.setattr(cluster, "start_monitor", MonitorState)
-    monkeypatch.setattr(line, "_line", lambda *_: None)
+    monkeypatch.setattr(line, "_line", _line)
     monkeypatch.setattr(line, "shards", lambda *_: [SHARD])
     return calls
+
+
+def _line(_run, _plan, pools, monitor):
+    facts = RunFacts(output="", run_id="run", recipes={}, identities={}, signature_parameters=[])
+    sampler = SamplerSettings(sampling=SamplingConfig(), images=ImagesConfig())
+    return Line(run=facts, faces=None, sampler=sampler, pools=pools, monitor=monitor, no_progress_timeout_s=1)
 
 
 def run_line():

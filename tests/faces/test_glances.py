@@ -13,7 +13,7 @@ from idgen.adapters.variants import FaceNeeds, PictureNeed
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import FaceAnalyser
-from idgen.faces.crops import cut
+from idgen.faces.crops import box_square, cut
 from idgen.faces.references import InputImage, ReferenceReader, Request
 from idgen.sources.clip_pixels import prepare
 from idgen.sources.fetch import Fetcher
@@ -25,8 +25,10 @@ PACK = Path(idgen.tiny.__file__).parent / "facepack"
 SOURCES = SourcesConfig(threads=3)
 PICTURE, FACE = PictureNeed("picture", 224, "rgb", "crop", 224), PictureNeed("face", 224, "rgb", "crop", 224)
 ALIGNED = PictureNeed("aligned", 224, "bgr", "crop", 224)
+BOX, LARGER = PictureNeed("bbox", 336, "rgb", "crop", 336), PictureNeed("picture", 336, "rgb", "crop", 336)
 IP_ADAPTER, PLUS_FACE = FaceNeeds(False, (PICTURE,)), FaceNeeds(False, (FACE,))
 FACEID_PLUS, BOTH = FaceNeeds(True, (ALIGNED,)), FaceNeeds(True, (ALIGNED, FACE))
+KOLORS = FaceNeeds(True, (BOX, LARGER))
 NOTHING = FaceNeeds(False, ())
 
 
@@ -125,6 +127,17 @@ def test_with_faceid_and_plus_face_the_prompt_is_the_face_and_the_reference_the_
     assert np.array_equal(given.id_embedding, alone.id_embedding)
     assert len(alone.crops[FACE.name]) == 2
     assert np.array_equal(pixels(*given.crops[FACE.name]), prepare(portrait(9), 224, "crop"))
+
+
+def test_the_box_of_a_face_is_cut_from_the_reference_and_the_picture_prompt_is_whole(room):
+    alone, given = room.read(
+        Request((room.photo(7),), needs=KOLORS),
+        Request((room.photo(7),), needs=KOLORS, ip_adapter_image_uri=room.photo(9)),
+    )
+    box = np.array(alone.reference_box, np.float32)
+    assert given.crops[BOX.name] == alone.crops[BOX.name] == [box_square(portrait(7), box, 336).tobytes()]
+    assert alone.crops[LARGER.name] == [prepare(portrait(7), 336, "crop").tobytes()]
+    assert given.crops[LARGER.name] == [prepare(portrait(9), 336, "crop").tobytes()]
 
 
 def test_the_mask_reaches_the_face_s_square(room):

@@ -38,10 +38,14 @@ KINDS = {
     "ip-adapter-faceid-plusv2_sd15": "faceid_plusv2",
     "ip-adapter-faceid-plusv2_sdxl": "faceid_plusv2",
     "ip-adapter-faceid-portrait_sd15": "faceid_portrait",
+    "kolors-faceid-plus": "kolors_faceid_plus",
 }
 """Adapter of a case, in its authors' spelling -> kind of adapter in a recipe. Others are left out."""
 
-BASES = {"sd15-tiny": "sd15", "sdxl-tiny": "sdxl"}
+BARE = ("kolors-text-to-image", "kolors-image-to-image")
+"""Cases of a base without any adapter."""
+
+BASES = {"sd15-tiny": "sd15", "sdxl-tiny": "sdxl", "kolors-tiny": "kolors"}
 """Base of a case -> its kind in a recipe."""
 
 SCHEDULERS = {
@@ -84,9 +88,11 @@ class Case:
         return self.folder.parents[1]
 
     @property
-    def adapter(self) -> AdapterSpec:
-        """The case's adapter as an entry of a recipe."""
+    def adapter(self) -> AdapterSpec | None:
+        """The case's adapter as an entry of a recipe; None for a base's own case."""
         facts = self.facts
+        if facts["adapter"] in BARE:
+            return None
         encoder = facts["encoder"] and str(self.root / "encoders" / facts["encoder"])
         return AdapterSpec(
             name="adapter",
@@ -102,7 +108,7 @@ class Case:
         return Recipe(
             name=self.folder.name,
             base=Base(kind=BASES[base], weights=str(self.root / "bases" / base), dtype="float32"),
-            adapters=[self.adapter],
+            adapters=[self.adapter] if self.adapter else [],
             timestep_spacing=self.facts["scheduler"]["config"].get("timestep_spacing", ""),
         )
 
@@ -123,6 +129,7 @@ class Case:
             scheduler=SCHEDULERS[scheduler["class"], scheduler["config"].get("use_karras_sigmas", False)],
             guidance_scale=facts["guidance_scale"],
             n_references=facts["scale"].get("num_faces", 1),
+            strength=facts.get("strength"),
         )
 
     @property
@@ -134,11 +141,12 @@ class Case:
                 key=str(number),
                 prompt=facts["prompts"][number],
                 negative_prompt=facts["negative_prompts"][number],
-                seed=0,
+                seed=facts["seeds"][number] if "seeds" in facts else 0,
                 id_embedding=self.embeddings(number),
-                ip_adapter_scale=scale["ip_adapter_scale"],
+                ip_adapter_scale=scale.get("ip_adapter_scale", scale.get("face_fidelity_scale", 1.0)),
                 options={"shortcut_scale": scale["s_scale"]} if scale.get("shortcut") else {},
                 crops=self.crops(number),
+                init_image=self.inputs["image"][number].numpy() if self.bucket.strength is not None else None,
             )
             for number in range(facts["batch"])
         ]
@@ -151,7 +159,7 @@ class Case:
 
     def crops(self, number: int) -> dict[str, NDArray[np.uint8]]:
         """What the row's adapter looks at. A face crop is stored as the original got it: in its authors' colours."""
-        need = picture_need(self.adapter)
+        need = picture_need(self.adapter) if self.adapter else None
         if need is None:
             return {}
         if "face_crop" in self.inputs:
@@ -165,5 +173,5 @@ def find() -> Iterator[Case]:
     roots = [HERE, HERE.parents[2] / "shared" / "goldens", *([Path(given)] if given else [])]
     for root in dict.fromkeys(root.resolve() for root in roots):
         for facts in sorted(root.glob("cases/*/case.json")):
-            if json.loads(facts.read_text()).get("adapter") in KINDS:
+            if json.loads(facts.read_text()).get("adapter") in (*KINDS, *BARE):
                 yield Case(facts.parent)

@@ -38,29 +38,28 @@ def run(sampler: Sampler, case: Case) -> dict[str, Tensor]:
     conditions = sampler.condition(case.rows, case.bucket)
     predictions, steps = denoise(sampler, conditions, case.bucket, case)
     uncond, cond = predictions[0].chunk(2)
-    # the tokens of a row's references stand one after another: [R, n, T, D] -> [R, n*T, D]
-    tokens_uncond, tokens_cond = conditions.tokens[0].flatten(1, 2).chunk(2)
     found = {
         "prompt_embeds": conditions.prompt,
         "negative_prompt_embeds": conditions.negative,
         "pooled_prompt_embeds": conditions.pooled,
         "negative_pooled_prompt_embeds": conditions.negative_pooled,
-        "tokens_cond": tokens_cond,
-        "tokens_uncond": tokens_uncond,
         "noise_pred_cond": cond,
         "noise_pred_uncond": uncond,
         "latents": steps[-1],
         "latents_steps": torch.stack(steps),
     }
+    if conditions.tokens:
+        # those of a row's references stand one after another: [R, n, T, D] -> [R, n*T, D]
+        found["tokens_uncond"], found["tokens_cond"] = conditions.tokens[0].flatten(1, 2).chunk(2)
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def denoise(sampler: Sampler, conditions: Conditions, bucket: Bucket, case: Case) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the UNet's outputs and the latents after each step, from the case's own noise."""
+    """Return the UNet's outputs and the latents after each step, from the case's own noise where it has no seeds."""
     predictions: list[Tensor] = []
     steps: list[Tensor] = []
     hook = sampler.pipeline.unet.register_forward_hook(lambda _module, _args, out: predictions.append(out[0]))
-    noisy = replace(conditions, noise=case.inputs["latents"])
+    noisy = replace(conditions, noise=case.inputs.get("latents", conditions.noise))
     last = sampler.denoise(noisy, bucket, on_step=lambda _step, now: steps.append(now))
     hook.remove()
     assert torch.equal(last, steps[-1])

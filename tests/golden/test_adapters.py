@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from golden import running
-from golden.cases import KINDS, Case, find
+from golden import running, stock
+from golden.cases import BARE, KINDS, Case, find
 
 from idgen.networks.image_encoder import normalise
 from idgen.sampling.sampler import Sampler
@@ -32,7 +32,7 @@ def test_beside_the_open_goldens_every_case_of_the_family_is_run():
     shared = {case.facts["adapter"] for case in CASES if case.root.name == "goldens"}
     if not shared:
         pytest.skip("no ../shared/goldens beside this checkout")
-    assert shared == set(KINDS)
+    assert shared == {*KINDS, *BARE}
 
 
 def test_every_tensor_is_within_the_cases_tolerance(loaded):
@@ -44,8 +44,31 @@ def test_every_tensor_is_within_the_cases_tolerance(loaded):
         if sampler.pipeline.scheduler.config[key] != value
     } == {}
     assert found.keys() == expected.keys()
-    assert running.beyond(case, running.differences(case, found, expected)) == set()
+    values = running.differences(case, found, expected)
+    beyond = running.beyond(case, values)
+    if beyond and case.recipe.base.kind == "kolors":
+        assert not running.beyond(case, {name: values[name] / stock.ROUNDING for name in beyond})
+        own = stock.run(case)
+        beyond -= {name for name in beyond & own.keys() if torch.equal(found[name], own[name])}
+    assert beyond == set()
     assert expected["latents"].abs().max() > 100 * case.facts["tolerance"]["latents"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.facts["adapter"] in BARE], ids=lambda case: case.id)
+def test_a_base_alone_gives_the_bits_that_its_stock_pipeline_gives_from_prompts_and_pixels(case):
+    found, own = running.run(running.load(case), case), stock.run(case)
+    assert found.keys() == own.keys()
+    assert {name for name in own if not torch.equal(found[name], own[name])} == set()
+
+
+def test_an_image_to_image_row_starts_where_the_original_does():
+    cases = [case for case in CASES if "noised_latents" in case.inputs]
+    if not cases:
+        pytest.skip("no ../shared/goldens beside this checkout")
+    for case in cases:
+        conditions = running.load(case).condition(case.rows, case.bucket)
+        assert torch.equal(conditions.noise, case.inputs["noise"])
+        assert (conditions.start - case.inputs["image_latents"]).abs().max() <= 1e-5
 
 
 def test_conditional_tokens_alone_predict_what_they_predict_beside_unconditional_ones(loaded):
@@ -55,7 +78,8 @@ def test_conditional_tokens_alone_predict_what_they_predict_beside_unconditional
     assert len(predictions[0]) == len(case.rows)
     value = (predictions[0] - case.expected["noise_pred_cond"]).abs().max().item()
     print(f"{case.id} noise_pred_cond without guidance: {value:.2e}")  # noqa: T201
-    assert value <= case.facts["tolerance"]["noise_pred"]
+    rounding = stock.ROUNDING if case.facts["adapter"] in BARE else 1
+    assert value <= rounding * case.facts["tolerance"]["noise_pred"]
 
 
 def test_pictures_reach_the_adapter_as_the_original_saw_them(loaded):

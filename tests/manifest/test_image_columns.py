@@ -40,7 +40,8 @@ STYLE = Recipe(
 PLAIN = Recipe(name="plain", max_references=0)
 FEW = replace(PLAIN, name="few", base=Base(steps=[4, 8]), defaults=Defaults(num_inference_steps=4))
 NO_NEGATIVE = replace(PLAIN, name="none", defaults=Defaults(negative_prompt=None))
-ALL = {recipe.name: recipe for recipe in (RECIPE, PROMPT, FACE, STYLE, PLAIN, FEW, NO_NEGATIVE)}
+START = replace(PROMPT, name="start", required_columns=["init_image_uri"])
+ALL = {recipe.name: recipe for recipe in (RECIPE, PROMPT, FACE, STYLE, PLAIN, FEW, NO_NEGATIVE, START)}
 HASHES = {name: f"{number:032x}" for number, name in enumerate(ALL)}
 
 
@@ -112,6 +113,11 @@ def test_a_mask_goes_with_exactly_one_reference(changes):
     assert made("face", reference_mask_uri="m.png")["reference_mask_uri"] == "/data/m.png"
     code, detail = refusal("face", reference_mask_uri="m.png", **changes)
     assert (code, detail.partition(":")[0]) == (Code.BAD_VALUE, "reference_mask_uri")
+
+
+def test_a_recipe_that_starts_from_an_image_refuses_rows_without_one():
+    assert refusal("start") == (Code.MISSING_VALUE, "init_image_uri: recipe start needs it")
+    assert made("start", init_image_uri="a.png")["strength"] is not None
 
 
 def test_strength_is_there_only_with_an_image_to_start_from():

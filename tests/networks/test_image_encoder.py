@@ -1,5 +1,6 @@
 """The CLIP encoder: transformers' numbers, each picture once, nobody's neighbour."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from doubles.tiny_recipe import picture
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import CLIPVisionModelWithProjection
+from transformers import CLIPConfig, CLIPModel, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from idgen.errors import Exit, RunError
@@ -92,12 +93,51 @@ def test_half_precision_features_come_back_in_float32_and_stay_close(encoder):
     assert 0 < (seen.hidden_states - exact.hidden_states).abs().max() < 0.05
 
 
+def test_an_encoder_of_336_px_gives_577_hidden_states():
+    larger = ImageEncoder.load(world.locate("clip_vit_l_336"), torch.float32)
+    assert (larger.side_px, larger.positions, larger.hidden_width) == (336, 577, 64)
+    assert larger.features(picture(1, 2, 336)).hidden_states.shape == (2, 577, 64)
+    with pytest.raises(ValueError, match="336 px"):
+        larger.features(picture(1))
+
+
+@pytest.mark.parametrize("inner_width", [{}, {"projection_dim": 24}, {"projection_dim": 99}])
+def test_the_folder_of_a_whole_clip_gives_its_tower_and_no_noise_about_its_text_half(tmp_path, caplog, inner_width):
+    """As Kolors' FaceID-Plus brings clip-vit-large-patch14-336: a .bin of both halves with buffers of old versions.
+
+    What such a CLIP projects to stands in the outer settings; the inner ones may say nothing, or something else.
+    """
+    tower = CLIPVisionModelWithProjection.from_pretrained(world.locate("clip_vit_l_336"), dtype=torch.float32)
+    small = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "vocab_size": 9, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "projection_dim": 24}
+    whole = CLIPModel(CLIPConfig(text_config=text, vision_config=tower.config.to_dict(), projection_dim=24))
+    whole.vision_model.load_state_dict(tower.vision_model.state_dict())
+    whole.visual_projection.load_state_dict(tower.visual_projection.state_dict())
+    whole.config.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    settings["vision_config"].pop("projection_dim")
+    settings["vision_config"] |= inner_width
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    old = {
+        f"{half}.embeddings.position_ids": torch.arange(n)[None]
+        for half, n in (("vision_model", 577), ("text_model", 77))
+    }
+    torch.save(whole.state_dict() | old, tmp_path / "pytorch_model.bin")
+    caplog.clear()
+    made = ImageEncoder.load(tmp_path, torch.float32)
+    expected = ImageEncoder(tower).features(picture(1, 1, 336))
+    assert torch.equal(made.features(picture(1, 1, 336)).hidden_states, expected.hidden_states)
+    assert torch.equal(made.features(picture(1, 1, 336)).image_embeds, expected.image_embeds)
+    assert "UNEXPECTED" not in caplog.text
+
+
 def test_beside_a_bfloat16_base_the_encoder_runs_in_float32():
     assert [dtype_beside(one) for one in (torch.float32, torch.float16, torch.bfloat16)] == [
         torch.float32,
         torch.float16,
         torch.float32,
     ]
+    assert dtype_beside(torch.float16, exact=True) == torch.float32
 
 
 def test_a_folder_that_holds_no_encoder_is_a_usage_error_that_names_it(tmp_path):

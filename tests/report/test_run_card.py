@@ -30,6 +30,14 @@ def test_a_licence_that_nobody_stated_is_no_permission():
     assert card.count("licence unknown; commercial use: no") == 2
 
 
+def test_a_licence_that_asks_for_registration_says_with_whom():
+    licence = {"name": "its own", "commercial_use": True, "registration": ["Kwai-Kolors"], "note": ""}
+    recipes = [{"name": "a", "licence": licence}, {"name": "b", "licence": licence | {"commercial_use": False}}]
+    card = to_markdown("r", run_sections(TALLY, {"recipes": recipes}))
+    assert "a: licence its own; commercial use: yes, after registration with Kwai-Kolors" in card
+    assert "b: licence its own; commercial use: no\n" in card
+
+
 def test_a_summary_that_lacks_or_garbles_everything_still_gives_the_counts():
     for summary in ({}, {"recipes": 3, "versions": [], "seconds": "x", "gpu_hours": None, "warnings": "w"}):
         assert [section.title for section in run_sections(TALLY, summary)] == ["Pictures"]

@@ -1,5 +1,6 @@
 """Caches give back what was made, keep apart what differs, and stay bounded."""
 
+import pytest
 import torch
 from doubles.tiny_recipe import person
 
@@ -68,3 +69,69 @@ def test_tokens_are_kept_by_person_and_by_the_options_the_adapter_uses():
     assert cache.get(WithOption(), one, {"shortcut_scale": 2.0}).cond[0, 0, 0] == 2
     cache.get(WithOption(), Person(person(2)), {})
     assert counts.token_projections == 3
+
+
+def padded(real, length=256, dtype=torch.float16):
+    """`real` rows of their own behind rows that are all the same."""
+    states = torch.randn(length, 8, generator=torch.Generator().manual_seed(real)).to(dtype)
+    states[: length - real] = states[0].clone()
+    return states
+
+
+def same_bits(one, other):
+    return one.dtype == other.dtype and one.numpy().tobytes() == other.numpy().tobytes()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("real", [0, 1, 2, 30, 254, 255, 256])
+def test_padding_is_kept_once_and_comes_back_to_the_bit(real, dtype):
+    states = padded(real, dtype=dtype)
+    text = Text.folded(states, tokens_cut=3, pooled=states[-1] * 2)
+    rows = 256 if real >= 255 else real  # a single row of padding saves nothing
+    assert text.embeddings.shape == (rows, 8)
+    assert (text.pad is None) == (text.length is None) == (rows == 256)
+    assert same_bits(text.whole(), states)
+    kept = sum(part.nbytes for part in (text.embeddings, text.pooled, text.pad) if part is not None)
+    assert text.nbytes == kept <= (rows + 2) * 8 * states.element_size()
+    assert text.embeddings.untyped_storage().nbytes() == text.embeddings.nbytes
+
+
+@pytest.mark.parametrize("real", [0, 1, 256])
+def test_a_stored_text_is_what_it_was(real):
+    text = Text.folded(padded(real), tokens_cut=3, pooled=torch.ones(5, dtype=torch.float16))
+    read = Text.from_bytes(text.to_bytes())
+    assert (read.tokens_cut, read.length) == (3, text.length)
+    assert same_bits(read.whole(), padded(real))
+    assert same_bits(read.pooled, text.pooled)
+    assert Text.from_bytes(Text(torch.zeros(3, 2)).to_bytes()).pooled is None
+
+
+def test_bfloat16_is_stored_as_it_is():
+    text = Text.folded(padded(2, dtype=torch.bfloat16))
+    read = Text.from_bytes(text.to_bytes())
+    assert read.embeddings.dtype == torch.bfloat16
+    assert torch.equal(read.whole(), text.whole())
+
+
+def test_what_is_no_stored_text_is_told():
+    whole = Text.folded(padded(2)).to_bytes()
+    for data in (b"", b"{}", whole[:-1], whole[:40]):
+        with pytest.raises(ValueError, match=f"these {len(data)} bytes are no stored text"):
+            Text.from_bytes(data)
+
+
+def test_rows_with_equal_values_but_other_bits_are_no_padding():
+    states = torch.zeros(4, 2)
+    states[2:, 0] = -0.0
+    text = Text.folded(states)
+    assert text.embeddings.shape == (2, 2)
+    assert same_bits(text.whole(), states)
+
+
+def test_prompts_come_out_of_the_cache_with_their_padding():
+    cache = PromptCache(lambda prompt: Text.folded(padded(len(prompt)), 0, torch.ones(4)), Counts(), max_bytes=10_000)
+    embeddings, pooled = cache.get(["", "abc", "a" * 256])
+    assert embeddings.shape == (3, 256, 8)
+    assert pooled.shape == (3, 4)
+    for row, real in enumerate((0, 3, 256)):
+        assert same_bits(embeddings[row], padded(real))

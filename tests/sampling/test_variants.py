@@ -16,7 +16,7 @@ from idgen.sampling.sampler import Sampler
 from idgen.tiny.files import ADAPTERS
 from idgen.weights import locate
 
-TOLERANCES = {"sd15": 1e-4, "sdxl": 4e-4}
+TOLERANCES = {"sd15": 1e-4, "sdxl": 4e-4, "kolors": 2e-4}
 """For latents of 10 or so; the goldens of SDXL are allowed 6e-4 and more: 70 layers of rounding, of random weights."""
 BUCKET = Bucket(width=64, height=64, num_inference_steps=2, scheduler="ddim", guidance_scale=5.0)
 NAMES = list(ADAPTERS)
@@ -187,3 +187,17 @@ def test_two_adapters_share_one_look_at_each_picture_and_have_strengths_of_their
     for name in ("faceid_plusv2", "plus", "plain"):
         changed = replace(rows[0], ip_adapter_scales={**rows[0].ip_adapter_scales, name: 0.0})
         assert difference(latents(sampler, [changed]), alone[:1]) > 10 * TOLERANCES["sd15"]
+
+
+def test_kolors_face_and_style_adapters_go_together_though_only_the_faces_tokens_pass_through_the_texts_projection():
+    torch.set_num_threads(1)
+    style = replace(adapter("kolors_ip_adapter_plus"), name="style")
+    both = recipe("kolors_faceid_plus", adapters=[*recipe("kolors_faceid_plus").adapters, style])
+    sampler = Sampler.load(both, lora_scale=1.0, device="cpu")
+    scales = ({"kolors_faceid_plus": 0.8, "style": 0.5}, {"kolors_faceid_plus": 0.3, "style": 1.0})
+    rows = [row_for(both, number, ip_adapter_scales=one) for number, one in enumerate(scales, start=1)]
+    alone = torch.cat([latents(sampler, [one]) for one in rows])
+    assert difference(latents(sampler, rows), alone) < TOLERANCES["kolors"]
+    for name in scales[0]:
+        changed = replace(rows[0], ip_adapter_scales={**scales[0], name: 0.0})
+        assert difference(latents(sampler, [changed]), alone[:1]) > 100 * TOLERANCES["kolors"]

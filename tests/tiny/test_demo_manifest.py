@@ -9,7 +9,7 @@ import pytest
 
 from idgen.recipe_files import load_recipes
 from idgen.settings import load_config
-from idgen.tiny.demo import write_demo
+from idgen.tiny.demo import KOLORS, LANGUAGES, READERS, write_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 THERE = ROOT / "manifests"
@@ -50,6 +50,26 @@ def test_rows_bring_picture_prompts_images_to_start_from_and_control_images(rows
         files = {row[column] for row in rows if row[column] and "://" not in row[column]}
         assert files
         assert all((THERE / file).is_file() for file in files)
+
+
+def test_kolors_rows_ask_for_the_same_people_in_english_and_in_chinese(rows):
+    asked = {(row["person_id"], row["prompt"]) for row in rows if row["recipe"] == KOLORS}
+    assert asked == {(name, prompt) for name in READERS for prompt in LANGUAGES.values()}
+    assert len(READERS) >= 2
+    assert any("一" <= letter <= "鿿" for letter in LANGUAGES["zh"])
+
+
+def test_every_kolors_recipe_runs_on_tiny_weights_with_its_prompts_encoded_ahead():
+    book = load_recipes(load_config([str(ROOT / "configs" / "demo.yaml")]))
+    names = [name for name in book if name.startswith("kolors")]
+    assert len(names) == 5
+    for name in names:
+        recipe = book[name]
+        assert recipe.base.text_ahead
+        places = [recipe.base.weights, *(spec.weights for spec in recipe.adapters)]
+        places += [spec.image_encoder for spec in recipe.adapters]
+        assert all(place.startswith("tiny:") for place in places)
+        assert (recipe.defaults.width, recipe.base.dtype) == (128, "float32")
 
 
 def test_row_ids_and_names_are_used_once(rows):

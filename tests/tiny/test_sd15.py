@@ -16,11 +16,15 @@ from idgen.sampling.sampler import Sampler
 from idgen.tiny import world
 
 SHA256 = {
-    "sd15/unet/diffusion_pytorch_model.safetensors": "778bc7bbad08020389aad12b73a108b0a9e24c2f4dc82836520e8d87abaa6d27",
-    "sd15/vae/diffusion_pytorch_model.safetensors": "5d450e5dcf33b068b8e6572eeeb2bf808051b5b1024b703118e822417d569bb6",
-    "ip-adapter-faceid_sd15_lora.safetensors": "78833b085a984e6feacf6506b73ff21e777cb9fa93b67fc83869fa9d851fd3b3",
+    "sd15/unet/diffusion_pytorch_model.safetensors": "778bc7bbad080203",
+    "sd15/vae/diffusion_pytorch_model.safetensors": "5d450e5dcf33b068",
+    "ip-adapter-faceid_sd15_lora.safetensors": "78833b085a984e6f",
+    "sdxl/unet/diffusion_pytorch_model.safetensors": "cf7a54db1919ec5a",
+    "ip-adapter-plus_sdxl_vit-h.safetensors": "25929ca5172500de",
+    "ip-adapter-faceid-plusv2_sdxl_lora.safetensors": "ee6c62af296b54df",
+    "kolors/unet/diffusion_pytorch_model.safetensors": "f5dca9fd563c7d81",
 }
-"""Of files whose bytes no library's version decides."""
+"""First digits, of files whose bytes no library's version decides."""
 MAKE = "from idgen.tiny import world; print(world.ensure())"
 
 
@@ -40,7 +44,7 @@ def test_the_same_world_comes_out_wherever_it_is_made_and_however_many_make_it(t
 
 def test_the_first_worlds_weights_have_stayed_as_they_were_so_catalogues_made_with_them_keep_their_keys():
     made = json.loads((world.ensure() / "world.json").read_text())["sha256"]
-    assert {name: made[name] for name in SHA256} == SHA256
+    assert {name: made[name][:16] for name in SHA256} == SHA256
 
 
 def test_an_unfinished_folder_is_not_taken_for_the_world(tmp_path, monkeypatch):

@@ -17,10 +17,12 @@ from idgen.adapters.variants import VARIANTS
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS, PATHS
 
-CROSS = {"sd15": 16, "sdxl": 70}
-TEXT = {"sd15": 64, "sdxl": 128}
-RESAMPLED = {"sd15": 64, "sdxl": 96}
-SEEN = {"clip_vit_h": 48, "clip_vit_bigg": 80}
+CROSS = {"sd15": 16, "sdxl": 70, "kolors": 70}
+TEXT = {"sd15": 64, "sdxl": 128, "kolors": 96}
+STATES = 128
+"""Of Kolors' text encoder, which FaceID-Plus makes its tokens as wide as."""
+RESAMPLED = {"sd15": 64, "sdxl": 96, "kolors": 96}
+SEEN = {"clip_vit_h": 48, "clip_vit_bigg": 80, "clip_vit_l_336": 64}
 PROJECTED = {"clip_vit_h": 32, "clip_vit_bigg": 40}
 HIDDEN, RANK = 128, 8
 
@@ -31,8 +33,12 @@ def tensors(name: str) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
         return load_file(path)
     state = torch.load(path, weights_only=True)
-    assert list(state) == ["image_proj", "ip_adapter"]
+    assert list(state) == ["image_proj", table_of(name)]
     return {f"{part}.{key}": tensor for part, table in state.items() for key, tensor in table.items()}
+
+
+def table_of(name: str) -> str:
+    return "adapter_modules" if name == "kolors_faceid_plus" else "ip_adapter"
 
 
 def linear(name: str, outputs: int, inputs: int) -> dict[str, list[int]]:
@@ -55,19 +61,20 @@ def resampler(seen: int, width: int, inner: int, out: int) -> dict[str, list[int
 
 
 def expected_projection(kind: str, family: str, encoder: str) -> dict[str, list[int]]:
-    text, tokens = TEXT[family], {"faceid_portrait": 16}.get(kind, 4)
+    text = STATES if kind == "kolors_faceid_plus" else TEXT[family]
+    tokens = {"faceid_portrait": 16, "kolors_faceid_plus": 6}.get(kind, 4)
     latents = {"latents": [1, 16, RESAMPLED[family]]}
     face = linear("proj.0", HIDDEN, 512) | linear("proj.2", tokens * text, HIDDEN) | norm("norm", text)
     match kind:
         case "ip_adapter":
             return linear("proj", 4 * text, PROJECTED[encoder]) | norm("norm", text)
-        case "ip_adapter_plus" | "ip_adapter_plus_face":
+        case "ip_adapter_plus" | "ip_adapter_plus_face" | "kolors_ip_adapter_plus":
             return latents | resampler(SEEN[encoder], RESAMPLED[family], 128, text)
         case "faceid_portrait_unnorm":
             return latents | resampler(512, RESAMPLED[family], 128, text)
         case "ip_adapter_full_face":
             return linear("proj.0", 48, 48) | linear("proj.2", text, 48) | norm("proj.3", text)
-        case "faceid_plus" | "faceid_plusv2":
+        case "faceid_plus" | "faceid_plusv2" | "kolors_faceid_plus":
             inner = resampler(SEEN[encoder], text, text, text)
             return face | {f"perceiver_resampler.{key}": shape for key, shape in inner.items()}
     return face
@@ -96,7 +103,7 @@ def test_an_adapter_file_has_exactly_the_official_keys_and_shapes_in_float16(nam
     lora = file.kind in ("faceid", "faceid_plus", "faceid_plusv2")
     parts = {
         "image_proj": expected_projection(file.kind, file.family, file.encoder),
-        "ip_adapter": expected_layers(file.family, lora),
+        table_of(name): expected_layers(file.family, lora),
     }
     expected = {f"{part}.{key}": shape for part, shapes in parts.items() for key, shape in shapes.items()}
     assert {key: list(tensor.shape) for key, tensor in found.items()} == expected
@@ -112,13 +119,15 @@ def test_numbers_of_tensors_are_those_of_the_real_files():
     assert counts["faceid_plusv2_sd15"] == 56 + 288
     assert counts["faceid_sdxl"] == 6 + 1260
     assert counts["faceid_portrait_sdxl"] == 6 + 140
+    assert counts["kolors_faceid_plus"] == 56 + 140
+    assert counts["kolors_ip_adapter_plus"] == 51 + 140
 
 
 def test_every_variant_has_a_file_and_every_file_an_official_name():
     assert {file.kind for file in ADAPTERS.values()} == set(VARIANTS)
     for name, file in ADAPTERS.items():
         assert world.locate(name).name == file.file
-        assert file.file.startswith("ip-adapter")
+        assert file.file.startswith("ip-adapter") or file.file in ("ipa-faceid-plus.bin", "ip_adapter_plus_general.bin")
         assert file.file.endswith((".bin", ".safetensors"))
         encoder = adapter(name).image_encoder
         assert bool(encoder) == (VARIANTS[file.kind].picture is not None)
@@ -163,18 +172,22 @@ def test_the_lightning_file_is_another_whole_unet_of_the_base():
     assert not torch.equal(own["mid_block.resnets.0.conv1.weight"], other["mid_block.resnets.0.conv1.weight"])
 
 
-@pytest.mark.parametrize(("name", "width", "projected"), [("clip_vit_h", 48, 32), ("clip_vit_bigg", 80, 40)])
-def test_image_encoders_make_257_tokens_that_tell_pictures_apart(name, width, projected):
+@pytest.mark.parametrize(
+    ("name", "side", "tokens", "width", "projected"),
+    [("clip_vit_h", 224, 257, 48, 32), ("clip_vit_bigg", 224, 257, 80, 40), ("clip_vit_l_336", 336, 577, 64, 24)],
+)
+def test_image_encoders_make_a_token_per_patch_and_tell_pictures_apart(name, side, tokens, width, projected):
     encoder = CLIPVisionModelWithProjection.from_pretrained(world.locate(name), dtype=torch.float32)
-    pixels = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).repeat_interleave(56, 2)
+    pixels = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).repeat_interleave(side // 4, 2)
     with torch.no_grad():
-        seen = encoder(pixels.repeat_interleave(56, 3), output_hidden_states=True)
-    assert seen.hidden_states[-2].shape == (2, 257, width)
+        seen = encoder(pixels.repeat_interleave(side // 4, 3), output_hidden_states=True)
+    assert seen.hidden_states[-2].shape == (2, tokens, width)
     assert seen.image_embeds.shape == (2, projected)
     for features in (seen.hidden_states[-2], seen.image_embeds):
         assert (features[0] - features[1]).abs().mean() > 0.15 * features.abs().mean()
     settings = json.loads((world.locate(name) / "preprocessor_config.json").read_text())
-    assert settings["crop_size"] == {"height": 224, "width": 224}
+    assert settings["crop_size"] == {"height": side, "width": side}
+    assert settings["size"] == {"shortest_edge": side}
 
 
 @pytest.mark.parametrize(("family", "zero_convs"), [("sd15", 12), ("sdxl", 9)])

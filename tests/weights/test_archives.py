@@ -16,7 +16,7 @@ def zipped(path, entries):
     return path
 
 
-@pytest.mark.parametrize("inside", ["", "buffalo_l/", "models/buffalo_l/"])
+@pytest.mark.parametrize("inside", ["", "buffalo_l/", "models/buffalo_l/", "antelopev2/antelopev2/"])
 def test_the_networks_are_unpacked_whatever_folder_they_lie_in(tmp_path, inside):
     entries = [(f"{inside}det.onnx", b"d"), (f"{inside}rec.onnx", b"r"), (f"{inside}README.md", b"no"), ("x.py", b"no")]
     archive = zipped(tmp_path / "pack.zip", entries)
@@ -24,6 +24,12 @@ def test_the_networks_are_unpacked_whatever_folder_they_lie_in(tmp_path, inside)
     there = {path.name: path.read_bytes() for path in (tmp_path / "models" / "pack").iterdir()}
     assert there == {"det.onnx": b"d", "rec.onnx": b"r"}
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["pack"]
+
+
+def test_the_files_that_macos_puts_beside_each_network_stay_out(tmp_path):
+    body = [("antelopev2/glintr100.onnx", b"r"), ("__MACOSX/antelopev2/._glintr100.onnx", b"no network")]
+    archive = zipped(tmp_path / "pack.zip", body)
+    assert archives.unpack_face_pack(archive, tmp_path / "models" / "antelopev2") == ["glintr100.onnx"]
 
 
 def link(name):

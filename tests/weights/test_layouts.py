@@ -1,6 +1,8 @@
 """A file is what its recipe says, seen from names and shapes alone."""
 
+import json
 import pickle
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,6 +15,7 @@ from idgen.errors import RunError
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.headers import shapes_of
 from idgen.weights.layouts import check_layout
+from idgen.weights.locations import locate
 
 
 def verdicts(made):
@@ -33,6 +36,8 @@ def test_every_file_of_the_family_is_what_its_recipe_says(name):
         ("faceid_portrait_sd15", "faceid"), ("ip_adapter_sd15", "ip_adapter_plus"),
         ("ip_adapter_plus_sd15", "ip_adapter"), ("ip_adapter_full_face_sd15", "ip_adapter_plus_face"),
         ("faceid_portrait_sdxl_unnorm", "faceid_portrait"), ("ip_adapter_plus_sdxl_vit_h", "faceid_portrait_unnorm"),
+        ("kolors_faceid_plus", "faceid_plusv2"), ("kolors_faceid_plus", "kolors_ip_adapter_plus"),
+        ("kolors_ip_adapter_plus", "kolors_faceid_plus"), ("faceid_plusv2_sdxl", "kolors_faceid_plus"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_refused(file, declared):
@@ -51,6 +56,27 @@ def test_the_wrong_image_encoder_is_named(file, encoder):
     made = recipe(file)
     wrong = replace(made, adapters=[replace(made.adapters[0], image_encoder=f"tiny:{encoder}")])
     with pytest.raises(RunError, match=f"takes features .* but tiny:{encoder} gives"):
+        verdicts(wrong)
+
+
+def test_an_encoder_of_another_side_is_refused_although_it_is_as_wide(tmp_path):
+    made = recipe("kolors_faceid_plus")
+    copy = shutil.copytree(locate(made.adapters[0].image_encoder), tmp_path / "clip")
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(settings | {"image_size": 224}))
+    wrong = replace(made, adapters=[replace(made.adapters[0], image_encoder=str(copy))])
+    with pytest.raises(RunError, match="looks at 224 px, kolors_faceid_plus takes what an encoder of 336 px gives"):
+        verdicts(wrong)
+
+
+@pytest.mark.parametrize("table", ["image_proj", "adapter_modules"])
+def test_kolors_tokens_are_compared_with_both_widths_of_its_text(tmp_path, table):
+    made = recipe("kolors_faceid_plus")
+    state = torch.load(locate(made.adapters[0].weights), weights_only=True)
+    narrow = {name: part[..., :-8] if part.ndim < 3 else part for name, part in state[table].items()}
+    torch.save(state | {table: narrow}, tmp_path / "narrow.bin")
+    wrong = replace(made, adapters=[replace(made.adapters[0], weights=str(tmp_path / "narrow.bin"))])
+    with pytest.raises(RunError, match="made for a base whose text is"):
         verdicts(wrong)
 
 

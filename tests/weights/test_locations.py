@@ -73,3 +73,18 @@ def test_a_path_that_exists_is_never_a_hub_id(tmp_path, monkeypatch):
 @pytest.mark.parametrize("location", ["tiny:sd15", "/a/b", "./a/b", "~/a/b", "buffalo_l", "a/b:../c", "file:///a/b"])
 def test_what_is_no_hub_id(location):
     assert hub_place(location) is None
+
+
+@pytest.mark.parametrize("inside", ["", "antelopev2", "antelopev2/antelopev2"])
+def test_a_face_pack_unpacked_by_hand_is_found_in_the_folder_its_archive_has(tmp_path, monkeypatch, inside):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pack = tmp_path / ".insightface" / "models" / "antelopev2"
+    (pack / inside).mkdir(parents=True)
+    (pack / inside / "glintr100.onnx").touch()
+    assert weights.locate("antelopev2") == weights.locate(str(pack)) == pack / inside
+
+
+def test_other_folders_are_taken_as_they_are(tmp_path):
+    (tmp_path / "base" / "base").mkdir(parents=True)
+    (tmp_path / "base" / "base" / "model.safetensors").touch()
+    assert weights.locate(str(tmp_path / "base")) == tmp_path / "base"

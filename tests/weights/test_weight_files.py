@@ -1,10 +1,13 @@
 """One form of each model's weights is loaded, and half a download is refused."""
 
 import pytest
+from diffusers import AutoencoderKL
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idgen import weights
 from idgen.errors import RunError
 from idgen.weights.files import base_files, model_files
+from idgen.weights.names import index_of, weight_names
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,26 @@ def test_shards_must_all_be_there(tmp_path):
     with pytest.raises(RunError, match="1 of 2 shards"):
         model_files(tmp_path)
     make(tmp_path, "model-00002-of-00002.safetensors")
-    assert len(model_files(tmp_path)) == 3
+    with pytest.raises(RunError, match=r"without model\.safetensors\.index\.json nothing finds its shards"):
+        model_files(tmp_path)
+    make(tmp_path, "model.safetensors.index.json")
+    assert len(model_files(tmp_path)) == 3  # the index says nothing that the shards do not
+
+
+@pytest.mark.parametrize("variant", [None, "fp16"])
+@pytest.mark.parametrize("library", ["diffusers", "transformers"])
+def test_the_index_of_shards_has_the_name_that_libraries_give_it(tmp_path, library, variant):
+    if library == "diffusers":
+        model = AutoencoderKL(block_out_channels=(8,), norm_num_groups=8, layers_per_block=1)
+    else:
+        config = CLIPVisionConfig(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+        model = CLIPVisionModelWithProjection(config)
+    model.save_pretrained(tmp_path, variant=variant, max_shard_size="10KB")
+    names = {path.name for path in tmp_path.iterdir()}
+    shards = weight_names(names, variant)
+    assert len(shards) > 1
+    assert {index_of(shards)} == names - {*shards, "config.json"}
+    assert index_of(["model.safetensors"]) is None
 
 
 def test_a_model_without_weights_is_refused(tmp_path):

@@ -240,3 +240,4 @@ def test_every_shipped_recipe_and_base_is_listed(capsys):
     for kind in ("recipes", "bases"):
         for path in (ROOT / "configs" / kind).glob("*.yaml"):
             assert f"{path.stem}: " in listed or f": base {path.stem}\n" in listed, path.stem
+    assert "commercial use allowed after registration with Kwai-Kolors; 2 parts\n" in listed

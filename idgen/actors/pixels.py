@@ -1,0 +1,25 @@
+"""Pixels of a shard on their way from faces to sampler."""
+
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+Row = dict[str, Any]
+
+
+class Pixels:
+    """The crops and images of a shard's rows, taken out of the table batch by batch.
+
+    In the table equal ones are stored once; as Python values they would be copied for every row.
+    """
+
+    COLUMNS: ClassVar[list[str]] = ["crops", "images"]
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table.select(self.COLUMNS)
+        self._at = {key: at for at, key in enumerate(table["key"].to_pylist())}
+
+    def of(self, row: Row) -> Row:
+        """Return the row's columns of pixels."""
+        found: Row = self._table.slice(self._at[row["key"]], 1).to_pylist()[0]
+        return found

@@ -1,0 +1,73 @@
+"""Prompts that were encoded ahead: who makes them, and where the sampler gets them from."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+import torch
+
+from idgen.errors import Code, RowError
+from idgen.recipes import Base
+from idgen.sampling.caches import Text
+from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.memory import loading
+from idgen.stores import texts
+from idgen.stores.protocol import ObjectMissing, ObjectStore, StoreError
+
+
+class TextSource(Protocol):
+    """What a base that has no text encoder asks instead."""
+
+    def get(self, prompt: str) -> Text:
+        """Return what the text encoder made of `prompt`, on the CPU. Raises RowError."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """A text encoder without the rest of its base."""
+
+    def encode(self, prompt: str) -> Text:
+        """Return one prompt's embeddings."""
+        ...
+
+
+class StoredTexts:
+    """The texts of one encoder in the output's store; follows TextSource.
+
+    Keeps nothing itself: the sampler's PromptCache does.
+    """
+
+    def __init__(self, store: ObjectStore, encoder: str, failed: Mapping[str, str]) -> None:
+        """`failed`: path of a text that could not be made -> code, of all encoders."""
+        self._store = store
+        self._encoder = encoder
+        self._failed = failed
+
+    def get(self, prompt: str) -> Text:
+        """See TextSource. A text that is not there costs the rows that need it, and nothing else.
+
+        One that is there but is no text goes: a pass encodes only what its listing lacks.
+        """
+        path = texts.path(self._encoder, texts.digest(prompt))
+        if path in self._failed:
+            raise RowError(Code(self._failed[path]), f"encoding a prompt ahead: no {path}")
+        try:
+            return Text.from_bytes(self._store.get(path))
+        except ObjectMissing as error:
+            raise RowError(Code.TEXT_MISSING, f"{path} was there when sampling began") from error
+        except ValueError as error:
+            with suppress(StoreError):  # then the next run's reader tries again
+                self._store.delete([path])
+            raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
+        except StoreError as error:
+            raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
+
+
+def load_encoder(spec: Base, device: str) -> TextEncoder:
+    """Return the text encoder of a base whose prompts are encoded ahead.
+
+    Raises RunError when files are missing, cannot be read, or do not fit the device.
+    """
+    assert spec.kind == "kolors", "recipe_rules.py refuses others"
+    with loading(f"the text encoder of {spec.weights}", device):
+        return KolorsText.load(spec, torch.device(device))

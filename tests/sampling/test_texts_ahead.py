@@ -1,0 +1,113 @@
+"""Prompts that were encoded ahead, from the encoder through a store to the sampler."""
+
+import numpy as np
+import pytest
+import torch
+from doubles.tiny_recipe import BUCKET, row
+
+from idgen.errors import Code, RowError, RunError
+from idgen.recipes import Base, Recipe
+from idgen.sampling.caches import Text
+from idgen.sampling.sampler import Sampler
+from idgen.sampling.texts import StoredTexts, load_encoder
+from idgen.stores import texts
+from idgen.stores.local import LocalStore
+from idgen.stores.protocol import StoreError
+
+BASE = Base(kind="kolors", weights="tiny:kolors", dtype="float32")
+PROMPTS = ("a red coat", "一张海报，写着“远方”", "lowres", "")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.set_num_threads(1)
+    return load_encoder(BASE, "cpu")
+
+
+@pytest.fixture(scope="module")
+def store(encoder, tmp_path_factory):
+    """A catalogue with some texts."""
+    made = LocalStore(tmp_path_factory.mktemp("catalogue"))
+    for prompt in PROMPTS:
+        made.put(texts.path("tiny", texts.digest(prompt)), encoder.encode(prompt).to_bytes())
+    return made
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_text_comes_back_as_the_encoder_made_it(store, encoder, prompt):
+    made, read = encoder.encode(prompt), StoredTexts(store, "tiny", {}).get(prompt)
+    assert torch.equal(read.whole(), made.whole())
+    assert torch.equal(read.pooled, made.pooled)
+    assert read.tokens_cut == made.tokens_cut
+
+
+def test_texts_made_ahead_change_no_picture_and_leave_the_text_encoder_out(store):
+    recipe = Recipe(name="kolors", base=BASE)
+    inline = Sampler.load(recipe, lora_scale=1.0, device="cpu")
+    ahead = Sampler.load(recipe, lora_scale=1.0, device="cpu", texts=StoredTexts(store, "tiny", {}))
+    nobody = np.zeros((0, 512), np.float32)
+    asked = [
+        row(key="a", prompt=PROMPTS[0], negative_prompt="lowres", id_embedding=nobody),
+        row(key="b", prompt=PROMPTS[1], negative_prompt=None, id_embedding=nobody),
+    ]
+    for one, other in zip(inline.sample(asked, BUCKET), ahead.sample(asked, BUCKET), strict=True):
+        assert np.array_equal(one, other)
+    assert ahead.pipeline.text_encoder is None
+    assert ahead.counts.prompt_encodings == 4, "each looked up once"
+    ahead.sample(asked, BUCKET)
+    assert ahead.counts.prompt_encodings == 4
+
+
+def test_a_text_that_is_gone_is_its_rows_code_and_may_be_tried_again(store):
+    with pytest.raises(RowError, match="texts/tiny/") as caught:
+        StoredTexts(store, "tiny", {}).get("never encoded")
+    assert (caught.value.code, caught.value.retriable) == (Code.TEXT_MISSING, True)
+
+
+def test_a_text_that_is_no_text_is_gone_so_that_the_next_pass_encodes_it_again(store, monkeypatch):
+    path, whole = texts.path("tiny", texts.digest("half")), set(texts.stored(store, "tiny"))
+    store.put(path, b"half a file")
+    with pytest.raises(RowError) as caught:
+        StoredTexts(store, "tiny", {}).get("half")
+    assert caught.value.code == Code.TEXT_MISSING
+    assert set(texts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
+
+    def forbidden(_paths):
+        raise StoreError("the store answered 403")
+
+    store.put(path, b"")
+    monkeypatch.setattr(store, "delete", forbidden)
+    with pytest.raises(RowError, match="no stored text") as caught:
+        StoredTexts(store, "tiny", {}).get("half")
+    assert caught.value.code == Code.TEXT_MISSING
+
+
+def test_a_store_that_is_away_costs_no_text(store, monkeypatch):
+    def never(_paths):
+        pytest.fail("a text was deleted that nobody could look at")
+
+    def away(_path):
+        raise StoreError("the store answered 503")
+
+    monkeypatch.setattr(store, "get", away)
+    monkeypatch.setattr(store, "delete", never)
+    with pytest.raises(RowError, match="503") as caught:
+        StoredTexts(store, "tiny", {}).get(PROMPTS[0])
+    assert caught.value.code == Code.TEXT_MISSING
+
+
+def test_a_prompt_that_could_not_be_encoded_says_why_and_not_what_it_is(store):
+    failed = {texts.path("tiny", texts.digest("boom")): "worker_crashed"}
+    with pytest.raises(RowError) as caught:
+        StoredTexts(store, "tiny", failed).get("boom")
+    assert caught.value.code == Code.WORKER_CRASHED
+    assert "boom" not in str(caught.value)
+    assert Text.from_bytes(store.get(texts.path("tiny", texts.digest(""))))  # others are untouched
+    assert StoredTexts(store, "tiny", failed).get("")
+
+
+def test_a_folder_without_a_text_encoder_is_told_in_a_line(tmp_path):
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "unet").mkdir()
+    with pytest.raises(RunError, match="text encoder"):
+        load_encoder(Base(kind="kolors", weights=str(tmp_path)), "cpu")

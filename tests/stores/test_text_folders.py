@@ -1,0 +1,35 @@
+"""Where texts lie, and what of them goes."""
+
+from dataclasses import replace
+
+from idgen.recipes import Base, Recipe
+from idgen.stores import texts
+from idgen.stores.texts import encoder_of
+
+KOLORS = Recipe(name="a", base=Base(kind="kolors", weights="x"))
+HASHES = {"a": {"base": "b" * 64, "text": "c" * 64}, "b": {"base": "d" * 64, "text": "c" * 64}}
+
+
+def test_recipes_with_the_same_text_encoder_share_a_folder_and_another_precision_has_its_own():
+    other = replace(KOLORS, name="b", base=replace(KOLORS.base, vae="another"))
+    assert encoder_of(KOLORS, HASHES) == encoder_of(other, HASHES) == "cccccccccccccccc-float16"
+    assert encoder_of(replace(KOLORS, base=replace(KOLORS.base, dtype="bfloat16")), HASHES).endswith("-bfloat16")
+
+
+def test_recipes_that_encode_inline_have_no_folder():
+    assert encoder_of(replace(KOLORS, base=replace(KOLORS.base, text="inline")), HASHES) == ""
+    assert encoder_of(Recipe(name="sd15"), {}) == ""
+
+
+def test_what_is_stored_is_found_by_its_prompt_and_deleted_by_its_encoder(store):
+    prompts = ["", "红色大衣", "a red coat / ../x"]
+    for encoder in ("one-float16", "one-float32"):
+        for prompt in prompts:
+            store.put(texts.path(encoder, texts.digest(prompt)), b"text")
+    store.put("images/aa/aa.png", b"picture")
+    assert set(texts.stored(store, "one-float16")) == {texts.digest(prompt) for prompt in prompts}
+    assert not list(texts.stored(store, "one-float"))
+    texts.delete(store, ["one-float16", "never-float16"])
+    assert not list(texts.stored(store, "one-float16"))
+    assert len(list(texts.stored(store, "one-float32"))) == 3
+    assert store.head("images/aa/aa.png")
