@@ -182,6 +182,4 @@ def test_the_shipped_recipes_load_alone_and_on_every_base():
     assert len(recipes) > 100
     assert all(recipes[name].name == name for name in recipes)
     plain = {n for n in recipes if "@" not in n and recipes[n].base.kind != "kolors"}  # Kolors has one base only
-        name for name in recipes if "@" not in name and recipes[name].base.kind != "kolors"
-    }  # it has one base only
     assert {name.partition("@")[0] for name in recipes if "@" in name} == plain
