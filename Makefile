@@ -16,8 +16,8 @@ demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
 
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder \
-		-m "not chaos and not load and not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster and not chaos and not load and not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "cluster and not chaos and not load and not gpu" $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

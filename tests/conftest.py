@@ -12,19 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
 from doubles.s3 import S3Server
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist what belongs together, for `--dist loadgroup`.
-
-    Tests on Ray wait more than they compute: they go one after another through one process, from the start, beside
-    all others. Others keep to their file, or to one value of a fixture that is dear, so that it is made once.
-    """
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
-    for item in items:
-        made = getattr(item, "callspec", None) and item.callspec.params.get("made")
-        group = f"{item.path} {made}" if isinstance(made, str) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group("cluster" if item.get_closest_marker("cluster") else group))
-
-
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
     """A running S3 server; the environment is set per test, by `s3_bucket`."""
