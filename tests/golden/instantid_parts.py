@@ -42,6 +42,7 @@ class Setting:
     id_scales: tuple[float, ...]
     net_scales: tuple[float, ...]
     rows: tuple[int, ...]
+    guided: bool = True
     unconditional_too: bool = True
     text_to_net: bool = False
     latents: Tensor | None = None
@@ -67,8 +68,8 @@ def setting(case: Case, **changes: Any) -> Setting:
 
 
 def halves(how: Setting, uncond: Tensor, cond: Tensor) -> Tensor:
-    """[R, ...]: the chosen rows' unconditional tensors, then the conditional ones."""
-    return torch.cat([uncond[list(how.rows)], cond[list(how.rows)]])
+    """[R, ...]: the chosen rows' unconditional tensors, if there is guidance, then the conditional ones."""
+    return torch.cat([*([uncond[list(how.rows)]] if how.guided else []), cond[list(how.rows)]])
 
 
 def text(case: Case, how: Setting) -> Tensor:
@@ -98,7 +99,8 @@ def branch_weights(path: Path) -> dict[str, Tensor]:
 
 def scales(numbers: tuple[float, ...], how: Setting) -> Tensor:
     chosen = [numbers[row] for row in how.rows]
-    return torch.tensor([*(one if how.unconditional_too else 0.0 for one in chosen), *chosen]).view(-1, 1, 1)
+    before = [one if how.unconditional_too else 0.0 for one in chosen] if how.guided else []
+    return torch.tensor([*before, *chosen]).view(-1, 1, 1)
 
 
 def bind_branches(case: Case, unet: Any, how: Setting) -> None:
@@ -157,12 +159,12 @@ def run(case: Case, how: Setting, *, whole: bool = True) -> dict[str, Tensor]:
         width=case.facts["width"],
         height=case.facts["height"],
         num_inference_steps=case.facts["steps"],
-        guidance_scale=case.facts["guidance_scale"],
+        guidance_scale=case.facts["guidance_scale"] if how.guided else 1.0,
         output_type="latent",
         callback_on_step_end=keep,
     )
-    uncond, cond = predictions[0].chunk(2)
-    found = {"noise_pred_uncond": uncond, "noise_pred_cond": cond}
+    names_found = ("noise_pred_uncond", "noise_pred_cond") if how.guided else ("noise_pred_cond",)
+    found = dict(zip(names_found, predictions[0].split(len(rows)), strict=True))
     return found | ({"latents": steps[-1], "latents_steps": torch.stack(steps)} if whole else {})
 
 

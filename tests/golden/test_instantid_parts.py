@@ -27,6 +27,14 @@ def test_predictions_and_latents_are_the_originals(name):
     assert case.expected["latents"].abs().max() > 100 * case.facts["tolerance"]["latents"]
 
 
+@pytest.mark.parametrize("name", BRANCHES)
+def test_conditional_rows_alone_predict_what_they_predict_beside_unconditional_ones(name):
+    case = open_case(name)
+    found = run(case, setting(case, guided=False), whole=False)
+    assert found.keys() == {"noise_pred_cond"}
+    assert beyond(case, found) == set()
+
+
 @pytest.mark.parametrize(("name", "tokens"), [("instantid", "tokens"), ("ecomid", "face_tokens")])
 def test_the_tokens_of_a_face_are_the_originals(name, tokens):
     case = open_case(name)
