@@ -195,7 +195,7 @@ def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
     tensors = load_file(file)
     shutil.copytree(folder, tmp_path / "torn")
     save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, tmp_path / "torn" / file.name)
-    with pytest.raises(RunError, match="1 weights of the net are missing, like conv_in.weight"):
+    with pytest.raises(RunError, match="1 weights of the net are missing, like conv_in"):
         identity_net.load(tmp_path / "torn", torch.float32)
     save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, file)
     with pytest.raises(RunError, match=r"1 keys missing \['conv_in.weight'\]"):
@@ -215,3 +215,24 @@ def test_settings_of_another_width_do_not_load(folder, ecomid, tmp_path):
     (other / identity_net.CONFIG_FILE).write_text(json.dumps(settings | {"cross_attention_dim": 32}))
     with pytest.raises(RunError, match="expected shape"):
         identity_net.load(ecomid, torch.float32, config=other)
+
+
+def test_at_full_size_it_is_as_large_as_the_published_ones():
+    config = {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "block_out_channels": (320, 640, 1280),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    }
+    with torch.device("meta"):
+        tensors = IdentityNet.from_config(config).state_dict()
+    assert (len(tensors), sum(one.numel() for one in tensors.values())) == (
+        844,
+        1_251_014_160,
+    )  # ../shared/specs/ecomid
+    assert tensors["controlnet_cond_embedding.conv_in.weight"].shape == (16, 3, 3, 3)
