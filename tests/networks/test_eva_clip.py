@@ -227,7 +227,7 @@ def refused(weights, match, config=SMALL):
 
 def test_every_missing_or_misshapen_tensor_is_refused_by_name():
     weights = small_weights()
-    for name in list(weights)[:30]:
+    for name in (*list(weights)[:16], *list(weights)[-4:]):
         key = name.removeprefix("visual.")
         left = {one: tensor for one, tensor in weights.items() if one != name}
         refused(left, rf"1 tensors are missing \['{key}'\]")
