@@ -2,6 +2,7 @@
 
 `out = text + sum over branches of scale * branch`, per row, so people are never mixed in a batch (stock diffusers
 does that silently). What is constant over the steps, the keys and values of text and identity, is made once per batch.
+Branches that project (idgen/networks/branch.py) do so on the text alone: their order does not matter.
 """
 
 from collections.abc import Mapping
@@ -68,9 +69,9 @@ class BoundAttention:
         if key is None or value is None:
             key = _split(attn.to_k(encoder_hidden_states), attn.heads)
             value = _split(attn.to_v(encoder_hidden_states), attn.heads)
-        joined = functional.scaled_dot_product_attention(query, key, value)
+        joined = text = functional.scaled_dot_product_attention(query, key, value)
         for branch in self.branches:
-            joined = branch.join(joined, query)
+            joined = branch.join(joined, query, text)
         out: Tensor = attn.to_out[0](joined.transpose(1, 2).flatten(2))
         return out
 

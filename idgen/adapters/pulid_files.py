@@ -1,0 +1,110 @@
+"""PuLID's checkpoints: three layouts of one thing, brought to the parts that layout.py reads.
+
+- `pulid_v1.bin`, `pulid_v1.1.safetensors`: flat, `id_adapter.*` and `id_adapter_attn_layers.{i}.id_to_k.weight`;
+- `ip-adapter_pulid_sdxl_fp16.safetensors` and its like: `image_proj.*` and `ip_adapter.{i}.to_k_ip.weight`, which
+  EcomID's authors name. Tensors are the same, i counts alike: the position in `unet.attn_processors`.
+
+Which layout a file has is seen from its names; which version it is, its user says, and a file of the other one is
+refused. An adapter does `parts = read(...)`, `encoder(parts, ...)`, `layout.hang_branches(unet, parts.branches, ...)`
+and `layout.check_token_width(branches, encoder.token_width, None, ...)`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor
+
+from idgen.adapters.layout import Parts
+from idgen.errors import Exit, RunError
+from idgen.networks import checkpoints
+from idgen.networks.pulid import IdEncoder, IdFormer
+
+Version = Literal["v1", "v1.1"]
+"""v1 is EcomID's as well."""
+
+_ENCODER_TABLES = {"id_adapter": "flat", "image_proj": "ip_adapter"}
+_BRANCH_TABLES = {"id_adapter_attn_layers": "flat", "ip_adapter": "ip_adapter"}
+"""Table -> layout that it belongs to."""
+_RENAMED = {"id_to_k": "to_k_ip", "id_to_v": "to_v_ip"}
+_MARKS: dict[Version, str] = {"v1": "body.0.weight", "v1.1": "id_embedding_mapping.0.weight"}
+"""A key of each version's encoder that nothing else has."""
+_FILES: dict[Version, str] = {
+    "v1": "pulid_v1.bin or ip-adapter_pulid_sdxl_fp16.safetensors",
+    "v1.1": "pulid_v1.1.safetensors",
+}
+_OTHERS = {
+    "pulid_ca.": "PuLID for FLUX, which fits no SDXL base",
+    "pulid_encoder.": "PuLID for FLUX, which fits no SDXL base",
+    "visual.": "the EVA02-CLIP that PuLID looks through, not PuLID itself",
+    "controlnet_cond_embedding.": "a ControlNet, like EcomID's IdentityNet",
+    "image_proj.perceiver_resampler.": "an IP-Adapter-FaceID-Plus",
+    "image_proj.proj_in.": "an IP-Adapter-Plus, or InstantID",
+    "image_proj.proj.": "an IP-Adapter",
+}
+"""How names begin in files that people give instead -> what such a file is. The first that fits is told."""
+
+
+def read(path: Path, version: Version, sha256: str | None = None) -> Parts:
+    """Return the tensors of the file at `path`. Raises RunError as `split` and idgen/networks/checkpoints.py."""
+    return split(checkpoints.read(path, sha256), version, path.name)
+
+
+def split(weights: Mapping[str, Tensor], version: Version, source: str) -> Parts:
+    """Sort a checkpoint's flat names into an encoder's and the branches', both by the names that idgen's modules have.
+
+    Raises RunError(USAGE) when the file is something else, mixes layouts, or is of the other version; `source` names
+    it. Whether it is whole, `encoder` and `layout.hang_branches` find out.
+    """
+    parts = Parts({}, {}, {})
+    layouts = set()
+    for name, tensor in weights.items():
+        table, _, rest = name.partition(".")
+        if table in _ENCODER_TABLES:
+            layouts.add(_ENCODER_TABLES[table])
+            parts.projection[rest] = tensor
+        elif table in _BRANCH_TABLES:
+            layouts.add(_BRANCH_TABLES[table])
+            parts.branches[_renamed(rest) if _BRANCH_TABLES[table] == "flat" else rest] = tensor
+        else:
+            raise _wrong(weights, version, source, f"{name!r} is no part of such a file")
+    if len(layouts) > 1:
+        raise _wrong(weights, version, source, "it has id_adapter* and image_proj or ip_adapter, which are one thing")
+    _check_version(parts, weights, version, source)
+    return parts
+
+
+def encoder(parts: Parts, version: Version, source: str) -> IdEncoder | IdFormer:
+    """Return the network that makes ID tokens of a file's `parts`: IdEncoder for v1, IdFormer for v1.1.
+
+    Raises RunError(USAGE) when tensors are missing, unknown, or do not fit each other.
+    """
+    return (IdEncoder if version == "v1" else IdFormer).from_weights(parts.projection, source)
+
+
+def _renamed(name: str) -> str:
+    """`1.id_to_k.weight` -> `1.to_k_ip.weight`; other names pass, and are refused when branches are hung."""
+    number, _, rest = name.partition(".")
+    layer, _, kind = rest.partition(".")
+    return f"{number}.{_RENAMED[layer]}.{kind}" if layer in _RENAMED else f"flat {name}"
+
+
+def _check_version(parts: Parts, weights: Mapping[str, Tensor], version: Version, source: str) -> None:
+    """Raise RunError when the encoder is not of the version asked for."""
+    found = [one for one, mark in _MARKS.items() if mark in parts.projection]
+    if found == [version]:
+        return
+    if len(found) == 1:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is PuLID {found[0]}, but {version} is asked for: take {_FILES[version]}, or a recipe of "
+            f"{found[0]}",
+        )
+    raise _wrong(weights, version, source, f"its encoder has {'both' if found else 'neither'} of {[*_MARKS.values()]}")
+
+
+def _wrong(weights: Mapping[str, Tensor], version: Version, source: str, trouble: str) -> RunError:
+    """Return the error of a file that is something else, with what it looks like."""
+    looks = next((what for start, what in _OTHERS.items() if any(name.startswith(start) for name in weights)), "")
+    hint = f"; it looks like {looks}" if looks else ""
+    return RunError(Exit.USAGE, f"{source} is no PuLID {version} checkpoint ({_FILES[version]}): {trouble}{hint}")

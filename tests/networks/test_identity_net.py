@@ -1,0 +1,238 @@
+"""IdentityNet: a ControlNet that reads its own context, as strong as each row wants it, in its published layouts."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from diffusers import ControlNetModel
+from safetensors.torch import load_file, save_file
+
+from idgen.errors import RunError
+from idgen.networks import identity_net
+from idgen.networks.identity_net import IdentityNet
+from idgen.sampling.controls import PresentControls
+from idgen.tiny import extras, sdxl
+
+ROWS, TOKENS = 4, 16
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A net as InstantID publishes it."""
+    torch.set_num_threads(1)
+    made = tmp_path_factory.mktemp("instantid") / "ControlNetModel"
+    extras.write_controlnet(made, sdxl.UNET, "identity")
+    return made
+
+
+@pytest.fixture(scope="module")
+def plain(folder):
+    return ControlNetModel.from_pretrained(folder, dtype=torch.float32).eval()
+
+
+@pytest.fixture
+def net(folder):
+    return identity_net.load(folder, torch.float32)
+
+
+@pytest.fixture(scope="module")
+def given():
+    """What a pipeline hands to a ControlNet."""
+    torch.manual_seed(0)
+    return {
+        "sample": torch.randn(ROWS, 4, 8, 8),
+        "timestep": torch.tensor(500),
+        "encoder_hidden_states": torch.randn(ROWS, 77, sdxl.TEXT_WIDTH),
+        "controlnet_cond": torch.rand(ROWS, 3, 64, 64),
+        "added_cond_kwargs": {
+            "text_embeds": torch.randn(ROWS, sdxl.TEXT_WIDTHS[1]),
+            "time_ids": torch.full((ROWS, 6), 64.0),
+        },
+        "guess_mode": False,
+        "return_dict": False,
+    }
+
+
+def context(people=1, seed=1):
+    torch.manual_seed(seed)
+    return torch.randn(ROWS, people, TOKENS, sdxl.TEXT_WIDTH)
+
+
+def gap(one, other):
+    """Largest difference of two nets' residuals, or of those to zero."""
+    pairs = zip([*one[0], one[1]], [*other[0], other[1]], strict=True)
+    return max((first - second).abs().max().item() for first, second in pairs)
+
+
+def rows_of(given, rows):
+    """The same for some rows."""
+    cut = {name: one[rows] if torch.is_tensor(one) and one.ndim else one for name, one in given.items()}
+    return cut | {"added_cond_kwargs": {name: one[rows] for name, one in given["added_cond_kwargs"].items()}}
+
+
+def size(residuals):
+    return max(one.abs().max().item() for one in [*residuals[0], residuals[1]])
+
+
+@torch.inference_mode()
+def test_it_is_the_stock_net_that_reads_the_bound_context(net, plain, given):
+    net.bind(context(), torch.full((ROWS,), 0.8))
+    wanted = plain(**given | {"encoder_hidden_states": context()[:, 0], "conditioning_scale": 0.8})
+    assert gap(net(**given), wanted) == 0
+    assert gap(net(**given | {"encoder_hidden_states": None}), wanted) == 0
+    text = plain(**given | {"conditioning_scale": 0.8})
+    assert gap(text, wanted) > 0.01 * size(wanted)
+
+
+@torch.inference_mode()
+def test_people_of_a_row_stand_in_one_softmax(net, plain, given):
+    net.bind(context(people=2), torch.ones(ROWS))
+    wanted = plain(**given | {"encoder_hidden_states": context(people=2).flatten(1, 2)})
+    assert gap(net(**given), wanted) == 0
+
+
+@torch.inference_mode()
+def test_every_row_has_its_own_person_and_strength(net, given):
+    scales = torch.tensor([0.0, 0.3, 0.8, 1.5])
+    net.bind(context(), scales.view(-1, 1, 1))
+    down, mid = net(**given)
+    assert max(one[0].abs().max() for one in [*down, mid]) == 0
+    for row in range(ROWS):
+        net.bind(context()[row : row + 1], scales[row : row + 1])
+        alone = net(**rows_of(given, slice(row, row + 1)))
+        assert gap(alone, ([one[row : row + 1] for one in down], mid[row : row + 1])) < 2e-5
+    order = [2, 0, 3, 1]
+    net.bind(context()[order], scales[order])
+    assert gap(net(**rows_of(given, order)), ([one[order] for one in down], mid[order])) < 2e-5
+
+
+@torch.inference_mode()
+def test_steps_outside_of_start_and_end_cost_nothing(net, given, monkeypatch):
+    monkeypatch.setattr(ControlNetModel, "forward", lambda *_args, **_rest: pytest.fail("the net was run"))
+    net.bind(context(), torch.ones(ROWS))
+    assert net(**given, conditioning_scale=0.0) == (None, None)
+    found = net(**given | {"return_dict": True}, conditioning_scale=0.0)
+    assert (found.down_block_res_samples, found.mid_block_res_sample) == (None, None)
+
+
+@torch.inference_mode()
+def test_beside_another_net_residuals_add_up_and_that_one_reads_the_text(net, plain, given):
+    net.bind(context(), torch.linspace(0.2, 1, ROWS))
+    both = PresentControls([net, plain])
+    rest = {name: one for name, one in given.items() if name != "controlnet_cond"}
+    images = [given["controlnet_cond"], given["controlnet_cond"].flip(-1)]
+    own, other = net(**given), plain(**given | {"controlnet_cond": images[1], "conditioning_scale": 0.5})
+    summed = [one + two for one, two in zip(own[0], other[0], strict=True)], own[1] + other[1]
+    assert gap(both(**rest, controlnet_cond=images, conditioning_scale=[1.0, 0.5]), summed) == 0
+    assert gap(both(**rest, controlnet_cond=images, conditioning_scale=[0.0, 0.5]), other) == 0
+    assert both(**rest, controlnet_cond=images, conditioning_scale=[0.0, 0.0]) == (None, None)
+
+
+@torch.inference_mode()
+def test_what_does_not_fit_the_rows_is_refused(net, given):
+    with pytest.raises(RuntimeError, match="bind"):
+        net(**given)
+    net.bind(context()[:2], torch.ones(2))
+    with pytest.raises(RuntimeError, match="bound to 2 rows with 2 scales and was given 4"):
+        net(**given)
+    net.bind(context(), torch.ones(1))
+    with pytest.raises(RuntimeError, match="with 1 scales"):
+        net(**given)
+    net.bind(context(), torch.ones(ROWS))
+    with pytest.raises(RuntimeError, match="guess mode"):
+        net(**given | {"guess_mode": True})
+    net.unbind()
+    with pytest.raises(RuntimeError, match="bind"):
+        net(**given)
+
+
+def test_what_is_bound_takes_the_nets_dtype(folder):
+    half = identity_net.load(folder, torch.bfloat16)
+    half.bind(context(), torch.ones(ROWS))
+    assert {half.dtype, half.context.dtype, half.scale.dtype} == {torch.bfloat16}
+    assert half.scale.shape == (ROWS, 1, 1, 1)
+    assert not half.training
+    assert not any(one.requires_grad for one in half.parameters())
+    assert half.state_dict().keys() == ControlNetModel.from_config(half.config).state_dict().keys()
+
+
+@pytest.fixture
+def ecomid(folder, tmp_path):
+    """The same weights as SDXL-EcomID publishes them: float32, at the root, without settings."""
+    root = tmp_path / "SDXL-EcomID"
+    root.mkdir()
+    tensors = load_file(folder / identity_net.WEIGHTS_FILE)
+    save_file({name: one.float() for name, one in tensors.items()}, root / identity_net.WEIGHTS_FILE)
+    return root
+
+
+def test_one_file_without_settings_is_read_with_anothers(folder, ecomid, net):
+    wanted = net.state_dict()
+    for place in (ecomid, ecomid / identity_net.WEIGHTS_FILE):
+        found = identity_net.load(place, torch.float32, config=folder)
+        assert type(found) is IdentityNet
+        assert dict(found.config).items() >= {"cross_attention_dim": sdxl.TEXT_WIDTH}.items()
+        assert found.state_dict().keys() == wanted.keys()
+        assert all(torch.equal(one, wanted[name]) for name, one in found.state_dict().items())
+    half = identity_net.load(ecomid, torch.float16, config=folder)
+    assert half.dtype == torch.float16
+
+
+def test_diffusers_own_loaders_make_the_subclass_too(folder, ecomid):
+    options = {"dtype": torch.float32, "local_files_only": True}
+    file = str(ecomid / identity_net.WEIGHTS_FILE)
+    assert type(IdentityNet.from_pretrained(folder, **options)) is IdentityNet
+    assert type(IdentityNet.from_single_file(file, config=str(folder), **options)) is IdentityNet
+
+
+def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
+    with pytest.raises(RunError, match="name beside it a folder"):
+        identity_net.load(ecomid, torch.float32)
+    with pytest.raises(RunError, match="does not exist"):
+        identity_net.load(tmp_path, torch.float32, config=folder)
+    file = ecomid / identity_net.WEIGHTS_FILE
+    tensors = load_file(file)
+    shutil.copytree(folder, tmp_path / "torn")
+    save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, tmp_path / "torn" / file.name)
+    with pytest.raises(RunError, match="1 weights of the net are missing, like conv_in"):
+        identity_net.load(tmp_path / "torn", torch.float32)
+    save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, file)
+    with pytest.raises(RunError, match=r"1 keys missing \['conv_in.weight'\]"):
+        identity_net.load(ecomid, torch.float32, config=folder)
+    save_file(tensors | {"more.weight": torch.zeros(1)}, file)
+    with pytest.raises(RunError, match=r"1 unknown \['more.weight'\]"):
+        identity_net.load(ecomid, torch.float32, config=folder)
+    save_file({"conv.weight": torch.zeros(1)}, file)
+    with pytest.raises(RunError, match="the ControlNet is not laid out"):
+        identity_net.load(ecomid, torch.float32, config=folder)
+
+
+def test_settings_of_another_width_do_not_load(folder, ecomid, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    settings = json.loads((other / identity_net.CONFIG_FILE).read_text())
+    (other / identity_net.CONFIG_FILE).write_text(json.dumps(settings | {"cross_attention_dim": 32}))
+    with pytest.raises(RunError, match="expected shape"):
+        identity_net.load(ecomid, torch.float32, config=other)
+
+
+def test_at_full_size_it_is_as_large_as_the_published_ones():
+    config = {
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        "block_out_channels": (320, 640, 1280),
+        "transformer_layers_per_block": (1, 2, 10),
+        "attention_head_dim": (5, 10, 20),
+        "cross_attention_dim": 2048,
+        "use_linear_projection": True,
+        "addition_embed_type": "text_time",
+        "addition_time_embed_dim": 256,
+        "projection_class_embeddings_input_dim": 2816,
+    }
+    with torch.device("meta"):
+        tensors = IdentityNet.from_config(config).state_dict()
+    assert (len(tensors), sum(one.numel() for one in tensors.values())) == (
+        844,
+        1_251_014_160,
+    )  # ../shared/specs/ecomid
+    assert tensors["controlnet_cond_embedding.conv_in.weight"].shape == (16, 3, 3, 3)
