@@ -8,7 +8,6 @@ shard leaves out what its own ledger parts hold.
 import faulthandler
 import json
 import logging
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from idgen import weights
 from idgen.actors.faces import rows_left
 from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders, Published
 from idgen.actors.pixels import Pixels
 from idgen.config import ImagesConfig, SamplingConfig
@@ -143,11 +143,7 @@ class SamplerActor:
         except OutOfMemory:
             raise
         except Exception as error:
-            if "CUDA error" in str(error):  # the context is lost: nothing works in this process any more
-                log.exception("lost the device")
-                for handler in logging.getLogger("idgen").handlers:
-                    handler.flush()
-                os._exit(70)
+            end_if_lost(error, log)
             log.exception("sampling failed for %s", [row["key"] for row in batch])
             if len(batch) == 1:
                 return [error if isinstance(error, RowError) else RowError(Code.INTERNAL, type(error).__name__)]

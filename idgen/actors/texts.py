@@ -17,6 +17,7 @@ import torch
 
 from idgen import weights
 from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
 from idgen.config import TextsConfig
 from idgen.errors import Code, Exit, RunError
@@ -102,11 +103,7 @@ class TextActor:
         try:
             return encoder.encode(prompt).to_bytes()
         except Exception as error:
-            if "CUDA error" in str(error):  # the context is lost: nothing works in this process any more
-                log.exception("lost the device")
-                for handler in logging.getLogger("idgen").handlers:
-                    handler.flush()
-                os._exit(70)
+            end_if_lost(error, log)
             if is_shortage(error):  # every prompt takes as much
                 raise RunError(
                     Exit.UNAVAILABLE, f"encoding a prompt does not fit the memory of {self._device}"

@@ -5,7 +5,6 @@ classes of those jobs (tests/golden), whose key names the modules bear. In order
 `id_cond` -> `encode_v1` or `encode_v1_1`. Tokens come without the zero tokens that PuLID's attention pads with.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Literal, cast
 
@@ -16,7 +15,7 @@ from torch.nn import functional
 from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import MEAN, STD
 from idgen.networks.projections import dimensions, fill, keys_of, linear_keys
-from idgen.networks.resampler import HEAD_WIDTH, PerceiverAttention
+from idgen.networks.resampler import HEAD_WIDTH, PerceiverAttention, depth_of, feed_forward
 from idgen.networks.stored import StoredLinear
 
 LEVELS = 5
@@ -76,7 +75,7 @@ class IdFormer(nn.Module):
         self.latents = nn.Parameter(torch.zeros(1, queries, width))
         self.proj_out = nn.Parameter(torch.zeros(width, token_width))
         self.layers = nn.ModuleList(
-            nn.ModuleList([PerceiverAttention(width, inner_width), _feed_forward(width)]) for _ in range(LEVELS * depth)
+            nn.ModuleList([PerceiverAttention(width, inner_width), feed_forward(width)]) for _ in range(LEVELS * depth)
         )
         for level in range(LEVELS):
             self.add_module(f"mapping_{level}", _mlp(seen_width, width, width))
@@ -184,19 +183,9 @@ def _mlp_keys(names: set[str]) -> set[str]:
     return {key for name in names for place in _MLP for key in linear_keys(f"{name}.{place}")}
 
 
-def _feed_forward(width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(width),
-        StoredLinear(width, 4 * width, bias=False),
-        nn.GELU(),
-        StoredLinear(4 * width, width, bias=False),
-    )
-
-
 def _layer_count(weights: Mapping[str, Tensor]) -> int:
     """Return how many layers the keys speak of, rounded up to a whole number per level."""
-    numbers = [int(found[1]) for name in weights if (found := re.match(r"layers\.(\d{1,3})\.", name))]
-    return -(-(max(numbers, default=0) + 1) // LEVELS) * LEVELS
+    return -(-depth_of(weights) // LEVELS) * LEVELS
 
 
 def _former_keys(count: int) -> set[str]:

@@ -53,7 +53,7 @@ class Perceiver(nn.Module):
         self.proj_out = StoredLinear(width, token_width)
         self.norm_out = nn.LayerNorm(token_width)
         self.layers = nn.ModuleList(
-            nn.ModuleList([PerceiverAttention(width, inner_width), _feed_forward(width)]) for _ in range(depth)
+            nn.ModuleList([PerceiverAttention(width, inner_width), feed_forward(width)]) for _ in range(depth)
         )
 
     def look(self, latents: Tensor, features: Tensor) -> Tensor:
@@ -136,7 +136,8 @@ class FaceIdPlusProjection(FaceIdProjection):
         return fill(module, weights, source)
 
 
-def _feed_forward(width: int) -> nn.Sequential:
+def feed_forward(width: int) -> nn.Sequential:
+    """Return the two-layer network that follows every attention of perceivers, four times as wide inside."""
     return nn.Sequential(
         nn.LayerNorm(width),
         StoredLinear(width, 4 * width, bias=False),
@@ -145,7 +146,7 @@ def _feed_forward(width: int) -> nn.Sequential:
     )
 
 
-def _depth(weights: Mapping[str, Tensor]) -> int:
+def depth_of(weights: Mapping[str, Tensor]) -> int:
     """Return the number of layers that the keys speak of, at least one."""
     numbers = [int(found[1]) for name in weights if (found := re.match(r"layers\.(\d{1,3})\.", name))]
     return max(numbers, default=0) + 1
@@ -156,7 +157,7 @@ def _perceiver_keys(weights: Mapping[str, Tensor]) -> set[str]:
     layer = {"0.to_q.weight", "0.to_kv.weight", "0.to_out.weight", "1.1.weight", "1.3.weight"}
     layer |= {*linear_keys("0.norm1"), *linear_keys("0.norm2"), *linear_keys("1.0")}
     ends = {*linear_keys("proj_in"), *linear_keys("proj_out"), *linear_keys("norm_out")}
-    return ends | {f"layers.{number}.{name}" for number in range(_depth(weights)) for name in layer}
+    return ends | {f"layers.{number}.{name}" for number in range(depth_of(weights)) for name in layer}
 
 
 def _perceiver_sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, int, int, int, int]:
@@ -166,4 +167,4 @@ def _perceiver_sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, i
     token_width, _ = dimensions(weights, "proj_out.weight", 2, source)
     if inner_width % HEAD_WIDTH:
         raise RunError(Exit.USAGE, f"{source}: image_proj's attention is {inner_width} wide, heads are {HEAD_WIDTH}")
-    return feature_width, width, inner_width, token_width, _depth(weights)
+    return feature_width, width, inner_width, token_width, depth_of(weights)
