@@ -169,6 +169,7 @@ def _loop(
     ]
 
     def timed(rows: list[SampleRow], steps: int) -> float:
+        """Return the seconds that `rows` take."""
         start = time.perf_counter()
         bucket = Bucket(
             width=facts.width,

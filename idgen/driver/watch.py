@@ -43,6 +43,7 @@ class StopRequest:
         """
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
+            """Ask for an orderly stop; a second Ctrl-C interrupts at once."""
             if number == signal.SIGINT:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 self.ask("Ctrl-C", Exit.INTERRUPTED)

@@ -48,6 +48,7 @@ def text(max_chars: int) -> Check:
     """Check for text of one line."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> str:
+        """Return the checked value; RowError that names the column otherwise."""
         if not isinstance(value, str):
             raise bad(name, "must be text")
         if len(value) > max_chars:
@@ -74,6 +75,7 @@ def whole_number(low: int, high: int) -> Check:
     """Check for a whole number in low..high; 30.0 counts as one (pandas writes integer columns with gaps so)."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> int:
+        """Return the checked value; RowError that names the column otherwise."""
         number = _number(name, value)
         if not low <= number <= high:
             raise bad(name, f"must be {low} to {high}")
@@ -90,6 +92,7 @@ def number(low: float, high: float) -> Check:
     """Check for a finite number in low..high, rounded to float32."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> float:
+        """Return the checked value; RowError that names the column otherwise."""
         return _float32(name, value, low, high)
 
     return check
@@ -107,6 +110,7 @@ def one_of(*allowed: str) -> Check:
     """Check for one of a few words."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> str:
+        """Return the checked value; RowError that names the column otherwise."""
         if value not in allowed:
             raise bad(name, f"must be one of {', '.join(allowed)}")
         return str(value)
@@ -162,6 +166,7 @@ def numbers(count: int, low: float, high: float) -> Check:
     """Check for exactly `count` numbers in low..high; from text a JSON array, or else parts separated by |."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> list[float]:
+        """Return the checked value; RowError that names the column otherwise."""
         items = value
         if isinstance(value, str):
             items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")

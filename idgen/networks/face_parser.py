@@ -103,6 +103,7 @@ class _ConvNorm(nn.Module):
         self.bn = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return [n, out, h, w]."""
         return functional.relu(self.bn(self.conv(x)))
 
 
@@ -121,6 +122,7 @@ class _Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the block's features, its shortcut added."""
         change = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
         return functional.relu(change + (x if self.downsample is None else self.downsample(x)))
 
@@ -138,6 +140,7 @@ class _ResNet18(nn.Module):
         self.layer4 = _stage(256, 512, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the features at 1/8, 1/16 and 1/32."""
         quarter = self.layer1(functional.max_pool2d(functional.relu(self.bn1(self.conv1(x))), 3, 2, 1))
         eighth = self.layer2(quarter)
         sixteenth = self.layer3(eighth)
@@ -158,6 +161,7 @@ class _Attention(nn.Module):
         self.bn_atten = nn.BatchNorm2d(out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, each channel weighed."""
         features: Tensor = self.conv(x)
         weight: Tensor = self.bn_atten(self.conv_atten(_mean(features))).sigmoid()
         return features * weight
@@ -193,6 +197,7 @@ class _Fusion(nn.Module):
         self.conv2 = nn.Conv2d(out // 4, out, 1, bias=False)
 
     def forward(self, detail: Tensor, context: Tensor) -> Tensor:
+        """Return [n, out, h, w] of both."""
         features: Tensor = self.convblk(torch.cat([detail, context], 1))
         weight: Tensor = self.conv2(functional.relu(self.conv1(_mean(features)))).sigmoid()
         return features * weight + features
@@ -207,6 +212,7 @@ class _Head(nn.Module):
         self.conv_out = nn.Conv2d(hidden, CLASSES, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits [n, classes, h, w]."""
         out: Tensor = self.conv_out(self.conv(x))
         return out
 

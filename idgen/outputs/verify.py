@@ -92,6 +92,7 @@ def verify(store: ObjectStore, *, hashes: bool = False, threads: int = 8, memory
 
 def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str]) -> Verification:
     def column(query: str) -> list[str]:
+        """Return the distinct paths that `query` finds, sorted."""
         return [row[0] for row in connection.execute(f"SELECT DISTINCT path FROM ({query}) ORDER BY 1").fetchall()]
 
     missing = "SELECT image_path AS path, key FROM done ANTI JOIN images ON path = image_path"
@@ -120,6 +121,7 @@ def _load(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.RecordBatc
 
 def _listing(store: ObjectStore, prefix: str) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
+        """Yield the listing piece by piece."""
         rows: list[tuple[str, int]] = []
         for found in store.list(prefix):
             rows.append((found.path, found.bytes))
@@ -139,6 +141,7 @@ def _damaged(connection: duckdb.DuckDBPyConnection, store: ObjectStore, threads:
     """Return the paths of images whose bytes hash to something else, a bounded number of images in memory."""
 
     def check(row: tuple[str, str]) -> str:
+        """Return the path when its bytes are others, else nothing."""
         path, sha256 = row
         try:
             return "" if hashlib.sha256(store.get(path)).hexdigest() == sha256 else path

@@ -138,6 +138,7 @@ def _origin(summary: Facts) -> Iterable[tuple[str, str]]:
 
 def _html_section(section: Section) -> str:
     def line(label: str, value: str) -> str:
+        """Return one term with its value."""
         term = f"<dt>{html.escape(label)}</dt>" if label else ""
         return f"{term}<dd{'' if label else ' class=wide'}>{html.escape(value)}</dd>"
 

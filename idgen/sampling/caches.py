@@ -69,6 +69,7 @@ class Text:
         """Return the same on `device` in `dtype`."""
 
         def moved(part: Tensor | None) -> Tensor | None:
+            """Move what is there."""
             return None if part is None else part.to(device, dtype)
 
         return replace(

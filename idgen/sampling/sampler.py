@@ -192,6 +192,7 @@ def _image_encoders(recipe: Recipe, dtype: torch.dtype) -> dict[str, ImageEncode
 
 def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
     def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Hand a step's latents on; what diffusers calls."""
         on_step(step, tensors["latents"])
         return tensors
 

@@ -101,6 +101,7 @@ def _seldom(ask: Callable[[], bool]) -> Callable[[], bool]:
     asked_s, answer = float("-inf"), False
 
     def seldom() -> bool:
+        """Ask again only when the last answer is old."""
         nonlocal asked_s, answer
         if not answer and time.monotonic() - asked_s >= ASK_EVERY_S:
             answer, asked_s = ask(), time.monotonic()

@@ -107,6 +107,7 @@ def _cutter(body: "StreamingBody") -> Callable[[], None]:
     response = getattr(body, "_raw_stream", None)
 
     def cut() -> None:
+        """Shut the connection down under a read that hangs."""
         with contextlib.suppress(AttributeError, OSError, RuntimeError, ValueError):
             response.shutdown()  # type: ignore[union-attr]
 

@@ -84,6 +84,7 @@ class LocalStore:
 
     def _copy_file(self, source: Path, target: Path) -> None:
         def write(file: BinaryIO) -> None:
+            """Copy the source piece by piece."""
             with source.open("rb") as reader:
                 shutil.copyfileobj(reader, file, 2**20)
 

@@ -22,6 +22,7 @@ class _Wall:
         self.wide = sheet.width_px / sheet.height_px
 
     def fill(self, points: ArrayLike, colour: RGB) -> None:
+        """Fill a polygon given in parts of the frame."""
         self._sheet.fill(self._frame, points, colour)
 
     def bands(self, colours: list[RGB], top: float = 0.0, bottom: float = 1.0) -> None:
