@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
 
@@ -34,6 +34,13 @@ def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
             raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file") from error
         raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
     return _flatten(loaded, path)
+
+
+def check_whole(module: nn.Module, source: Path, what: str) -> None:
+    """Raise RunError(USAGE) when `module` lacks weights: diffusers leaves those without memory and says nothing."""
+    missing = [name for name, tensor in module.named_parameters() if tensor.is_meta]
+    if missing:
+        raise RunError(Exit.USAGE, f"{source}: {len(missing)} weights of the {what} are missing, like {missing[0]}")
 
 
 def _read_pickle(path: Path) -> object:

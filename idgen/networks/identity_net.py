@@ -101,9 +101,7 @@ def load(weights: Path, dtype: torch.dtype, *, config: Path | None = None) -> Id
         net = _from_folder(weights, dtype) if whole else _from_file(weights, dtype, config)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{weights} cannot be loaded as an SDXL ControlNet: {error}") from error
-    missing = [name for name, tensor in net.named_parameters() if tensor.is_meta]
-    if missing:
-        raise RunError(Exit.USAGE, f"{weights}: {len(missing)} weights of the net are missing, like {missing[0]}")
+    checkpoints.check_whole(net, weights, "net")
     net.requires_grad_(False).eval()
     return net
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.errors import Exit, RunError
+from idgen.networks import checkpoints
 from idgen.recipes import Control
 
 Nets = Mapping[str, Any]
@@ -66,8 +67,6 @@ def _load(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
         net = ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{folder} cannot be loaded as a ControlNet in diffusers layout: {error}") from error
-    missing = [name for name, tensor in net.named_parameters() if tensor.is_meta]
-    if missing:
-        raise RunError(Exit.USAGE, f"{folder}: {len(missing)} weights of the ControlNet are missing, like {missing[0]}")
+    checkpoints.check_whole(net, folder, "ControlNet")
     net.requires_grad_(False).eval()
     return net
