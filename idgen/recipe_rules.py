@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME, CONTROLS, NOT_BUILT
+from idgen.manifest.columns import BY_NAME, CONTROLS, NETS
 from idgen.recipes import AdapterSpec, Recipe
 from idgen.suggestions import suggestion
 
@@ -90,9 +90,9 @@ def _scale_faults(recipe: Recipe) -> Iterable[str]:
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:
     for control in recipe.controls:
-        if control.name not in CONTROLS:
-            yield f"controls: {control.name!r} must be one of {', '.join(CONTROLS)}"
-        elif f"control_{control.name}_uri" not in recipe.columns:
+        if control.name not in NETS:
+            yield f"controls: {control.name!r} must be one of {', '.join(NETS)}"
+        elif control.name in CONTROLS and f"control_{control.name}_uri" not in recipe.columns:
             yield f"control {control.name}: no row can use it, as columns lack control_{control.name}_uri"
         if not 0.0 <= control.start < control.end <= 1.0:
             yield f"control {control.name}: start must be less than end, both in 0..1"
@@ -122,5 +122,4 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
             for part in ("uri", "scale")
         },
     }
-    useless = {column: why for column, (useful, why) in uses.items() if not useful}
-    return useless | dict.fromkeys(NOT_BUILT, "so far: nothing reads it")
+    return {column: why for column, (useful, why) in uses.items() if not useful}

@@ -75,6 +75,10 @@ class AdapterSpec:
         "faceid_portrait_unnorm",
         "kolors_faceid_plus",
         "kolors_ip_adapter_plus",
+        "instantid",
+        "pulid_v1",
+        "pulid_v1_1",
+        "ecomid",
     ] = "faceid"
     """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
@@ -82,7 +86,22 @@ class AdapterSpec:
     revision: str | None = None
     """Of `weights`' repository."""
     image_encoder: str = ""
-    """Location of the CLIP vision model's folder, for kinds that look at pixels."""
+    """Location of the CLIP vision model's folder, for kinds that look at pixels; of PuLID and EcomID the EVA02-CLIP file,
+    with a config.json in eva_clip's layout beside it unless it is the official one."""
+    face_parser: str = ""
+    """Location of BiSeNet's parsing_bisenet.pth, for PuLID and EcomID."""
+    context_weights: str = ""
+    """Location of InstantID's ip-adapter.bin, whose image_proj makes what EcomID's IdentityNet looks at."""
+    combine: Literal["", "add", "ortho", "ortho_v2"] = ""
+    """PuLID and EcomID: how the identity joins the text's output; neutral, style, fidelity. Empty = ortho_v2."""
+    attn_mean: Literal["", "query", "global"] = ""
+    """What ortho_v2 takes the attention's mean over; empty = the authors' (PuLID: query, EcomID: global)."""
+    num_zero: int | None = None
+    """PuLID's zero tokens; null = the authors' for `combine`."""
+    antialias: bool | None = None
+    """Of the face that the EVA tower looks at; null = the authors' (PuLID: false, EcomID: true)."""
+    references: Literal["", "all", "first", "mean"] = ""
+    """How further photos of a person join the first (networks/pulid.py); empty = the authors'. Not for pulid_v1_1."""
     clip_fit: Literal["", "crop", "squash", "pad"] = ""
     """How a picture that is not square comes into the encoder's square; empty = crop, as CLIP does."""
     face_crop_color: Literal["", "rgb", "bgr"] = ""
@@ -95,13 +114,20 @@ class AdapterSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Control:
-    """A ControlNet whose ready-made control image a manifest column brings. Rows without one are made without it."""
+    """A ControlNet. Rows that bring nothing for it are made without it."""
 
     name: str = ""
-    """pose, depth, canny or softedge: the columns are control_<name>_uri and control_<name>_scale."""
+    """pose, depth, canny, softedge: ready-made maps, the columns are control_<name>_uri and control_<name>_scale.
+    identity: IdentityNet, shown the face's five points; every row has them, `controlnet_conditioning_scale` is its
+    strength, row by row. inpaint: shown init_image_uri with what is to be made anew cut out; control_inpaint_scale."""
     weights: str = ""
-    """Location of a ControlNet's folder in diffusers layout."""
+    """Location of a ControlNet's folder in diffusers layout; of identity also a folder or file without settings."""
+    config: str = ""
+    """Location of a folder whose config.json has the settings that `weights` lacks (SDXL-EcomID's)."""
     revision: str | None = None
+    context: Literal["", "text", "face"] = ""
+    """What its cross-attention looks at; empty = text, of identity the face's tokens. ComfyUI gives EcomID's further
+    nets face, their own training was with text."""
     scale: float = 1.0
     start: float = 0.0
     end: float = 1.0
@@ -118,6 +144,24 @@ class FacePack:
     det_size_px: int = 640
     """Side of the square the detector works on; always explicit, as insightface's automatic choice doubles the work."""
     det_threshold: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FacePass:
+    """A second sampling of the face alone, for pictures in which it is small: EcomID's face-only workflow."""
+
+    below_px: int = 512
+    """A face whose longer side has so many pixels is left alone (FaceDetailer's guide size)."""
+    side_px: int = 1024
+    """The square around the face is sampled at this size."""
+    crop_scale: float = 2.0
+    """Side of that square in longer sides of the face's box."""
+    strength: float = 0.4
+    num_inference_steps: int = 20
+    guidance_scale: float = 5.0
+    scheduler: str = "kdpm2_karras"
+    ip_adapter_scale: float = 0.5
+    controlnet_conditioning_scale: float = 0.8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,7 +184,13 @@ class Defaults:
     lora_scale: float = 1.0
     face_select: str = "largest"
     strength: float = 0.8
-    """Of image to image; only rows with an init_image_uri have it."""
+    """Of image to image; only rows with an init_image_uri have it, in recipes without the control inpaint."""
+    face_fit: str = "cover"
+    """Where the face's points stand in the picture; recipes with the control identity."""
+    face_pass: str = "off"
+    mask_mode: str = "repaint_white"
+    """As paste_back: rows with an init_image_uri in recipes with the control inpaint."""
+    paste_back: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +215,8 @@ class Recipe:
     controls: list[Control] = field(default_factory=list)
     timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
     """Takes the place of the scheduler table's spacing; empty = the table's."""
+    face_pass: FacePass | None = None
+    """What the column face_pass switches on; null = the recipe has none."""
     face_pack: FacePack = field(default_factory=FacePack)
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
@@ -189,7 +241,10 @@ _NOT_IN_HASH = {
     "seconds_per_picture",
     "max_references", "max_side_px", "size_multiple_px", "download_gb",
 }  # fmt: skip
-_LOCATIONS = {"weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "steps", "archive", "text"}
+_LOCATIONS = {
+    "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights", "steps",
+    "archive", "text",
+}  # fmt: skip
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:

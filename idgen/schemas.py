@@ -44,6 +44,7 @@ IDENTITY = [
     pa.field("reference_digest", pa.list_(pa.string())),  # n, sha256 of the bytes that were fetched
     pa.field("warnings", pa.list_(pa.string())),
     pa.field("crops", pa.map_(pa.string(), pa.list_(_SHARED))),  # variants.PictureNeed.name -> n x raw bytes
+    pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture: where IdentityNet wants the face
     pa.field("images", pa.map_(pa.string(), _SHARED)),  # column of an input image -> PNG at the output's size
 ]
 """`id_embedding` and the rest of `reference_*` are null where no face is looked for, `reference_size` and
@@ -87,6 +88,10 @@ LEDGER = pa.schema(
         pa.field("reference_box", pa.list_(pa.float32())),
         pa.field("reference_score", pa.list_(pa.float32())),
         pa.field("reference_faces", pa.list_(pa.int32())),
+        pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture
+        pa.field("face_pass_result", pa.string()),  # done | no_face | large_enough; null where none was asked for
+        pa.field("face_similarity_before", pa.float32()),  # cosine of the picture's face to the reference's
+        pa.field("face_similarity", pa.float32()),  # after the face pass; null where nobody measured
         pa.field("warnings", pa.list_(pa.string())),
         pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
         pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in

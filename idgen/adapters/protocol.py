@@ -38,6 +38,8 @@ class Tokens:
     """[n, T, D]."""
     uncond: Tensor
     """[n, T, D]; constant per (adapter, options)."""
+    context: tuple[Tensor, Tensor] | None = None
+    """Conditional and unconditional [P, 16, 2048], what IdentityNet looks at; None for adapters that have none."""
 
 
 class Adapter(Protocol):
@@ -48,6 +50,8 @@ class Adapter(Protocol):
     """Columns that change tokens; they are part of the tokens' cache key."""
     through_text: bool
     """Tokens are as wide as the text encoder's states: the UNet's `encoder_hid_proj` brings them to its branches."""
+    gives_context: bool
+    """Its tokens have a context for IdentityNet."""
     branches: nn.ModuleList
     """One Branch per attn2 in the official order, filled by `load`."""
 
@@ -57,6 +61,8 @@ class Adapter(Protocol):
 
     def load(self, unet: Unet, files: Sequence[Path]) -> None:
         """Read the weights, hang the branches into `unet`, merge LoRAs; once per load of a recipe.
+
+        `files` are the weights and, where the recipe names them, its context_weights.
 
         Raises RunError when a file is not what the adapter reads or does not fit the UNet.
         """

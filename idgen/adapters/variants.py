@@ -12,16 +12,20 @@ from idgen.recipes import AdapterSpec, Recipe
 CLIP_PX = 224
 """Side of what ViT-H and ViT-bigG look at."""
 
-PictureKind = Literal["picture", "face", "aligned", "bbox"]
+ALIGNED_512_PX = 512
+"""Side of what PuLID's face parser looks at."""
+
+PictureKind = Literal["picture", "face", "aligned", "bbox", "ffhq"]
 """picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
-square about the detector's box, without margin, black where the photo ends, in the detector's fractions of a pixel."""
+square about the detector's box, without margin, black where the photo ends, in the detector's fractions of a pixel;
+ffhq = the face on FFHQ's five points, gray where the photo ends (faces/alignment.py)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
     """One line of the table."""
 
-    projection: Literal["image", "resampler", "mlp", "faceid", "faceid_plus"]
+    projection: Literal["image", "resampler", "mlp", "faceid", "faceid_plus", "pulid"]
     """Which network of idgen/networks makes the tokens."""
     tokens: int | None = None
     """Tokens per reference; None = as many as the encoder gives (257)."""
@@ -47,6 +51,10 @@ class Variant:
     """Made for Kolors, whose UNet projects the text encoder's states; the others are for SD1.5 and SDXL."""
     through_text: bool = False
     """Tokens are as wide as the text encoder's states, and go once through the UNet's projection of those."""
+    sdxl: bool = False
+    """Made for SDXL alone."""
+    context: bool = False
+    """Gives what an IdentityNet looks at."""
 
 
 VARIANTS: dict[str, Variant] = {
@@ -71,6 +79,12 @@ VARIANTS: dict[str, Variant] = {
     "kolors_ip_adapter_plus": Variant(
         projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, kolors=True
     ),
+    "instantid": Variant(projection="resampler", tokens=16, embedding="raw", sdxl=True, context=True),
+    "pulid_v1": Variant(projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True),
+    "pulid_v1_1": Variant(projection="pulid", tokens=32, embedding="raw", picture="ffhq", clip_px=336, sdxl=True),
+    "ecomid": Variant(
+        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, context=True
+    ),
 }  # fmt: skip
 
 
@@ -91,7 +105,7 @@ class PictureNeed:
         return f"{self.kind}-{self.size_px}-{self.color}-{self.clip_fit}-{self.crop_px}"
 
 
-FROM_FACES = ("aligned", "bbox")
+FROM_FACES = ("aligned", "bbox", "ffhq")
 """Kinds of pictures that only a face found by the face pack can give."""
 
 
@@ -119,6 +133,8 @@ def picture_need(spec: AdapterSpec) -> PictureNeed | None:
     kind, side = variant.picture, variant.clip_px
     if kind is None:
         return None
+    if kind == "ffhq":
+        return PictureNeed(kind, ALIGNED_512_PX, "rgb", "crop", ALIGNED_512_PX)
     color = spec.face_crop_color or ("bgr" if kind == "aligned" else "rgb")
     crop_px = (spec.face_crop_px or side) if kind == "aligned" else side
     return PictureNeed(kind, side, color, spec.clip_fit or "crop", crop_px)

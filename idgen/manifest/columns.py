@@ -78,7 +78,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("mask_image_uri", _STRING, "K", "mask of the product photo"),
     Column("mask_mode", _STRING, "K", "repaint_white or keep_white"),
     Column("strength", _FLOAT, "B", "how far to go from init_image_uri; only with one"),
-    Column("paste_back", pa.bool_(), "K", "kept pixels bit-equal to the source"),
+    Column("paste_back", pa.bool_(), "K", "kept pixels bit-equal to init_image_uri"),
+    Column("control_inpaint_scale", _FLOAT, "B", "strength of the control inpaint; default: the control's own"),
     Column("control_pose_uri", _STRING, "K", "ready-made pose map; rows without one are made without this control"),
     Column("control_pose_scale", _FLOAT, "B", "its strength; default: the control's own"),
     Column("control_depth_uri", _STRING, "K", "ready-made depth map, as above"),
@@ -95,13 +96,10 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 CONTROLS = ("pose", "depth", "canny", "softedge")
-"""Kinds of control images that have columns."""
+"""Kinds of control images that have columns of their own."""
 
-NOT_BUILT = (
-    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
-    "face_pass", "mask_image_uri", "mask_mode", "paste_back",
-)  # fmt: skip
-"""Columns that no stage reads so far: a recipe that listed one would make other keys of the same picture."""
+NETS = ("identity", "inpaint", *CONTROLS)
+"""Names that a recipe's controls may have, in the order in which they are run."""
 
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 

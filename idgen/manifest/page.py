@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from idgen.manifest.columns import COLUMNS, NOT_BUILT, Column
+from idgen.manifest.columns import COLUMNS, Column
 
 BEGIN = "<!-- columns: made by `python -m idgen.manifest.page manifests/README.md` -->"
 END = "<!-- end of columns -->"
@@ -35,8 +35,6 @@ def with_table(page: str) -> str:
 
 
 def _recipes(column: Column) -> str:
-    if column.name in NOT_BUILT:
-        return "none yet"
     return "every recipe" if column.common else "recipes that list it"
 
 

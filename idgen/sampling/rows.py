@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from idgen.manifest.columns import CONTROLS
+from idgen.manifest.columns import CONTROLS, NETS
 
 EMBEDDING_WIDTH = 512
-INIT_IMAGE = "init_image_uri"
+INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
+IDENTITY_IMAGE = "face_keypoints"
+"""Names of pictures in `images` that the faces stage makes: what a row starts from, what of it is to be made anew, and
+the five points drawn for IdentityNet; control maps have the names of their columns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +43,10 @@ class Bucket:
     strength: float | None = None
     """Of image to image; None = the picture starts from noise alone."""
     controls: tuple[ControlUse, ...] = ()
-    """In the order of CONTROLS; those that the rows bring no image for are left out."""
+    """In the order of NETS; those that the rows bring no image for are left out. identity's scale here is 1: each row has
+    its own (SampleRow.identity_scale)."""
+    face_pass: bool = False
+    """Small faces of the finished pictures are sampled again."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
@@ -53,7 +59,8 @@ class Bucket:
             guidance_scale=float(picture["guidance_scale"]),
             n_references=len(picture["id_embedding"] or ()) // EMBEDDING_WIDTH,
             strength=_share(picture.get("strength")),
-            controls=tuple(_control(name, picture) for name in CONTROLS if picture.get(f"control_{name}_uri")),
+            controls=tuple(_control(name, picture) for name in NETS if picture.get(_scale_column(name)) is not None),
+            face_pass=picture.get("face_pass") == "auto",
         )
 
 
@@ -79,7 +86,13 @@ class SampleRow:
     init_image: NDArray[np.uint8] | None = None
     """[H, W, 3] at the output's size; None = start from noise."""
     control_images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
-    """Control's name -> [H, W, 3] at the output's size."""
+    """Control's name -> [H, W, 3] at the output's size; of inpaint there is none, it is made of init_image and mask."""
+    mask: NDArray[np.uint8] | None = None
+    """[H, W] beside init_image: 255 = make anew, 0 = keep."""
+    paste_back: bool = False
+    """What is kept is put back from init_image, bit by bit."""
+    identity_scale: float = 1.0
+    """Of IdentityNet: controlnet_conditioning_scale."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
@@ -96,9 +109,10 @@ class SampleRow:
             options={name: float(picture[name]) for name in _OPTIONS if picture.get(name) is not None},
             crops={name: _crops(parts) for name, parts in dict(picture.get("crops") or ()).items()},
             init_image=_image(images[INIT_IMAGE]) if INIT_IMAGE in images else None,
-            control_images={
-                name: _image(images[f"control_{name}_uri"]) for name in CONTROLS if f"control_{name}_uri" in images
-            },
+            control_images={name: _image(images[key]) for name, key in _IMAGE_OF.items() if key in images},
+            mask=_image(images[MASK_IMAGE])[..., 0] if MASK_IMAGE in images else None,
+            paste_back=bool(picture.get("paste_back")),
+            identity_scale=_or(picture.get("controlnet_conditioning_scale"), 1.0),
         )
 
     def scale(self, adapter: str, position: int) -> float:
@@ -107,11 +121,18 @@ class SampleRow:
 
 
 _OPTIONS = ("shortcut_scale",)
+_IMAGE_OF = {"identity": IDENTITY_IMAGE, **{name: f"control_{name}_uri" for name in CONTROLS}}
+
+
+def _scale_column(name: str) -> str:
+    """Return the column that is set in rows which use the control."""
+    return "controlnet_conditioning_scale" if name == "identity" else f"control_{name}_scale"
 
 
 def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
     start, end = (_share(picture.get(f"control_guidance_{edge}")) for edge in ("start", "end"))
-    return ControlUse(name=name, scale=_or(picture.get(f"control_{name}_scale"), 1.0), start=start, end=end)
+    scale = 1.0 if name == "identity" else _or(picture.get(_scale_column(name)), 1.0)
+    return ControlUse(name=name, scale=scale, start=start, end=end)
 
 
 def _crops(parts: Sequence[bytes]) -> NDArray[np.uint8]:
