@@ -44,6 +44,7 @@ class IpAdapter:
         self.variant = VARIANTS[spec.kind]
         self.option_names = self.variant.options
         self.through_text = self.variant.through_text
+        self.gives_context = self.variant.context
         self.lora_scale = lora_scale
         self.encoder = encoder
         self.branches = nn.ModuleList()

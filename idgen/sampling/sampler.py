@@ -19,7 +19,6 @@ from idgen.adapters.protocol import Adapter
 from idgen.errors import Code, RowError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
-from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes import Recipe
 from idgen.sampling import bases, controls, schedulers
 from idgen.sampling.batches import OutOfMemory
@@ -88,8 +87,8 @@ class Sampler:
         base = bases.load(recipe.base, texts)
         unet = base.pipeline.unet
         attention.install(unet)
-        encoders = _image_encoders(recipe, base.dtype)
-        adapters = [table.make(spec, lora_scale, encoders.get(spec.image_encoder)) for spec in recipe.adapters]
+        eyes = table.eyes(recipe.adapters, base.dtype)
+        adapters = [table.make(spec, lora_scale, eyes) for spec in recipe.adapters]
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             adapter.load(unet, [weights.locate(spec.weights, spec.revision)])
             adapter.to(device)
@@ -181,13 +180,6 @@ def _through_text(unet: Any, tokens: Tensor) -> Tensor:  # noqa: ANN401
     """Return `tokens` [R, n, T, D] as the UNet projects text; like all that is done to tokens, in float32."""
     linear = unet.encoder_hid_proj
     return functional.linear(tokens, linear.weight.float(), linear.bias.float())
-
-
-def _image_encoders(recipe: Recipe, dtype: torch.dtype) -> dict[str, ImageEncoder]:
-    """Location -> encoder; adapters that name the same one share it, and with it what it has seen."""
-    locations = dict.fromkeys(spec.image_encoder for spec in recipe.adapters if spec.image_encoder)
-    dtypes = {location: table.encoder_dtype(recipe.adapters, location, dtype) for location in locations}
-    return {location: ImageEncoder.load(weights.locate(location), dtypes[location]) for location in locations}
 
 
 def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
