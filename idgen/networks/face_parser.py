@@ -21,6 +21,9 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 """ImageNet's, of RGB in 0..1."""
 
+WIDTH = 64
+"""Channels of the first convolution in the official file; all others are multiples of it."""
+
 _FACTOR = 32
 """A side of the picture is a multiple of the deepest stride."""
 
@@ -28,13 +31,14 @@ _FACTOR = 32
 class FaceParser(nn.Module):
     """RGB of aligned faces -> classes. Float32, in eval mode. On CUDA let TF32 be off: it moves a few borders."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
-        self.cp = _ContextPath()
-        self.ffm = _Fusion(256, 256)
-        self.conv_out = _Head(256, 256)
-        self.conv_out16 = _Head(128, 64)  # the two side heads help in training alone; they are here for the strict load
-        self.conv_out32 = _Head(128, 64)
+        self.cp = _ContextPath(width)
+        self.ffm = _Fusion(4 * width, 4 * width)
+        self.conv_out = _Head(4 * width, 4 * width)
+        # the two side heads help in training alone; they are here for the strict load
+        self.conv_out16 = _Head(2 * width, width)
+        self.conv_out32 = _Head(2 * width, width)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Return logits [n, 19, H, W] of normalised RGB [n, 3, H, W], both sides multiples of 32."""
@@ -64,12 +68,12 @@ class FaceParser(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "FaceParser":
-        """Return the parser with the tensors of the official file, float32, frozen.
+        """Return the parser with the tensors of the official file, or of a narrower one like it, float32, frozen.
 
         Raises RunError when keys are missing or unknown or a shape is another one; `source` names the file in it.
         """
         with torch.device("meta"):
-            module = cls()
+            module = cls(_width(weights))
         places = module.state_dict()
         check_keys(weights, set(places), source, "the face parser")
         for name, place in places.items():
@@ -80,6 +84,12 @@ class FaceParser(nn.Module):
                 )
         module.load_state_dict({name: weights[name].to(place.dtype) for name, place in places.items()}, assign=True)
         return module.requires_grad_(False).eval()
+
+
+def _width(weights: Mapping[str, Tensor]) -> int:
+    """Return the channels of the first convolution; the official file's where that is not there."""
+    first = weights.get("cp.resnet.conv1.weight")
+    return first.shape[0] if first is not None and first.dim() == 4 and first.shape[0] else WIDTH
 
 
 def normalise(face: NDArray[np.uint8]) -> Tensor:
@@ -130,14 +140,14 @@ class _Block(nn.Module):
 class _ResNet18(nn.Module):
     """The backbone: features at 1/8, 1/16 and 1/32."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.layer1 = _stage(64, 64, 1)
-        self.layer2 = _stage(64, 128, 2)
-        self.layer3 = _stage(128, 256, 2)
-        self.layer4 = _stage(256, 512, 2)
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = _stage(width, width, 1)
+        self.layer2 = _stage(width, 2 * width, 2)
+        self.layer3 = _stage(2 * width, 4 * width, 2)
+        self.layer4 = _stage(4 * width, 8 * width, 2)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the features at 1/8, 1/16 and 1/32."""
@@ -170,17 +180,17 @@ class _Attention(nn.Module):
 class _ContextPath(nn.Module):
     """What is seen from afar, brought up to 1/8 step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.resnet = _ResNet18()
-        self.arm16 = _Attention(256, 128)
-        self.arm32 = _Attention(512, 128)
-        self.conv_head32 = _ConvNorm(128, 128)
-        self.conv_head16 = _ConvNorm(128, 128)
-        self.conv_avg = _ConvNorm(512, 128, 1)
+        self.resnet = _ResNet18(width)
+        self.arm16 = _Attention(4 * width, 2 * width)
+        self.arm32 = _Attention(8 * width, 2 * width)
+        self.conv_head32 = _ConvNorm(2 * width, 2 * width)
+        self.conv_head16 = _ConvNorm(2 * width, 2 * width)
+        self.conv_avg = _ConvNorm(8 * width, 2 * width, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the backbone's features and the context, both [n, 128, H / 8, W / 8]."""
+        """Return the backbone's features and the context, both [n, 2 * width, H / 8, W / 8]."""
         eighth, sixteenth, last = self.resnet(x)
         whole = _repeat(self.conv_avg(_mean(last)), last)
         context = self.conv_head32(_repeat(self.arm32(last) + whole, sixteenth))

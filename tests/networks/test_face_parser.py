@@ -11,11 +11,11 @@ from idgen.networks.face_parser import CLASSES, FaceParser, normalise
 HAIR, SKIN = 17, 1
 
 
-def official() -> dict[str, torch.Tensor]:
+def official(width: int = 64) -> dict[str, torch.Tensor]:
     """Random weights under the official keys; batch counts as the file has them."""
     generator = torch.Generator().manual_seed(0)
     with torch.device("meta"):
-        places = FaceParser().state_dict()
+        places = FaceParser(width).state_dict()
     return {
         key: torch.zeros((), dtype=torch.int64)
         if key.endswith("num_batches_tracked")
@@ -47,6 +47,14 @@ def test_weights_in_half_precision_are_computed_in_float32(weights):
     state = FaceParser.from_weights(halves, "a file").state_dict()
     assert all(torch.equal(state[key], value.to(state[key].dtype)) for key, value in halves.items())
     assert {value.dtype for value in state.values()} == {torch.float32, torch.int64}
+
+
+def test_a_narrower_network_of_the_same_layout_is_read_as_it_is():
+    parser = FaceParser.from_weights(official(4), "a file")
+    assert parser.cp.resnet.layer4[1].conv2.weight.shape == (32, 32, 3, 3)
+    assert parser.labels(faces(1)).shape == (1, 64, 64)
+    with pytest.raises(RunError, match=r"is \(16, .* not \(32, "):
+        FaceParser.from_weights(official(8) | {"ffm.convblk.conv.weight": torch.zeros(16, 16, 1, 1)}, "a file")
 
 
 def test_missing_unknown_and_misshapen_tensors_are_refused_by_name(weights):
