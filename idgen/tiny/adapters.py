@@ -14,7 +14,7 @@ from torch import Tensor
 
 from idgen.adapters.variants import VARIANTS, Variant
 from idgen.tiny import image_encoders, kolors, sd15, sdxl
-from idgen.tiny.files import ADAPTERS, AdapterFile
+from idgen.tiny.files import ADAPTERS, INSTANTID, AdapterFile
 from idgen.tiny.random_weights import draw
 
 Shapes = dict[str, tuple[int, ...]]
@@ -49,9 +49,9 @@ FAMILIES = {
 
 def write(folder: Path) -> None:
     """Write all adapter files and, as on the hub, each LoRA once more in a file of its own."""
-    layers = {name: _layers(family) for name, family in FAMILIES.items()}
-    for adapter in ADAPTERS.values():
-        _write_one(folder, adapter, layers[adapter.family])
+    all_layers = {name: layers(family) for name, family in FAMILIES.items()}
+    for adapter in (*ADAPTERS.values(), INSTANTID):
+        _write_one(folder, adapter, all_layers[adapter.family])
 
 
 def projection_shapes(adapter: AdapterFile) -> Shapes:
@@ -79,6 +79,7 @@ def projection_shapes(adapter: AdapterFile) -> Shapes:
 
 def _write_one(folder: Path, adapter: AdapterFile, layers: Layers) -> None:
     variant, path = VARIANTS[adapter.kind], folder / adapter.file
+    path.parent.mkdir(exist_ok=True)
     name = "faceid" if adapter.name == "faceid_sd15" else adapter.name  # the first one's draws keep their name
     projection = {
         key: _projection_tensor(name, key, shape, variant) for key, shape in projection_shapes(adapter).items()
@@ -95,7 +96,8 @@ def _write_one(folder: Path, adapter: AdapterFile, layers: Layers) -> None:
         save_file(dict(lora.values()), path.with_name(f"{path.stem}_lora.safetensors"))
 
 
-def _layers(family: Family) -> Layers:
+def layers(family: Family) -> Layers:
+    """Return every attention of the family's UNet."""
     unet = UNet2DConditionModel(**family.unet)
     return [(name, unet.get_submodule(name.removesuffix(".processor"))) for name in unet.attn_processors]
 

@@ -32,10 +32,14 @@ def write_controlnet(folder: Path, unet: dict[str, Any], name: str) -> None:
 
     What training starts at zero is drawn like the rest: control has to show.
     """
+    controlnet(unet, name).save_pretrained(folder, safe_serialization=True)
+
+
+def controlnet(unet: dict[str, Any], name: str) -> ControlNetModel:
+    """Return that ControlNet, its weights rounded to float16; `name` decides them."""
     settings = {key: value for key, value in unet.items() if key in _FROM_UNET}
     net = ControlNetModel(**settings, conditioning_embedding_out_channels=CONTROL_WIDTHS)
-    fill(net, name, _control_gain)
-    net.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    return fill(net, name, _control_gain).to(torch.float16)
 
 
 def _control_gain(name: str) -> float:

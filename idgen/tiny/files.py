@@ -54,7 +54,9 @@ _ADAPTER_FILES = (
     AdapterFile("ipa-faceid-plus.bin", "kolors_faceid_plus", "kolors", "clip_vit_l_336", "adapter_modules"),
     AdapterFile("ip_adapter_plus_general.bin", "kolors_ip_adapter_plus", "kolors", "clip_vit_l_336"),
 )
+INSTANTID = AdapterFile("instantid/ip-adapter.bin", "instantid", "sdxl")
 ADAPTERS: dict[str, AdapterFile] = {one.name: one for one in _ADAPTER_FILES}
+"""The IP-Adapter family, where a file is all that an adapter needs beside its encoder."""
 
 PATHS: dict[str, str] = {
     "sd15": "sd15",
@@ -69,5 +71,15 @@ PATHS: dict[str, str] = {
     "lcm_lora_sd15": "lcm-lora-sdv1-5/pytorch_lora_weights.safetensors",
     "lcm_lora_sdxl": "lcm-lora-sdxl/pytorch_lora_weights.safetensors",
     **{name: one.file for name, one in ADAPTERS.items()},
+    "instantid": INSTANTID.file,
+    "identity_net": "instantid/ControlNetModel",
+    "ecomid_net": "SDXL-EcomID",
+    "control_inpaint": "EcomXL_controlnet_inpaint",
+    "control_softedge": "EcomXL_controlnet_softedge",
+    "pulid_v1": "pulid_v1.bin",
+    "pulid_v1_1": "pulid_v1.1.safetensors",
+    "pulid_v1_sdxl": "ip-adapter_pulid_sdxl_fp16.safetensors",
+    "eva_clip": "eva02-clip/EVA02_CLIP_L_336_psz14_s6B.pt",
+    "face_parser": "parsing_bisenet.pth",
 }
 """Name after `tiny:` -> file or folder inside the world."""

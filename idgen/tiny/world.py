@@ -15,8 +15,8 @@ from idgen.errors import Exit, RunError
 from idgen.tiny.files import PATHS
 
 MAKERS = (
-    "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "files.py", "painting.py",
-    "random_weights.py", "tokenizer.py", "sentence_pieces.py", "../adapters/variants.py",
+    "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "identity_nets.py", "pulid.py",
+    "files.py", "painting.py", "random_weights.py", "tokenizer.py", "sentence_pieces.py", "../adapters/variants.py",
 )  # fmt: skip
 """The code that decides the weights: when it changes, another world is made."""
 
@@ -65,7 +65,7 @@ def version() -> str:
 
 def _make(folder: Path) -> None:
     # torch and diffusers, seconds to import: only to make the world
-    from idgen.tiny import adapters, extras, image_encoders, kolors, sd15, sdxl
+    from idgen.tiny import adapters, extras, identity_nets, image_encoders, kolors, pulid, sd15, sdxl
 
     sd15.write_base(folder / PATHS["sd15"])
     sdxl.write_base(folder / PATHS["sdxl"])
@@ -77,6 +77,8 @@ def _make(folder: Path) -> None:
         extras.write_controlnet(folder / PATHS[f"control_{family}"], unet, f"control_{family}")
         extras.write_lora(folder / PATHS[f"lcm_lora_{family}"], unet, f"lcm_lora_{family}")
     adapters.write(folder)
+    identity_nets.write(folder)
+    pulid.write(folder)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     hashes = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     (folder / "world.json").write_text(json.dumps({"version": version(), "sha256": hashes}, indent=1))
