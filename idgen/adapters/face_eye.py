@@ -69,13 +69,12 @@ class FaceEye:
         self._cache.move_to_end(key)
         return found
 
-    @torch.inference_mode()
     def _look(self, face: NDArray[np.uint8], antialias: bool) -> EvaFeatures:
         with exact_convolutions():
             image = face_feature_image(face, self.parser.labels(face))
             side = self.tower.config.side_px
-            features: EvaFeatures = self.tower(pulid.face_features(image, side, antialias=antialias))
-        return features
+            seen: EvaFeatures = self.tower(pulid.face_features(image, side, antialias=antialias))
+        return seen
 
 
 @contextmanager

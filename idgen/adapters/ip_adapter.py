@@ -21,7 +21,7 @@ from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.networks.attention import Unet
 from idgen.networks.image_encoder import ImageEncoder
-from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection, check_keys
+from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection
 from idgen.networks.resampler import FaceIdPlusProjection, Resampler
 from idgen.recipes import AdapterSpec
 
@@ -73,7 +73,7 @@ class IpAdapter:
         if self.variant.lora:
             layout.merge_lora(unet, parts.lora, self.lora_scale, source)
         else:
-            check_keys(parts.lora, set(), source, "ip_adapter's LoRA")
+            layout.check_no_lora(parts, source)
         self.branches = layout.hang_branches(unet, parts.branches, source)
         text = layout.text_projection(unet) if self.through_text else None
         layout.check_token_width(self.branches, projection.token_width, text, source)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, lora
 from idgen.networks.attention import Unet
-from idgen.networks.branch import Branch
+from idgen.networks.branch import AttnMean, Branch, Combine
 from idgen.networks.projections import check_keys
 
 BRANCH_TABLES = ("ip_adapter", "adapter_modules")
@@ -50,10 +50,18 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
     return parts
 
 
-def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.ModuleList:
+def hang_branches(
+    unet: Unet,
+    weights: Mapping[str, Tensor],
+    source: str,
+    *,
+    combine: Combine = "add",
+    attn_mean: AttnMean = "query",
+) -> nn.ModuleList:
     """Make a Branch per attn2 from `{i}.to_k_ip.weight`, hang it into its layer and return all in official order.
 
-    Raises RunError when keys are missing or unknown, or a width does not fit this UNet.
+    `combine` and `attn_mean` as in networks/branch.py. Raises RunError when keys are missing or unknown, or a width
+    does not fit this UNet.
     """
     names = list(unet.attn_processors)
     cross = [(index, name) for index, name in enumerate(names) if attention.is_cross(name)]
@@ -70,7 +78,7 @@ def hang_branches(unet: Unet, weights: Mapping[str, Tensor], source: str) -> nn.
                 "is the adapter made for another kind of base?",
             )
         with torch.device("meta"):  # filled by the next line; full-size layouts are checked without their gigabytes
-            branch = Branch(k.shape[1], k.shape[0], layer.heads)
+            branch = Branch(k.shape[1], k.shape[0], layer.heads, combine=combine, attn_mean=attn_mean)
         branch.load_state_dict({"k.weight": k, "v.weight": v}, assign=True)
         processors[name].branches.append(branch)
         branches.append(branch)
@@ -102,6 +110,11 @@ def check_token_width(branches: nn.ModuleList, made: int, text: nn.Linear | None
     if read != {given}:
         maker = "image_proj makes" if text is None else "the base's text projection makes"
         raise RunError(Exit.USAGE, f"{source}: {maker} {given}-wide tokens, ip_adapter reads {sorted(read)}-wide ones")
+
+
+def check_no_lora(parts: Parts, source: str) -> None:
+    """Raise RunError when a file has a LoRA that its kind has not."""
+    check_keys(parts.lora, set(), source, "ip_adapter's LoRA")
 
 
 def merge_lora(unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str) -> None:

@@ -1,8 +1,8 @@
 """Which kinds of adapter a file may be, read from its keys and shapes: for messages that say what is wrong.
 
-The kind itself always comes from the recipe: plus and plus-face, FaceID-Plus and its version 2 have one layout. So have
-plus for SDXL and plus for Kolors, whose UNets have as many layers of the same widths: those two are told apart by what
-they read, and by the recipe's base.
+The kind itself always comes from the recipe, as these have one layout: plus and plus-face; FaceID-Plus and its version
+2; InstantID and portrait_unnorm; PuLID's version 1 and EcomID; and plus for SDXL and plus for Kolors, whose UNets have
+as many layers of the same widths. The last two are told apart by what they read, and by the recipe's base.
 """
 
 from collections.abc import Mapping
@@ -16,15 +16,18 @@ from idgen.networks.attention import Unet, is_cross
 
 EMBEDDING_WIDTH = 512
 """Of every ArcFace embedding."""
+PULID_V1_TOKENS = 10
+"""Of version 1's encoder, which its layers do not tell; version 1.1 has a latent per token."""
 CROSS_ATTENTIONS = {16: "Stable Diffusion 1.5", 70: "SDXL"}
 """Number of attn2 layers -> family of the base; Kolors has as many as SDXL."""
 KOLORS = "Kolors"
 _SIGNATURES = {
-    "faceid_plus": "perceiver_resampler.",
-    "resampler": "layers.",
-    "mlp": "proj.3.",
-    "faceid": "proj.0.",
-    "image": "proj.weight",
+    "faceid_plus": ("perceiver_resampler.",),
+    "pulid": ("body.", "id_embedding_mapping."),
+    "resampler": ("layers.",),
+    "mlp": ("proj.3.",),
+    "faceid": ("proj.0.",),
+    "image": ("proj.weight",),
 }
 """Projection -> how keys begin that tell it from those below it."""
 
@@ -91,7 +94,9 @@ def _projection(weights: Mapping[str, Tensor]) -> str | None:
 
 def _tokens(weights: Mapping[str, Tensor], projection: str) -> int | None:
     """Return how many tokens the projection makes, None when the keys that tell are not there."""
-    if projection == "resampler":
+    if projection == "pulid" and "id_embedding_mapping.0.weight" not in weights:
+        return PULID_V1_TOKENS
+    if projection in ("resampler", "pulid"):
         latents = weights.get("latents")
         return None if latents is None or latents.dim() != 3 else latents.shape[1]
     last, norm = weights.get("proj.weight" if projection == "image" else "proj.2.weight"), weights.get("norm.weight")

@@ -6,8 +6,10 @@ import torch
 
 from idgen import weights
 from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.instantid import InstantId
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Adapter
+from idgen.adapters.pulid import Pulid
 from idgen.adapters.variants import VARIANTS
 from idgen.networks.image_encoder import ImageEncoder, dtype_beside
 from idgen.recipes import AdapterSpec
@@ -22,7 +24,19 @@ def _ip_adapter(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapte
     return IpAdapter(spec, lora_scale=lora_scale, encoder=eye if isinstance(eye, ImageEncoder) else None)
 
 
-ADAPTERS: dict[str, Callable[[AdapterSpec, float, Eye | None], Adapter]] = dict.fromkeys(VARIANTS, _ip_adapter)
+def _instantid(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapter:
+    return InstantId(spec)
+
+
+def _pulid(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapter:
+    return Pulid(spec, eye=eye if isinstance(eye, FaceEye) else None)
+
+
+ADAPTERS: dict[str, Callable[[AdapterSpec, float, Eye | None], Adapter]] = {
+    **dict.fromkeys(VARIANTS, _ip_adapter),
+    **dict.fromkeys((kind for kind, variant in VARIANTS.items() if variant.pulid is not None), _pulid),
+    "instantid": _instantid,
+}
 
 
 def make(spec: AdapterSpec, lora_scale: float, eyes: Eyes | None = None) -> Adapter:

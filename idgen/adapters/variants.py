@@ -1,10 +1,11 @@
-"""The IP-Adapter family as a table: what each variant's authors feed it, and what is in its file. No torch here.
+"""The kinds of adapters as a table: what each one's authors feed it, and what is in its file. No torch here.
 
 Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for its two; portrait_unnorm after
-ComfyUI_IPAdapter_plus, as its authors published no code.
+ComfyUI_IPAdapter_plus, as its authors published no code; InstantID's, PuLID's and SDXL_EcomID_ComfyUI's repositories.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from idgen.recipes import AdapterSpec, Recipe
@@ -19,6 +20,47 @@ PictureKind = Literal["picture", "face", "aligned", "bbox", "ffhq"]
 """picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
 square about the detector's box, without margin, black where the photo ends, in the detector's fractions of a pixel;
 ffhq = the face on FFHQ's five points, gray where the photo ends (faces/alignment.py)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PulidSettings:
+    """How PuLID's tokens are made and join the text; in the table the authors' settings, of a recipe what it says."""
+
+    version: Literal["v1", "v1.1"]
+    """Of the encoder in the file."""
+    combine: Literal["add", "ortho", "ortho_v2"] = "ortho_v2"
+    """As in networks/branch.py; PuLID's words are neutral, extremely style, fidelity."""
+    attn_mean: Literal["query", "global"] = "query"
+    antialias: bool = False
+    references: Literal["all", "first", "mean"] | None = "first"
+    """As in networks/pulid.py; None = all go in at once, as version 1.1 has it."""
+    num_zero: int | None = None
+    """Zero tokens after the real ones; None = `usual_zeros`."""
+    usual_zeros: Mapping[str, int] = field(default_factory=lambda: {"add": 0, "ortho": 16, "ortho_v2": 8})
+    """By `combine`."""
+
+    @property
+    def zeros(self) -> int:
+        """How many zero tokens there are."""
+        return self.usual_zeros[self.combine] if self.num_zero is None else self.num_zero
+
+    def as_said(self, spec: AdapterSpec) -> "PulidSettings":
+        """Return these settings with those in their place that `spec` says."""
+        return replace(
+            self,
+            combine=spec.combine or self.combine,
+            attn_mean=spec.attn_mean or self.attn_mean,
+            antialias=self.antialias if spec.antialias is None else spec.antialias,
+            references=spec.references or self.references,
+            num_zero=spec.num_zero,
+        )
+
+
+PULID_V1 = PulidSettings(version="v1")
+PULID_V1_1 = PulidSettings(version="v1.1", references=None, usual_zeros=dict.fromkeys(("add", "ortho", "ortho_v2"), 20))
+ECOMID = PulidSettings(version="v1", attn_mean="global", antialias=True, references="mean")
+"""EcomID's node is PuLID's version 1 with the ComfyUI nodes' mean, and whose users have a torchvision that antialiases;
+it takes the mean over the photos of a person."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +97,8 @@ class Variant:
     """Made for SDXL alone."""
     context: bool = False
     """Gives what an IdentityNet looks at."""
+    pulid: PulidSettings | None = None
+    """Of PuLID's kinds."""
 
 
 VARIANTS: dict[str, Variant] = {
@@ -80,10 +124,15 @@ VARIANTS: dict[str, Variant] = {
         projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, kolors=True
     ),
     "instantid": Variant(projection="resampler", tokens=16, embedding="raw", sdxl=True, context=True),
-    "pulid_v1": Variant(projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True),
-    "pulid_v1_1": Variant(projection="pulid", tokens=32, embedding="raw", picture="ffhq", clip_px=336, sdxl=True),
+    "pulid_v1": Variant(
+        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, pulid=PULID_V1
+    ),
+    "pulid_v1_1": Variant(
+        projection="pulid", tokens=32, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, pulid=PULID_V1_1
+    ),
     "ecomid": Variant(
-        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, context=True
+        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, context=True,
+        pulid=ECOMID,
     ),
 }  # fmt: skip
 
