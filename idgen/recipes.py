@@ -5,11 +5,8 @@ or folder inside it, looked up in the local hub cache only), or `tiny:<name>`, a
 (idgen/tiny/world.py).
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 Dtype = Literal["float32", "float16", "bfloat16"]
 
@@ -86,8 +83,8 @@ class AdapterSpec:
     revision: str | None = None
     """Of `weights`' repository."""
     image_encoder: str = ""
-    """Location of the CLIP vision model's folder, for kinds that look at pixels; of PuLID and EcomID the EVA02-CLIP file,
-    with a config.json in eva_clip's layout beside it unless it is the official one."""
+    """Location of the CLIP vision model's folder, for kinds that look at pixels; of PuLID and EcomID the EVA02-CLIP
+    file, with a config.json in eva_clip's layout beside it unless it is the official one."""
     face_parser: str = ""
     """Location of BiSeNet's parsing_bisenet.pth, for PuLID and EcomID."""
     context_weights: str = ""
@@ -234,33 +231,3 @@ class Recipe:
     """Planning figure: shards are cut to about `planner.shard_seconds` of work."""
     download_gb: float = 0.0
     """Published size of its adapters and image encoders, without the base; 0 = unknown. Only shown."""
-
-
-_NOT_IN_HASH = {
-    "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
-    "seconds_per_picture",
-    "max_references", "max_side_px", "size_multiple_px", "download_gb",
-}  # fmt: skip
-_LOCATIONS = {
-    "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights", "steps",
-    "archive", "text",
-}  # fmt: skip
-
-
-def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
-    """Return 16 hex digits over what of a recipe decides pixels beyond the row's own columns.
-
-    `identity` names the weights by content (idgen/weights.py), so where they lie does not matter. Defaults are left
-    out because resolved rows hold them; names are in, as two recipes are two things to the shop. So are empty
-    settings left out: a setting that a recipe learns later changes no old key.
-    """
-    facts = {name: value for name, value in asdict(recipe).items() if name not in _NOT_IN_HASH}
-    text = json.dumps({"recipe": _without_locations(facts), "weights": dict(identity)}, sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-def _without_locations(facts: Any) -> Any:  # noqa: ANN401
-    if isinstance(facts, dict):
-        kept = {name: _without_locations(value) for name, value in facts.items() if name not in _LOCATIONS}
-        return {name: value for name, value in kept.items() if value not in (None, "", [], {})}
-    return [_without_locations(value) for value in facts] if isinstance(facts, list) else facts

@@ -18,7 +18,8 @@ from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
 from idgen.recipe_files import load_recipes
-from idgen.recipes import Recipe, recipe_hash
+from idgen.recipe_hashes import recipe_hash
+from idgen.recipes import Recipe
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 from idgen.suggestions import unknown_recipe

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from idgen.recipes import AdapterSpec, Base, Defaults, Licence, Recipe, recipe_hash
+from idgen.recipe_hashes import recipe_hash
+from idgen.recipes import AdapterSpec, Base, Defaults, Licence, Recipe
 
 RECIPE = Recipe(
     name="one", base=Base(weights="/a"), adapters=[AdapterSpec(name="f", weights="/a.bin")], licence=Licence(name="x")
