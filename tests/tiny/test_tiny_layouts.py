@@ -123,8 +123,7 @@ def test_numbers_of_tensors_are_those_of_the_real_files():
     assert counts["kolors_ip_adapter_plus"] == 51 + 140
 
 
-def test_every_variant_has_a_file_and_every_file_an_official_name():
-    assert {file.kind for file in ADAPTERS.values()} == set(VARIANTS)
+def test_every_file_has_an_official_name_and_an_encoder_where_it_looks_at_pixels():
     for name, file in ADAPTERS.items():
         assert world.locate(name).name == file.file
         assert file.file.startswith("ip-adapter") or file.file in ("ipa-faceid-plus.bin", "ip_adapter_plus_general.bin")
@@ -216,6 +215,6 @@ def test_loras_are_in_kohyas_layout_and_reach_linears_filters_and_convolutions(f
 def test_the_whole_world_is_small():
     folder = world.ensure()
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
-    assert sum(sizes) < 60_000_000
+    assert sum(sizes) < 85_000_000  # 58.5 MB, and 23 of InstantID, PuLID and EcomID: four ControlNets, three PuLIDs
     assert max(sizes) < 8_000_000
     assert all((folder / path).exists() for path in PATHS.values())
