@@ -57,21 +57,25 @@ class FaceAnalyser:
         # scikit-image announces the end of a function that insightface calls at every face
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"insightface\.")
 
-    def analyse(self, rgb: Pixels, face_select: str, *, embedding: bool = True) -> Face:
+    def analyse(
+        self, rgb: Pixels, face_select: str, *, embedding: bool = True, near: tuple[float, float] | None = None
+    ) -> Face:
         """Return the face of `rgb` [H, W, 3] that `face_select` asks for, with its embedding if that is wanted.
 
         largest (by area) | center (nearest to the middle) | best (the detector's score) | index:N (from left to right,
-        from 0). Raises RowError: no_face, face_too_small, face_index_missing, bad_value.
+        from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. Raises RowError:
+        no_face, face_too_small, face_index_missing, bad_value.
         """
         notes: list[str] = []
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         boxes, points = self._detect(bgr, notes)
         height, width = bgr.shape[:2]
-        chosen = choose(boxes, (width, height), face_select)
+        chosen = choose(boxes, (width, height), face_select) if near is None else nearest(boxes, near)
         box, keypoints = boxes[chosen, :4], points[chosen]
         self._judge(box, (width, height), notes)
         if len(boxes) > 1 and not face_select.startswith("index:"):
-            notes.append(f"several_faces: {len(boxes)} found, took the one that is {face_select}")
+            taken = f"that is {face_select}" if near is None else "nearest to where it was wanted"
+            notes.append(f"several_faces: {len(boxes)} found, took the one {taken}")
         score = float(boxes[chosen, 4])
         numbers: Floats | None = None
         if embedding:
@@ -117,13 +121,19 @@ def choose(boxes: Floats, size: tuple[int, int], face_select: str) -> int:
     if face_select == "best":
         return int(np.argmax(boxes[:, 4]))
     if face_select == "center":
-        return int(np.argmin(np.linalg.norm(middles - np.array(size) / 2, axis=1)))
+        return nearest(boxes, (size[0] / 2, size[1] / 2))
     word, _, number = face_select.partition(":")
     if word != "index" or not (number.isascii() and number.isdecimal()):
         raise RowError(Code.BAD_VALUE, "face_select: write largest, center, best or index:N")
     if int(number) >= len(boxes):
         raise RowError(Code.FACE_INDEX_MISSING, f"index:{number[:9]} of {len(boxes)} faces, counted from 0")
     return int(np.argsort(middles[:, 0], kind="stable")[int(number)])
+
+
+def nearest(boxes: Floats, place: tuple[float, float]) -> int:
+    """Return the row of `boxes` [n, 4 or more] (xyxy first) whose middle is nearest to `place` (x, y)."""
+    middles = (boxes[:, :2] + boxes[:, 2:4]) / 2
+    return int(np.argmin(np.linalg.norm(middles - np.array(place), axis=1)))
 
 
 def _load(folder: Path, threads: int) -> FaceAnalysis:
