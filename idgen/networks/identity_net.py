@@ -20,7 +20,7 @@ from diffusers.models.controlnets.controlnet import ControlNetOutput
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
-from idgen.networks import checkpoints
+from idgen.networks import attention, checkpoints
 from idgen.networks.projections import check_keys
 
 CONFIG_FILE = "config.json"
@@ -43,14 +43,20 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         """Keep `context` [R, P, T, D] (P people, whose T tokens stand in one softmax) and `scale`, R numbers.
 
         R counts the rows the UNet is run with: all unconditional ones, then all conditional ones. A row of scale 0 gets
-        residuals of 0.
+        residuals of 0. Keys and values of the context are made here, once for all steps, where `load` made the net.
+        Raises RuntimeError when the context is not as wide as what the net reads.
         """
+        width = self.config.cross_attention_dim
+        if context.shape[-1] != width:
+            raise RuntimeError(f"IdentityNet reads a context {width} wide and was given one {context.shape[-1]} wide")
         self.context = context.flatten(1, 2).to(self.device, self.dtype)
         self.scale = scale.reshape(-1, 1, 1, 1).to(self.device, self.dtype)
+        attention.bind_text(self, self.context)
 
     def unbind(self) -> None:
         """Let go of the batch's tensors."""
         self.context = self.scale = None
+        attention.unbind(self)
 
     def forward(
         self,
@@ -89,25 +95,26 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         )
 
 
-def load(weights: Path, dtype: torch.dtype, *, config: Path | None = None) -> IdentityNet:
+def load(weights: Path, dtype: torch.dtype, *, config: Path | None = None, variant: str | None = None) -> IdentityNet:
     """Return the net of `weights`, frozen, on the CPU: a folder in diffusers layout, or one file.
 
     SDXL-EcomID is one file at a folder's root without settings: `config` is a folder whose config.json has them
-    (InstantID's ControlNetModel/). Nothing is downloaded. Raises RunError(USAGE) when something is missing, unknown or
-    does not fit.
+    (InstantID's ControlNetModel/). `variant` is diffusers' ("fp16") of a folder in its layout. Nothing is downloaded.
+    Raises RunError(USAGE) when something is missing, unknown or does not fit.
     """
     whole = (weights / CONFIG_FILE).is_file()
     try:
-        net = _from_folder(weights, dtype) if whole else _from_file(weights, dtype, config)
+        net = _from_folder(weights, dtype, variant) if whole else _from_file(weights, dtype, config)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{weights} cannot be loaded as an SDXL ControlNet: {error}") from error
     checkpoints.check_whole(net, weights, "net")
     net.requires_grad_(False).eval()
+    attention.install(net)
     return net
 
 
-def _from_folder(folder: Path, dtype: torch.dtype) -> IdentityNet:
-    net: IdentityNet = IdentityNet.from_pretrained(folder, dtype=dtype, local_files_only=True)
+def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> IdentityNet:
+    net: IdentityNet = IdentityNet.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
     return net
 
 

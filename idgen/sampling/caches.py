@@ -207,4 +207,4 @@ def _bits(states: Tensor) -> Tensor:
 
 
 def _tokens_bytes(tokens: Tokens) -> int:
-    return tokens.cond.nbytes + tokens.uncond.nbytes
+    return sum(part.nbytes for part in (tokens.cond, tokens.uncond, *(tokens.context or ())))

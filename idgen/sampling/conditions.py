@@ -7,10 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from idgen.adapters.protocol import Adapter, Person
+from idgen.adapters.protocol import Adapter, Person, Tokens
 from idgen.sampling.bases import LoadedBase
 from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
-from idgen.sampling.rows import Bucket, SampleRow
+from idgen.sampling.control_images import control_image
+from idgen.sampling.controls import IDENTITY
+from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.starts import Starts
 
 
@@ -29,12 +31,18 @@ class Conditions:
     """Per adapter [R, n, T, D], float32."""
     scales: list[Tensor]
     """Per adapter [R, 1, 1], float32."""
+    context: Tensor | None = None
+    """[R, P, T, D], float32: what IdentityNet looks at; None when no adapter gives it."""
+    identity_scale: Tensor
+    """[R], float32: IdentityNet's strength."""
     noise: Tensor
     """[B, 4, h, w], float32, unit variance, on the CPU."""
     start: Tensor | None = None
     """[B, 4, h, w], float32: latents of the start pictures, None when the noise is the start."""
+    controls: tuple[ControlUse, ...] = ()
+    """Those of the bucket that are not of scale 0 in all rows: the nets that are run."""
     control_images: list[Tensor]
-    """Per control of the bucket [B, 3, H, W] in 0..1, float32, on the CPU."""
+    """Per entry of `controls` [B, 3, H, W], float32, on the CPU: 0..1, and -1 where inpaint's is to be made anew."""
     generators: list[torch.Generator]
     """Per row, as they stand after `noise` was drawn."""
 
@@ -63,16 +71,24 @@ class Conditioner:
         ]
         prompt, pooled = self.prompts.get([row.prompt for row in rows])
         negative, negative_pooled = self.prompts.get([row.negative_prompt for row in rows]) if guided else (None, None)
+        made = [self._tokens(adapter, rows) for adapter in self._adapters]
+        controls = _counting(rows, bucket)
         return Conditions(
             prompt=prompt,
             negative=negative,
             pooled=pooled,
             negative_pooled=negative_pooled,
-            tokens=[self._tokens(adapter, rows, guided) for adapter in self._adapters],
-            scales=[self._scales(adapter, at, rows, guided) for at, adapter in enumerate(self._adapters)],
+            tokens=[_halves([(one.cond, one.uncond) for one in tokens], guided) for tokens in made],
+            scales=[
+                self._strengths([row.scale(adapter.name, at) for row in rows], guided).view(-1, 1, 1)
+                for at, adapter in enumerate(self._adapters)
+            ],
+            context=_context(made, guided),
+            identity_scale=self._strengths([row.identity_scale for row in rows], guided),
             noise=torch.stack([self._noise(generator, bucket) for generator in generators]),
             start=torch.stack(starts) if starts else None,
-            control_images=[_control_images(control.name, rows) for control in bucket.controls],
+            controls=controls,
+            control_images=[torch.stack([control_image(use.name, row) for row in rows]) for use in controls],
             generators=generators,
         )
 
@@ -93,14 +109,12 @@ class Conditioner:
         for adapter in self._adapters:
             adapter.forget()
 
-    def _tokens(self, adapter: Adapter, rows: Sequence[SampleRow], guided: bool) -> Tensor:
-        made = [self.tokens.get(adapter, Person(row.id_embedding, row.crops), row.options) for row in rows]
-        unconditional = [one.uncond for one in made] if guided else []
-        return torch.stack([*unconditional, *(one.cond for one in made)])
+    def _tokens(self, adapter: Adapter, rows: Sequence[SampleRow]) -> list[Tokens]:
+        return [self.tokens.get(adapter, Person(row.id_embedding, row.crops), row.options) for row in rows]
 
-    def _scales(self, adapter: Adapter, position: int, rows: Sequence[SampleRow], guided: bool) -> Tensor:
-        strengths = [row.scale(adapter.name, position) for row in rows] * (2 if guided else 1)
-        return torch.tensor(strengths).view(-1, 1, 1).to(self._device)
+    def _strengths(self, strengths: Sequence[float], guided: bool) -> Tensor:
+        """[R] of a number per row: unconditional rows are as strong as their conditional ones."""
+        return torch.tensor([*strengths, *(strengths if guided else ())], device=self._device)
 
     def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
         """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""
@@ -113,6 +127,21 @@ def _encode(base: LoadedBase, prompt: str | None) -> Text:
     return base.no_text() if prompt is None else base.encode(prompt)
 
 
-def _control_images(name: str, rows: Sequence[SampleRow]) -> Tensor:
-    stacked = torch.stack([torch.from_numpy(row.control_images[name].copy()) for row in rows])
-    return stacked.permute(0, 3, 1, 2).float() / 255
+def _counting(rows: Sequence[SampleRow], bucket: Bucket) -> tuple[ControlUse, ...]:
+    """Return the controls that change some row; what a net makes times 0 need not be made."""
+    shown = any(row.identity_scale != 0 for row in rows)
+    return tuple(use for use in bucket.controls if (shown if use.name == IDENTITY else use.scale != 0))
+
+
+def _context(made: Sequence[Sequence[Tokens]], guided: bool) -> Tensor | None:
+    """[R, P, T, D] of the adapter that gives contexts; the recipe has one at most that a net looks at."""
+    for tokens in made:
+        contexts = [one.context for one in tokens if one.context is not None]
+        if contexts:
+            return _halves(contexts, guided)
+    return None
+
+
+def _halves(pairs: Sequence[tuple[Tensor, Tensor]], guided: bool) -> Tensor:
+    """[R, ...] of each row's conditional and unconditional tensors: the unconditional ones, if any, come first."""
+    return torch.stack([*(uncond for _, uncond in pairs if guided), *(cond for cond, _ in pairs)])

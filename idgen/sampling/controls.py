@@ -1,6 +1,6 @@
-"""ControlNets with ready-made control images, beside any identity."""
+"""ControlNets beside any identity: IdentityNet, those with ready-made control images, and the one for inpainting."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,15 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.networks import checkpoints
+from idgen.networks import attention, checkpoints, identity_net
+from idgen.networks.identity_net import IdentityNet
 from idgen.recipes import Control
 
+IDENTITY, INPAINT = "identity", "inpaint"
+"""Names of the controls whose images no column brings."""
+
 Nets = Mapping[str, Any]
-"""Control's name -> ControlNetModel."""
+"""Control's name -> ControlNetModel, or IdentityNet where it looks at the face's tokens."""
 
 
 class PresentControls(MultiControlNetModel):  # type: ignore[misc]  # diffusers carries no types
@@ -46,27 +50,88 @@ class PresentControls(MultiControlNetModel):  # type: ignore[misc]  # diffusers 
 
 def load(specs: Sequence[Control], dtype: torch.dtype, device: torch.device) -> Nets:
     """Return the recipe's ControlNets by name. Raises RunError when one cannot be read."""
-    nets = {spec.name: _load(weights.locate(spec.weights, spec.revision), dtype) for spec in specs}
+    nets = {spec.name: _load(spec, dtype) for spec in specs}
     return {name: torch.nn.Module.to(net, device) for name, net in nets.items()}  # diffusers' own warns for nothing
 
 
-def check_fits(nets: Nets, unet: Any) -> None:  # noqa: ANN401
-    """Raise RunError when a net was made for another kind of base than `unet`'s."""
+def check_fits(nets: Nets, unet: Any, contexts: int) -> None:  # noqa: ANN401
+    """Raise RunError when a net cannot work beside `unet`; `contexts` counts the adapters that give a context."""
     for name, net in nets.items():
-        if net.config.cross_attention_dim != unet.config.cross_attention_dim:
-            raise RunError(
-                Exit.USAGE,
-                f"control {name} was made for text {net.config.cross_attention_dim} wide, the base's is "
-                f"{unet.config.cross_attention_dim}: SD 1.5 and SDXL need ControlNets of their own",
-            )
+        fault = _fault(net, unet, contexts)
+        if fault:
+            raise RunError(Exit.USAGE, f"control {name} {fault}")
 
 
-def _load(folder: Path, dtype: torch.dtype) -> Any:  # noqa: ANN401
-    variant = None if weights.weight_files(folder, None) else "fp16"
+def bind(nets: Nets, used: Collection[str], text: Tensor, context: Tensor | None, identity_scale: Tensor) -> None:
+    """Make keys and values of what the `used` nets look at, once for all steps of the batch; the others let go.
+
+    `text` [R, L, D], `context` [R, P, T, D] of faces, `identity_scale` [R]: the strength of the net "identity" alone,
+    the scale of others is the pipeline's. Raises RuntimeError when a net needs a context and there is none.
+    """
+    for name, net in nets.items():
+        if name not in used:
+            _unbind(net)
+        elif not isinstance(net, IdentityNet):
+            attention.bind_text(net, text)
+        elif context is None:
+            raise RuntimeError(f"control {name} looks at a face's context, and no adapter gave one")
+        else:
+            net.bind(context, identity_scale if name == IDENTITY else torch.ones_like(identity_scale))
+
+
+def unbind(nets: Nets) -> None:
+    """Let go of what the last batch bound."""
+    for net in nets.values():
+        _unbind(net)
+
+
+def _unbind(net: Any) -> None:  # noqa: ANN401
+    if isinstance(net, IdentityNet):
+        net.unbind()
+    else:
+        attention.unbind(net)
+
+
+def _fault(net: Any, unet: Any, contexts: int) -> str | None:  # noqa: ANN401
+    """Return what is wrong with a net, to follow its name."""
+    width, wanted = net.config.cross_attention_dim, unet.config.cross_attention_dim
+    if width != wanted:
+        return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
+    if net.config.global_pool_conditions:
+        return "pools its residuals, which only works without unconditional rows: take one that does not"
+    if not isinstance(net, IdentityNet):
+        return None
+    if net.config.addition_embed_type != "text_time":
+        return "looks at a face's tokens and is no ControlNet of SDXL: take InstantID's or EcomID's, or context: text"
+    if contexts != 1:
+        return (
+            f"looks at a face's tokens, and {contexts} adapters give some: take one of kind instantid or ecomid, "
+            "or without the control"
+        )
+    return None
+
+
+def _load(spec: Control, dtype: torch.dtype) -> Any:  # noqa: ANN401
+    place = weights.locate(spec.weights, spec.revision)
+    variant = None if weights.weight_files(place, None) else "fp16"
+    if spec.name == IDENTITY or spec.context == "face":
+        config = weights.locate(spec.config) if spec.config else None
+        return identity_net.load(_one_file(place, variant), dtype, config=config, variant=variant)
+    return _load_plain(place, variant, dtype)
+
+
+def _one_file(place: Path, variant: str | None) -> Path:
+    """Return the file of a folder without settings, whatever its variant; other places as they are."""
+    files = weights.weight_files(place, variant) if place.is_dir() else []
+    return files[0] if len(files) == 1 and not (place / identity_net.CONFIG_FILE).is_file() else place
+
+
+def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  # noqa: ANN401
     try:
         net = ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{folder} cannot be loaded as a ControlNet in diffusers layout: {error}") from error
     checkpoints.check_whole(net, folder, "ControlNet")
     net.requires_grad_(False).eval()
+    attention.install(net)
     return net

@@ -43,8 +43,8 @@ class Bucket:
     strength: float | None = None
     """Of image to image; None = the picture starts from noise alone."""
     controls: tuple[ControlUse, ...] = ()
-    """In the order of NETS; those that the rows bring no image for are left out. identity's scale here is 1: each row has
-    its own (SampleRow.identity_scale)."""
+    """In the order of NETS; those that the rows bring no image for are left out. identity's scale here is 1: each row
+    has its own (SampleRow.identity_scale)."""
     face_pass: bool = False
     """Small faces of the finished pictures are sampled again."""
 

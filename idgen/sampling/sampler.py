@@ -5,6 +5,7 @@ negative prompt, people and scales; everything else is the bucket's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -57,7 +58,8 @@ class Sampler:
         self.device = device
         self.conditioner = Conditioner(base, adapters, device)
         self.counts = self.conditioner.counts
-        self._pipelines = Pipelines(base, nets or {}, {control.name: control for control in recipe.controls})
+        self.nets = nets or {}
+        self._pipelines = Pipelines(base, self.nets, {control.name: control for control in recipe.controls})
         self._base_schedule = dict(self.pipeline.scheduler.config)
         self._spacing = recipe.timestep_spacing
 
@@ -95,7 +97,7 @@ class Sampler:
         base.place(device)
         check_controls(base.pipeline, recipe.controls)
         nets = controls.load(recipe.controls, base.dtype, device)
-        controls.check_fits(nets, unet)
+        controls.check_fits(nets, unet, sum(adapter.gives_context for adapter in adapters))
         return cls(base, adapters, device, nets=nets, recipe=recipe)
 
     def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401
@@ -143,6 +145,7 @@ class Sampler:
         if self.compiled:  # here, because the setting is the thread's own and actors' threads change
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         self.bind(conditions)
+        bucket = replace(bucket, controls=conditions.controls)
         pipeline = self._pipelines.get(bucket)
         pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
         if conditions.start is not None:
@@ -155,12 +158,14 @@ class Sampler:
         return latents
 
     def bind(self, conditions: Conditions) -> None:
-        """Make keys and values of text and tokens, once for all steps of the batch."""
+        """Make keys and values of text and tokens, in the UNet and in the nets, once for all steps of the batch."""
         negative = conditions.negative
         states = conditions.prompt if negative is None else torch.cat([negative, conditions.prompt])
         unet = self.pipeline.unet
         projects = unet.config.encoder_hid_dim_type == "text_proj"
         attention.bind_text(unet, unet.encoder_hid_proj(states) if projects else states)
+        used = {use.name for use in conditions.controls}
+        controls.bind(self.nets, used, states, conditions.context, conditions.identity_scale)
         for adapter, tokens, scale in zip(self.adapters, conditions.tokens, conditions.scales, strict=True):
             seen = _through_text(unet, tokens) if adapter.through_text else tokens
             for branch in adapter.branches:
@@ -173,6 +178,7 @@ class Sampler:
     def release(self) -> None:
         """Let go of the last batch's tensors and of the device memory they held."""
         attention.unbind(self.pipeline.unet)
+        controls.unbind(self.nets)
         give_back_memory(self.device)
 
 

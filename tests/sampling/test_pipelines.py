@@ -1,5 +1,6 @@
 """Image to image and ControlNets: our rows equal stock pipelines, alone and together."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import diffusers
@@ -61,7 +62,6 @@ def difference(one, other):
 def stock(sampler, kind, bucket, rows, **words):
     """The stock pipeline with stock attention, row by row."""
     parts = sampler.pipeline.components
-    processors = dict(sampler.pipeline.unet.attn_processors)
     sampler.release()
     pipeline = getattr(diffusers, kind)(
         **parts | ({"controlnet": words.pop("controlnet")} if "controlnet" in words else {}),
@@ -69,8 +69,7 @@ def stock(sampler, kind, bucket, rows, **words):
     )
     pipeline.scheduler = sampler._pipelines.get(bucket).scheduler
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.unet.set_attn_processor(AttnProcessor2_0())
-    try:
+    with stock_attention(sampler):
         return torch.cat([
             pipeline(
                 prompt=one.prompt,
@@ -84,8 +83,20 @@ def stock(sampler, kind, bucket, rows, **words):
             )[0]
             for one in rows
         ])  # fmt: skip
+
+
+@contextmanager
+def stock_attention(sampler):
+    """The UNet and the nets as diffusers loads them."""
+    models = [sampler.pipeline.unet, *sampler.nets.values()]
+    ours = [dict(model.attn_processors) for model in models]
+    for model in models:
+        model.set_attn_processor(AttnProcessor2_0())
+    try:
+        yield
     finally:
-        pipeline.unet.set_attn_processor(processors)
+        for model, processors in zip(models, ours, strict=True):
+            model.set_attn_processor(processors)
 
 
 def pixels(image):

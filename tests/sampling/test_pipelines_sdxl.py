@@ -59,8 +59,10 @@ def stock(sampler, kind, bucket, one):
         words |= {"image": start, "strength": bucket.strength}
     pipeline = getattr(diffusers, kind)(**parts, add_watermarker=False)
     pipeline.set_progress_bar_config(disable=True)
-    processors = dict(pipeline.unet.attn_processors)
-    pipeline.unet.set_attn_processor(AttnProcessor2_0())
+    models = [pipeline.unet, *sampler.nets.values()]
+    ours = [dict(model.attn_processors) for model in models]
+    for model in models:
+        model.set_attn_processor(AttnProcessor2_0())
     try:
         return pipeline(
             prompt=one.prompt,
@@ -72,7 +74,8 @@ def stock(sampler, kind, bucket, one):
             **words,
         ).images
     finally:
-        pipeline.unet.set_attn_processor(processors)
+        for model, processors in zip(models, ours, strict=True):
+            model.set_attn_processor(processors)
 
 
 @pytest.mark.parametrize("kind", BUCKETS)
