@@ -1,0 +1,206 @@
+"""The face pass: small faces of finished pictures are cut out, sampled again larger, and blended back.
+
+EcomID's authors publish a workflow for the face alone (ComfyUI's FaceDetailer): in a picture of a whole person the face
+has so few latents that the identity is lost. Per picture:
+
+    look    the face nearest to where IdentityNet was told to make it, else the largest; none or a large one: it is done
+    cut     a square of `crop_scale` longer sides of its box, moved into the picture, brought to `side_px`
+    sample  image to image with the same person and prompts, the found points drawn for IdentityNet, other controls off
+    blend   all of the box, fading out around it, so that garment and background stay bit by bit (face_square.py)
+    look    again, for the similarity
+
+All of a batch's faces go through one call of the sampler. FaceDetailer holds what is around the box still while it
+samples, and pastes with a feather of 5 px; here the whole square is sampled, so that hair and neck go with the new
+face, and the seam is wider: a quarter of the face.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from idgen.config import FacesConfig
+from idgen.errors import Code, RowError
+from idgen.faces import keypoints
+from idgen.faces.analysis import Face
+from idgen.recipes import FacePass
+from idgen.sampling.face_square import Square, around, longer_side, soft_mask
+from idgen.sampling.rows import Bucket, ControlUse, SampleRow
+
+IDENTITY = "identity"
+LOOKING = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
+"""How finished pictures are looked at: small faces are what the pass is for. 10 px is FaceDetailer's drop size."""
+
+Pixels = NDArray[np.uint8]
+Place = tuple[float, float]
+
+
+class FaceFinder(Protocol):
+    """What the pass needs of faces.analysis.FaceAnalyser."""
+
+    def analyse(self, rgb: Pixels, face_select: str, *, embedding: bool = True, near: Place | None = None) -> Face:
+        """Return the face `face_select` asks for, or nearest to `near`; raises RowError where there is none."""
+        ...
+
+
+class Samples(Protocol):
+    """What the pass needs of sampling.sampler.Sampler."""
+
+    adapters: list[Any]
+
+    def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[Pixels | RowError]:
+        """Return each row's picture, uint8 [H, W, 3], or why there is none."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finished:
+    """One picture of a batch, and what is known of its face."""
+
+    picture: Pixels | RowError
+    result: str | None = None
+    """done | no_face | large_enough | failed; None where no pass was asked for or there is no picture."""
+    similarity_before: float | None = None
+    """Cosine of the sampled face to the mean of the references' normed embeddings; None where either is missing."""
+    similarity: float | None = None
+    """The same after the pass, before anything is pasted back; None also when no face is found any more."""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One face that is to be sampled again."""
+
+    at: int
+    picture: Pixels
+    row: SampleRow
+    face: Face
+    square: Square
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRepair:
+    """The pass of one loaded recipe; for one thread at a time."""
+
+    sampler: Samples
+    finder: FaceFinder
+    settings: FacePass = field(default_factory=FacePass)
+
+    def run(
+        self,
+        pictures: Sequence[Pixels | RowError],
+        rows: Sequence[SampleRow],
+        bucket: Bucket,
+        wanted: Sequence[Sequence[float] | None],
+    ) -> list[Finished]:
+        """Return each picture of a sampled batch, its face made anew where that is small.
+
+        `wanted` are target_keypoints ([10], pixels), None where nobody said where the face is to be. A face that does
+        not decode leaves its picture as it was, with a warning: asking again would give the same. Raises OutOfMemory as
+        the sampler does; nothing of the batch is kept then.
+        """
+        finished: list[Finished] = []
+        due: list[_Due] = []
+        for at, (picture, row, points) in enumerate(zip(pictures, rows, wanted, strict=True)):
+            face = None if isinstance(picture, RowError) else self._find(picture, _middle(points))
+            if isinstance(picture, RowError):
+                finished.append(Finished(picture=picture))
+            elif face is None:
+                finished.append(Finished(picture=picture, result="no_face"))
+            else:
+                cosine = _cosine(face, row)
+                finished.append(
+                    Finished(picture=picture, result="large_enough", similarity_before=cosine, similarity=cosine)
+                )
+                if longer_side(face.box) < self.settings.below_px:
+                    due.append(_Due(at, picture, row, face, around(face.box, face.size, self.settings.crop_scale)))
+        for one, made in zip(due, self._again(due, bucket), strict=True):
+            finished[one.at] = self._done(one, finished[one.at], made)
+        return finished
+
+    def _find(self, picture: Pixels, near: Place | None) -> Face | None:
+        try:
+            return self.finder.analyse(picture, "largest", near=near)
+        except RowError as error:
+            if error.code not in (Code.NO_FACE, Code.FACE_TOO_SMALL):
+                raise
+            return None
+
+    def _again(self, due: Sequence[_Due], bucket: Bucket) -> list[Pixels | RowError]:
+        if not due:
+            return []
+        settings = self.settings
+        drawn = any(control.name == IDENTITY for control in bucket.controls)
+        square = Bucket(
+            width=settings.side_px,
+            height=settings.side_px,
+            num_inference_steps=settings.num_inference_steps,
+            scheduler=settings.scheduler,
+            guidance_scale=settings.guidance_scale,
+            n_references=bucket.n_references,
+            strength=settings.strength,
+            controls=(ControlUse(name=IDENTITY, scale=1.0),) if drawn else (),
+        )
+        return self.sampler.sample([self._row(one, drawn) for one in due], square)
+
+    def _row(self, due: _Due, drawn: bool) -> SampleRow:
+        """What the face alone is sampled with: all that is the row's own but its pictures, scales and seed."""
+        settings, side = self.settings, self.settings.side_px
+        first = self.sampler.adapters[0].name if self.sampler.adapters else ""
+        points = due.square.points(due.face.keypoints, side)
+        return replace(
+            due.row,
+            seed=second_seed(due.row.seed),
+            ip_adapter_scale=settings.ip_adapter_scale,
+            ip_adapter_scales={name: scale for name, scale in due.row.ip_adapter_scales.items() if name != first},
+            identity_scale=settings.controlnet_conditioning_scale,
+            init_image=due.square.cut(due.picture, side),
+            mask=None,
+            paste_back=False,
+            control_images={IDENTITY: keypoints.draw(points, (side, side))} if drawn else {},
+        )
+
+    def _done(self, due: _Due, before: Finished, made: Pixels | RowError) -> Finished:
+        notes = tuple(f"face_pass: {note}" for note in due.face.warnings)
+        if isinstance(made, RowError):
+            note = f"face_pass_failed: {made.code}, the picture is as it was before"
+            return replace(before, result="failed", warnings=(*notes, note))
+        mask = soft_mask(due.face.box, due.square, due.face.size)
+        blended = due.square.blended(due.picture, made, mask)
+        left, top, right, bottom = due.face.box.tolist()
+        after = self._find(blended, ((left + right) / 2, (top + bottom) / 2))
+        if after is None:
+            notes = (*notes, "face_lost: no face is found after the face pass")
+        return replace(
+            before,
+            picture=blended,
+            result="done",
+            similarity=None if after is None else _cosine(after, due.row),
+            warnings=notes,
+        )
+
+
+def second_seed(seed: int) -> int:
+    """Return the face pass's seed, 0..2^63-1, from the row's: with the same one, the noise that has already become the
+    picture would be added to it once more.
+    """
+    return int.from_bytes(blake2b(f"face_pass {seed}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _middle(points: Sequence[float] | None) -> Place | None:
+    if points is None:
+        return None
+    x, y = np.asarray(points, np.float64).reshape(5, 2).mean(axis=0).tolist()
+    return x, y
+
+
+def _cosine(face: Face, row: SampleRow) -> float | None:
+    """Return the face's likeness to the row's person, None where the recipe has no embeddings."""
+    if face.embedding is None or len(row.id_embedding) == 0:
+        return None
+    normed = row.id_embedding / np.linalg.norm(row.id_embedding, axis=1, keepdims=True)
+    person, found = normed.mean(axis=0), face.embedding
+    return float(found @ person / (np.linalg.norm(found) * np.linalg.norm(person)))
