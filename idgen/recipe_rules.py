@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 
+from idgen.adapters import rules
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import BY_NAME, CONTROLS, NETS
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes import Recipe
 from idgen.suggestions import suggestion
-
-_TWINS = {"faceid_plus": "faceid-plusv2_", "faceid_plusv2": "faceid-plus_"}
-"""Kind -> what the published file of the other version is called: names and shapes inside are the same, so nothing
-else tells them apart, and the wrong one makes bad pictures without an error."""
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -26,8 +23,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         if len(set(names)) < len(names) or "" in names:
             yield f"{what} need names of their own, there are {names}"
     yield from _base_faults(recipe)
-    for adapter in recipe.adapters:
-        yield from _adapter_faults(adapter)
+    yield from rules.faults(recipe)
     if any(steps < 1 for steps in base.steps):
         yield f"base.steps: {base.steps} must be 1 or more"
     if base.steps and recipe.defaults.num_inference_steps not in base.steps:
@@ -47,35 +43,15 @@ def _faults(recipe: Recipe) -> Iterable[str]:
 
 
 def _base_faults(recipe: Recipe) -> Iterable[str]:
-    """What one kind of base cannot do: Kolors has SDXL's layers, but text of its own."""
+    """What one kind of base cannot do."""
     base = recipe.base
     kolors = base.kind == "kolors"
-    for adapter in recipe.adapters:
-        if VARIANTS[adapter.kind].kolors != kolors:
-            made_for = "Kolors" if VARIANTS[adapter.kind].kolors else "SD 1.5 and SDXL"
-            yield f"adapter {adapter.name}: {adapter.kind} is made for {made_for}, the recipe's base is {base.kind}"
     if base.text == "ahead" and not kolors:
         yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
     if kolors and base.config:
         yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
     if kolors and recipe.controls:
         yield "controls: Kolors' ControlNets are not built"
-
-
-def _adapter_faults(adapter: AdapterSpec) -> Iterable[str]:
-    looks = VARIANTS[adapter.kind].picture is not None
-    if looks and not adapter.image_encoder:
-        yield f"adapter {adapter.name}: {adapter.kind} needs an image_encoder"
-    if not looks and adapter.image_encoder:
-        yield f"adapter {adapter.name}: {adapter.kind} has no image_encoder"
-    side = adapter.face_crop_px
-    if side is not None and (VARIANTS[adapter.kind].picture != "aligned" or side < 1 or (side % 112 and side % 128)):
-        yield f"adapter {adapter.name}: face_crop_px is for aligned faces, a multiple of 112 or 128 as insightface cuts"
-
-    other = _TWINS.get(adapter.kind)
-    if other and other in adapter.weights:
-        kind = next(kind for kind in _TWINS if kind != adapter.kind)
-        yield f"adapter {adapter.name}: {adapter.weights} is the file of kind {kind}, as only its name tells"
 
 
 def _scale_faults(recipe: Recipe) -> Iterable[str]:

@@ -56,7 +56,10 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(required_columns=["init_image_uri"]), "'init_image_uri' is none of columns"),
         (Recipe(adapters=[replace(V2, face_crop_px=200)]), "a multiple of 112 or 128"),
         (Recipe(adapters=[replace(PLUS, face_crop_px=224)]), "face_crop_px is for aligned faces"),
-        (Recipe(controls=[Control(name="scribble")]), "'scribble' must be one of pose, depth, canny, softedge"),
+        (
+            Recipe(controls=[Control(name="scribble")]),
+            "'scribble' must be one of identity, inpaint, pose,",
+        ),
         (Recipe(controls=[POSE]), "columns lack control_pose_uri"),
         (Recipe(controls=[replace(POSE, start=0.5, end=0.5)], columns=POSES), "start must be less than end"),
         (Recipe(base=Base(steps=[0])), "base.steps"),
