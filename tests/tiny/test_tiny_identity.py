@@ -18,7 +18,8 @@ from idgen.networks import identity_net, pulid
 from idgen.networks.eva_clip import EvaTower
 from idgen.networks.face_features import WHITE_CLASSES, face_feature_image
 from idgen.networks.face_parser import FaceParser
-from idgen.tiny import world
+from idgen.tiny import identity_nets, world
+from idgen.tiny import pulid as pulid_files
 from idgen.tiny.files import ADAPTERS, PATHS
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait
@@ -216,3 +217,12 @@ def labels_of_the_drawn() -> torch.Tensor:
 
 def features_of_the_drawn() -> torch.Tensor:
     return pulid.face_features(face_feature_image(drawn(), labels_of_the_drawn()), 336, antialias=True)
+
+
+def test_made_again_the_files_have_the_same_bytes(tmp_path):
+    identity_nets.write(tmp_path)
+    pulid_files.write(tmp_path)
+    again = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(again) == 4 + 3 + 3 + 3  # nets with three settings; PuLIDs; tower with settings and parser
+    for path in again:
+        assert path.read_bytes() == (world.ensure() / path.relative_to(tmp_path)).read_bytes(), path.name
