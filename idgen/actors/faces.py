@@ -12,17 +12,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from idgen import weights
+from idgen.actors.face_packs import FacePacks
 from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor, Orders
 from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
-from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.references import ReferenceReader
 from idgen.manifest.shards import ShardRef, read_shard
-from idgen.recipes import FacePack, Recipe
+from idgen.recipes import Recipe
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
 
@@ -49,8 +48,8 @@ class FaceActor:
         self._monitor = monitor
         self._store = run.open("faces")
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
-        self._reader = ReferenceReader(fetcher, self._analyser, settings.sources)
-        self._analysers: dict[FacePack, FaceAnalyser] = {}
+        packs = FacePacks(run, settings.faces, settings.faces.num_cpus)
+        self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """Read the shard that `item` (one row: a ShardRef) names and return its rows as ANALYSED."""
@@ -82,21 +81,6 @@ class FaceActor:
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         requests = [_request(row, recipe) for row in rows]
         return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
-
-    def _analyser(self, pack: FacePack) -> FaceAnalyser:
-        """Return the loaded pack; its recipe's identity must hold the same files."""
-        if pack not in self._analysers:
-            recipe = next(r for r in self._run.recipes.values() if r.face_pack == pack and weights.needs_face_pack(r))
-            found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
-            weights.check_node(recipe, found, self._run.identities[recipe.name])
-            self._analysers[pack] = FaceAnalyser(
-                weights.locate(pack.weights),
-                pack.det_size_px,
-                pack.det_threshold,
-                threads=max(1, int(self._settings.faces.num_cpus)),
-                config=self._settings.faces,
-            )
-        return self._analysers[pack]
 
 
 def rows_left(table: pa.Table) -> int | None:
