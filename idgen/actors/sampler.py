@@ -6,7 +6,6 @@ shard leaves out what its own ledger parts hold.
 """
 
 import faulthandler
-import json
 import logging
 import time
 from collections import Counter
@@ -22,11 +21,11 @@ from idgen import weights
 from idgen.actors.faces import rows_left
 from idgen.actors.facts import RunFacts, torch_device
 from idgen.actors.lost_device import end_if_lost
-from idgen.actors.monitor import Monitor, Orders, Published
+from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.pixels import Pixels
+from idgen.actors.telling import counts, told
 from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
-from idgen.manifest.columns import IMAGES
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
@@ -35,7 +34,6 @@ from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
-from idgen.schemas import COUNTS
 from idgen.stores.texts import encoder_of
 
 Row = dict[str, Any]
@@ -77,7 +75,7 @@ class SamplerActor:
         """Sample and publish one shard (ANALYSED, all of one bucket); return its row of COUNTS."""
         started_s = time.monotonic()
         if (left := rows_left(table)) is not None:
-            return _counts(str(table["shard"][0].as_py()), left, left=left)
+            return counts(str(table["shard"][0].as_py()), left, left=left)
         shard = str(table["shard"][0].as_py())
         orders = self._monitor.begin_shard("sample", shard)
         done = self._already_published(shard, orders)
@@ -88,7 +86,7 @@ class SamplerActor:
         def count(parts: list[Row]) -> None:
             """Take what a publishing thread has written."""
             published.append(len(parts))
-            self._monitor.published([_told(part) for part in parts])
+            self._monitor.published([told(part) for part in parts])
 
         publisher = self._publisher(shard, orders.shard_try, count)
         before = self._work_counts()
@@ -104,7 +102,7 @@ class SamplerActor:
         self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n})
         made = sum(published)
         seconds = time.monotonic() - started_s
-        return _counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
+        return counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
     def _sample(self, shard: str, rows: list[Row], pixels: Pixels, orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
@@ -211,23 +209,3 @@ class SamplerActor:
         if self._texts_ahead:
             work["texts_read"] = work.pop("prompt_encodings")
         return work
-
-
-def _counts(
-    shard: str, rows: int, *, published: int = 0, already: int = 0, left: int = 0, seconds: float = 0.0
-) -> pa.Table:
-    values = (shard, rows, published, already, left, seconds)
-    return pa.table([[value] for value in values], schema=COUNTS)
-
-
-def _told(part: Row) -> Published:
-    """`part` is a row of the ledger, where all images but the references stand among the settings.
-
-    Its photo is the file that failed, where the detail begins with that file's column: a store that refuses every
-    control map must stop the run although all rows show one person.
-    """
-    settings = json.loads(part["settings"])
-    column = str(part["detail"]).partition(":")[0]
-    failed = settings.get(column) if column in IMAGES else None
-    photo = failed or next(iter(part["reference_uris"] or []), settings.get("ip_adapter_image_uri") or part["key"])
-    return Published(str(part["status"]), str(part["code"]), photo)

@@ -1,0 +1,33 @@
+"""What the sampling actor tells of a shard: one row of COUNTS to the driver, outcomes to the monitor."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from idgen.actors.monitor import Published
+from idgen.manifest.columns import IMAGES
+from idgen.schemas import COUNTS
+
+
+def counts(
+    shard: str, rows: int, *, published: int = 0, already: int = 0, left: int = 0, seconds: float = 0.0
+) -> pa.Table:
+    """Return the shard's row of COUNTS."""
+    values = (shard, rows, published, already, left, seconds)
+    return pa.table([[value] for value in values], schema=COUNTS)
+
+
+def told(part: Mapping[str, Any]) -> Published:
+    """Return what the monitor hears of `part`, a row of the ledger, where all images but the references stand among the
+    settings.
+
+    Its photo is the file that failed, where the detail begins with that file's column: a store that refuses every
+    control map must stop the run although all rows show one person.
+    """
+    settings = json.loads(part["settings"])
+    column = str(part["detail"]).partition(":")[0]
+    failed = settings.get(column) if column in IMAGES else None
+    photo = failed or next(iter(part["reference_uris"] or []), settings.get("ip_adapter_image_uri") or part["key"])
+    return Published(str(part["status"]), str(part["code"]), photo)
