@@ -9,6 +9,12 @@ from idgen.manifest.columns import BY_NAME, CONTROLS, NETS
 from idgen.recipes import Recipe
 from idgen.suggestions import suggestion
 
+_OF_IDENTITY = (
+    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
+)  # fmt: skip
+_OF_INPAINT = ("mask_image_uri", "mask_mode", "paste_back", "control_inpaint_scale")
+"""Columns that only one control looks at; a recipe that has it may leave any of them out."""
+
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise RunError(USAGE) for a recipe that contradicts itself; the message names the recipe and the setting."""
@@ -97,5 +103,11 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
             for name in CONTROLS
             for part in ("uri", "scale")
         },
+        "face_pass": (
+            recipe.face_pass is not None and ("identity" in controls or needs(recipe).embedding),
+            "without face_pass settings and an adapter that knows the face",
+        ),
+        **dict.fromkeys(_OF_IDENTITY, ("identity" in controls, "without a control identity")),
+        **dict.fromkeys(_OF_INPAINT, ("inpaint" in controls, "without a control inpaint")),
     }
     return {column: why for column, (useful, why) in uses.items() if not useful}

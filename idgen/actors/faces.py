@@ -19,11 +19,15 @@ from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, InputImage, Request
+from idgen.faces.keypoints import FaceTarget
 from idgen.faces.references import ReferenceReader
+from idgen.manifest.columns import CONTROLS
 from idgen.manifest.shards import ShardRef, read_shard
 from idgen.recipes import Recipe
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
+
+INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
 
 Row = dict[str, Any]
 Result = Identity | RowError | None
@@ -99,7 +103,7 @@ def _all_left(shard: ShardRef) -> pa.Table:
 
 
 def _request(row: Row, recipe: Recipe) -> Request:
-    columns = ["init_image_uri", *(f"control_{control.name}_uri" for control in recipe.controls)]
+    controls = [control.name for control in recipe.controls]
     return Request(
         tuple(row["reference_uris"] or ()),
         tuple(row["reference_sha256"] or ()),
@@ -108,8 +112,26 @@ def _request(row: Row, recipe: Recipe) -> Request:
         face_pack=recipe.face_pack,
         ip_adapter_image_uri=row["ip_adapter_image_uri"] or "",
         reference_mask_uri=row["reference_mask_uri"] or "",
-        images=tuple(InputImage(name, row[name], row["width"], row["height"]) for name in columns if row[name]),
+        images=_images(row, controls),
+        face_pose_uri=row["face_pose_uri"] or "",
+        face_target=_face_target(row) if "identity" in controls else None,
+        size=(row["width"], row["height"]),
     )
+
+
+def _images(row: Row, controls: Sequence[str]) -> tuple[InputImage, ...]:
+    """The row's other pictures, a mask after what it is a mask of; without one of its own that one's transparency."""
+    size = (row["width"], row["height"])
+    found = [InputImage(INIT_IMAGE, row[INIT_IMAGE], *size)] if row[INIT_IMAGE] else []
+    if row[INIT_IMAGE] and "inpaint" in controls:
+        uri = row[MASK_IMAGE]
+        found.append(InputImage(MASK_IMAGE, uri or row[INIT_IMAGE], *size, row["mask_mode"] if uri else "alpha"))
+    maps = [f"control_{name}_uri" for name in controls if name in CONTROLS]
+    return (*found, *(InputImage(column, row[column], *size) for column in maps if row[column]))
+
+
+def _face_target(row: Row) -> FaceTarget:
+    return FaceTarget(row["face_fit"] or "cover", row["face_box"], row["face_keypoints"], row["face_angle_deg"])
 
 
 def _analysed(shard: str, rows: Sequence[Row], results: Sequence[Result]) -> pa.Table:

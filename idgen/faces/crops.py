@@ -12,6 +12,7 @@ from PIL import Image
 
 from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
+from idgen.faces.alignment import align
 from idgen.faces.analysis import Face
 from idgen.sources.clip_pixels import prepare
 
@@ -76,13 +77,15 @@ def box_square(rgb: Pixels, box: Floats, size_px: int) -> Pixels:
 def cut(need: PictureNeed, rgb: Pixels, face: Face | None, mask: Pixels | None = None) -> Pixels:
     """Return what `need` asks for of the photo `rgb`, uint8 [size_px, size_px, 3] in its channel order.
 
-    Without a face the picture counts as one that people have cut. Raises RowError as `face_square`, ValueError for
-    kinds FROM_FACES without a face.
+    Without a face the picture counts as one that people have cut. Raises RowError as `face_square` and `align`,
+    ValueError for kinds FROM_FACES without a face.
     """
     if need.kind in FROM_FACES and face is None:
         raise ValueError(f"a crop of kind {need.kind} needs a face")
     if need.kind == "aligned" and face is not None:
         seen = aligned(rgb, face.keypoints, need.crop_px)
+    elif need.kind == "ffhq" and face is not None:
+        return align(rgb, face.keypoints)
     elif need.kind == "bbox" and face is not None:
         seen = box_square(rgb, face.box, need.size_px)  # which `prepare` leaves as it is
     elif need.kind == "face" and face is not None:

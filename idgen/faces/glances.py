@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
-from idgen.faces.identity import Identity, Request
+from idgen.faces.aiming import POSE_COLUMN, aim
+from idgen.faces.identity import Identity, InputImage, MaskMode, Request
 from idgen.recipes import FacePack
+from idgen.sources.fitting import same_shape
 from idgen.sources.images import Ground
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 PROMPT_COLUMN = "ip_adapter_image_uri"
 MASK_COLUMN = "reference_mask_uri"
+INIT_COLUMN, INIT_MASK_COLUMN = "init_image_uri", "mask_image_uri"
 _OF_FACE_PHOTOS = "small_photo"  # a warning that says nothing about maps and picture prompts
 
 
@@ -36,6 +39,7 @@ class Glance:
     mask: str = ""  # a second file
     size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
     ground: Ground = "white"  # what shows where it is transparent
+    mask_mode: MaskMode = ""  # of an input image that is a mask
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -102,11 +106,17 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
         found.append(Part("", glance, (uri, mask) if mask else (uri,)))
     if prompt:
         found.append(Part(PROMPT_COLUMN, Glance(name(given), pictures=prompt), (given,)))
-    for image in request.images:
-        ground: Ground = "black" if image.column.startswith("control_") else "white"
-        glance = Glance(name(image.uri), size=(image.width, image.height), ground=ground)
-        found.append(Part(image.column, glance, (image.uri,)))
-    return found
+    if request.face_target and request.face_pose_uri:
+        pose = Glance(name(request.face_pose_uri), face_pack=request.face_pack, face_select=request.face_select)
+        found.append(Part(POSE_COLUMN, pose, (request.face_pose_uri,)))
+    return found + [_input(image, name(image.uri)) for image in request.images]
+
+
+def _input(image: InputImage, file: str) -> Part:
+    nothing_shows = image.column.startswith("control_") or image.mask_mode not in ("", "alpha")
+    ground: Ground = "black" if nothing_shows else "white"
+    glance = Glance(file, size=(image.width, image.height), ground=ground, mask_mode=image.mask_mode)
+    return Part(image.column, glance, (image.uri,))
 
 
 def _check(request: Request) -> None:
@@ -119,8 +129,10 @@ def _check(request: Request) -> None:
         raise RowError(Code.BAD_VALUE, f"{MASK_COLUMN}: only with one reference")
 
 
-def join(asked: Sequence[Part], results: Sequence[Seen | RowError | None]) -> Identity | RowError | None:
-    """Return what the parts of one row gave as one identity, references in their order.
+def join(
+    request: Request, asked: Sequence[Part], results: Sequence[Seen | RowError | None]
+) -> Identity | RowError | None:
+    """Return what the parts of one request gave as one identity, references in their order, with the face drawn.
 
     The first error stands for all, with its place in front; None when one was not looked at at all.
     """
@@ -137,7 +149,14 @@ def join(asked: Sequence[Part], results: Sequence[Seen | RowError | None]) -> Id
     for each in seen:
         for need, pixels in (each.crops or {}).items():
             crops.setdefault(need, []).append(pixels)
-    return _identity(
+    by_column = {part.column: each for part, each in zip(asked, seen, strict=True) if part.column}
+    try:
+        _check_shapes(by_column)
+        posed = by_column.get(POSE_COLUMN)
+        aimed = aim(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
+    except RowError as error:
+        return error
+    found = _identity(
         seen[: len(references)],
         warnings=[
             f"{name.partition(' of ')[0]}: {warning}" if name else warning
@@ -147,6 +166,20 @@ def join(asked: Sequence[Part], results: Sequence[Seen | RowError | None]) -> Id
         ],
         crops=crops,
         images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.glance.size},
+    )
+    return aimed.joined(found) if aimed else found
+
+
+def _check_shapes(by_column: Mapping[str, Seen]) -> None:
+    """A mask of another shape would be cut otherwise than its picture, and would not lie over it."""
+    picture, mask = by_column.get(INIT_COLUMN), by_column.get(INIT_MASK_COLUMN)
+    if picture is None or mask is None or same_shape(picture.size, mask.size):
+        return
+    (width, height), (mask_width, mask_height) = picture.size, mask.size
+    raise RowError(
+        Code.BAD_VALUE,
+        f"{INIT_MASK_COLUMN}: {mask_width}x{mask_height} px, another shape than {INIT_COLUMN}'s {width}x{height}; "
+        "a mask covers the whole photo",
     )
 
 
@@ -169,6 +202,7 @@ def _identity(
         reference_digest=[seen.digest for seen in references] if references else None,
         warnings=warnings,
         crops=crops,
+        target_keypoints=None,
         images=images,
     )
 

@@ -1,25 +1,32 @@
 """What a row asks of the faces stage, and what it gets."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from idgen.adapters.variants import FaceNeeds
+from idgen.faces.keypoints import FaceTarget
 from idgen.recipes import FacePack
 
 EMBEDDING_ALONE = FaceNeeds(embedding=True, pictures=())
 """What FaceID needs."""
 
 
+MaskMode = Literal["", "repaint_white", "keep_white", "alpha"]
+"""How a file is a mask: what is white is made anew, or kept, or what is not opaque is made anew. Empty = it is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """A picture that a row brings beside its references: the one to start from, or a control map."""
+    """A picture that a row brings beside its references: the one to start from, its mask, or a control map."""
 
     column: str
     uri: str
     width: int  # of the picture that is made, px
     height: int
+    mask_mode: MaskMode = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,9 @@ class Request:
     ip_adapter_image_uri: str = ""
     reference_mask_uri: str = ""
     images: tuple[InputImage, ...] = ()
+    face_pose_uri: str = ""  # the photo whose face's points are used, chosen by face_select too
+    face_target: FaceTarget | None = None  # where they go; None = the recipe draws no face
+    size: tuple[int, int] = (0, 0)  # of the picture, width and height; only with face_target
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,4 +59,5 @@ class Identity:
     reference_digest: list[str] | None  # n
     warnings: list[str]
     crops: dict[str, list[bytes]]  # name of a PictureNeed -> n, or 1 of the ip_adapter_image_uri
+    target_keypoints: list[float] | None  # 10, pixels of the picture; None where no face is drawn
     images: dict[str, bytes]  # column -> PNG

@@ -5,15 +5,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
-from idgen.faces.glances import MASK_COLUMN, Glance, Seen
+from idgen.faces.glances import INIT_COLUMN, MASK_COLUMN, Glance, Seen
 from idgen.sources.ahead import File
-from idgen.sources.fitting import cover, cover_notes, png
+from idgen.sources.fitting import cover, cover_mask, cover_notes, png
 from idgen.sources.images import Ground, Photo, decode
+
+_KEPT = 127  # the darker half of a mask: it is left in what the control inpaint is shown
 
 Analyse = Callable[[npt.NDArray[np.uint8], Glance], Face]
 
@@ -61,6 +64,8 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     digest = opened.verified(glance.sha256)
     photo = opened.photo(glance.ground)
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
+    if glance.size and glance.mask_mode:
+        return _init_mask(photo, glance, digest)
     if glance.size:
         image = png(cover(photo.rgb, *glance.size))
         return Seen(digest, size, (*photo.warnings, *cover_notes(size, *glance.size)), png=image)
@@ -70,6 +75,26 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     warnings = [*photo.warnings, *(face.warnings if face else ())]
     warnings += [f"{MASK_COLUMN}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
     return Seen(digest, size, tuple(warnings), face, crops)
+
+
+def _init_mask(photo: Photo, glance: Glance, digest: str) -> Seen:
+    """Return the mask of an image to start from at the picture's size, [H, W]: 255 = make anew, 0 = keep."""
+    if glance.mask_mode == "alpha":
+        if photo.alpha is None:
+            raise RowError(
+                Code.MISSING_VALUE, f"the row has none, and {INIT_COLUMN} has no transparent part to be made anew"
+            )
+        white_kept, grey = True, photo.alpha
+    else:
+        white_kept, grey = glance.mask_mode == "keep_white", np.asarray(Image.fromarray(photo.rgb).convert("L"))
+    mask = cover_mask(grey, *glance.size) if glance.size else grey
+    mask = 255 - mask if white_kept else mask
+    notes = [] if glance.mask_mode == "alpha" else list(photo.warnings)
+    if mask.max() <= _KEPT:
+        notes.append("mask_keeps_all: nothing in the picture is to be made anew")
+    elif mask.min() > _KEPT:
+        notes.append("mask_keeps_nothing: the whole picture is to be made anew")
+    return Seen(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
 
 
 def _bytes(file: File) -> bytes:

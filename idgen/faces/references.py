@@ -92,7 +92,8 @@ class ReferenceReader:
             if not (isinstance(result, RowError) and result.retriable):
                 self._remembered.put(glance, result)
         return [
-            row if isinstance(row, RowError) else join(row, [done.get(part.glance) for part in row]) for row in wanted
+            row if isinstance(row, RowError) else join(request, row, [done.get(part.glance) for part in row])
+            for request, row in zip(requests, wanted, strict=True)
         ]
 
     def digests(self, request: Request) -> list[str]:

@@ -9,17 +9,41 @@ from idgen.recipes import Control, Recipe
 from idgen.sampling.scheduler_names import SCHEDULERS
 
 
-def defaults_of(recipe: Recipe, images: Collection[str]) -> dict[str, Any]:
-    """Return what null columns of the recipe's rows become, by column; `images` are the image columns a row sets.
+def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str]) -> dict[str, Any]:
+    """Return what null columns of the recipe's rows become, by column.
 
-    What decides nothing in a row is left out, and so never reaches its key.
+    `given` are the other columns that a row sets, `images` its image columns. What decides nothing in a row is left
+    out, and so never reaches its key.
     """
     defaults = asdict(recipe.defaults)
-    if "shortcut_scale" not in recipe.columns:
-        del defaults["shortcut_scale"]
-    if "init_image_uri" not in images:
-        del defaults["strength"]
-    return defaults | {f"control_{control.name}_scale": control.scale for control in _used(recipe, images)}
+    inpaint = inpaints(recipe, images)
+    unused = {
+        "shortcut_scale": "shortcut_scale" not in recipe.columns,
+        "strength": "init_image_uri" not in images or inpaint,  # with the control inpaint: from noise
+        "mask_mode": not inpaint or "mask_image_uri" not in images,
+        "paste_back": not inpaint,
+        "face_fit": not has_control(recipe, "identity") or "face_keypoints" in given,
+        "face_pass": "face_pass" not in recipe.columns,
+    }
+    if "face_box" in given:
+        defaults["face_fit"] = "place"
+    defaults = {name: value for name, value in defaults.items() if not unused.get(name)}
+    return defaults | {scale_column(control.name): control.scale for control in _used(recipe, images)}
+
+
+def has_control(recipe: Recipe, name: str) -> bool:
+    """Return whether one of the recipe's controls is called `name`."""
+    return any(control.name == name for control in recipe.controls)
+
+
+def inpaints(recipe: Recipe, images: Collection[str]) -> bool:
+    """Return whether rows that set these image columns are shown to the control inpaint."""
+    return has_control(recipe, "inpaint") and "init_image_uri" in images
+
+
+def scale_column(control: str) -> str:
+    """Return the column of a control's strength; it is set in rows that use the control, and in no others."""
+    return "controlnet_conditioning_scale" if control == "identity" else f"control_{control}_scale"
 
 
 def check_together(
@@ -40,13 +64,16 @@ def check_together(
     if "strength" in columns and steps * float(f"{columns['strength']:.6g}") < 1:  # float32's 0.02 of 50 is 1
         raise values.bad("strength", f"leaves none of {steps} steps; at least {1 / steps:.3g}")
     _check_controls(columns, recipe, images)
+    _check_face(columns, images)
+    _check_inpaint(columns, recipe, images)
 
 
 def _check_controls(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
     for name in columns:
         kind = name.removeprefix("control_").removesuffix("_scale")
-        if name == f"control_{kind}_scale" and f"control_{kind}_uri" not in images:
-            raise values.bad(name, f"has no use without control_{kind}_uri")
+        image = "init_image_uri" if kind == "inpaint" else f"control_{kind}_uri"
+        if name == f"control_{kind}_scale" and image not in images:
+            raise values.bad(name, f"has no use without {image}")
     used = _used(recipe, images)
     for name in ("control_guidance_start", "control_guidance_end"):
         if name in columns and not used:
@@ -57,5 +84,38 @@ def _check_controls(columns: Mapping[str, Any], recipe: Recipe, images: Collecti
             raise values.bad("control_guidance_start", f"must be less than the end, {end:g} for {control.name}")
 
 
+def _check_face(columns: Mapping[str, Any], images: Collection[str]) -> None:
+    """Only one thing may say where the face is: its points, its box, or how its photo lies in the picture."""
+    box, points, fit = (columns.get(name) for name in ("face_box", "face_keypoints", "face_fit"))
+    if points is not None and box is not None:
+        raise values.bad("face_keypoints", "says where the face is, as face_box does; give one of them")
+    if points is not None and fit is not None:
+        raise values.bad("face_fit", "has no use with face_keypoints, which say where the face is; leave it empty")
+    if points is not None and "face_pose_uri" in images:
+        raise values.bad("face_pose_uri", "gives the face's points, as face_keypoints does; give one of them")
+    if box is not None and fit not in (None, "place"):
+        raise values.bad("face_fit", f"{fit} has no use with face_box, which says where the face is; leave it empty")
+    if box is None and fit == "place":
+        raise values.bad("face_fit", "place needs face_box, which says where to place the face")
+
+
+def _check_inpaint(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
+    if inpaints(recipe, images):
+        if "mask_mode" in columns and "mask_image_uri" not in images:
+            raise values.bad(
+                "mask_mode", "has no use without mask_image_uri: what is transparent in init_image_uri is made anew"
+            )
+        return
+    lacks = f"as {recipe.name} has no control inpaint" if "init_image_uri" in images else "without init_image_uri"
+    if "mask_image_uri" in images:
+        raise values.bad("mask_image_uri", f"has no use {lacks}")
+    if "mask_mode" in columns:
+        raise values.bad("mask_mode", f"has no use {lacks}")
+    if columns.get("paste_back"):
+        raise values.bad("paste_back", f"has no use {lacks}")
+
+
 def _used(recipe: Recipe, images: Collection[str]) -> list[Control]:
-    return [control for control in recipe.controls if f"control_{control.name}_uri" in images]
+    """Return the controls that rows with these images are made with; every row has a face for identity."""
+    shown = {"identity": True, "inpaint": inpaints(recipe, images)}
+    return [one for one in recipe.controls if shown.get(one.name, f"control_{one.name}_uri" in images)]

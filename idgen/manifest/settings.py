@@ -1,6 +1,7 @@
 """What many rows share: recipe, size, steps, strengths. Resolved once per distinct combination of cells.
 
-Of images (start, control, picture prompt) only which ones a row brings counts here; their addresses are the row's own.
+Of images (start, mask, control, picture prompt, pose) only which ones a row brings counts here; their addresses are the
+row's own.
 
 A manifest of a million rows has a handful of combinations, so rows cost little; a manifest that sets everything per row
 still works, only slower. `Settings` is a row's resolved values without person, prompts, seed and names.
@@ -47,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "control_guidance_start": _SHARE,
     "control_guidance_end": _SHARE,
     "face_box": values.box,
-    "face_keypoints": values.numbers(10, 0.0, 1.0),
+    "face_keypoints": values.numbers(10, -0.5, 1.5),
     "face_angle_deg": values.number(-180.0, 180.0),
     "face_fit": values.one_of("fit", "cover", "place"),
     "face_pass": values.one_of("off", "auto"),
@@ -55,9 +56,13 @@ CHECKS: dict[str, Check] = {
     "strength": values.number(0.01, 1.0),
     "paste_back": values.boolean,
     "output_format": values.one_of(*values.FORMATS),
-    **{f"control_{kind}_scale": _SCALE for kind in CONTROLS},
+    **{f"control_{kind}_scale": _SCALE for kind in ("inpaint", *CONTROLS)},
 }
-"""How each shared column is checked; the recipe's own defaults pass the same checks."""
+"""How each shared column is checked; the recipe's own defaults pass the same checks. Of a face that is cut off some
+points lie outside the picture; that all of them do is found where it is drawn (faces/keypoints.py)."""
+
+_SAYS_NOTHING = {"face_pass": "off", "paste_back": False}
+"""Values that leave the picture as it is without the column, so that they leave the key as it is too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +140,7 @@ class SettingsTable:
         for name in recipe.required_columns:
             if name not in given and name not in images:
                 raise RowError(Code.MISSING_VALUE, f"{name}: recipe {recipe.name} needs it")
-        defaults = {**defaults_of(recipe, images), "output_format": self._default_format}
+        defaults = {**defaults_of(recipe, given, images), "output_format": self._default_format}
         columns: dict[str, Any] = {"recipe": recipe.name}
         for name, check in CHECKS.items():
             value = given.get(name, defaults.get(name))
@@ -146,6 +151,8 @@ class SettingsTable:
                 "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale gives as well"
             )
         check_together(columns, recipe, images, self._schedulers)
+        if "paste_back" not in defaults:
+            columns.pop("paste_back", None)  # false, where nothing could be pasted
         recipe_hash = self._recipe_hashes[recipe.name]
         face_needs = needs(recipe)
         return Settings(
@@ -171,7 +178,7 @@ class SettingsTable:
 def _contents(columns: Mapping[str, Any], recipe_hash: str) -> dict[str, Any]:
     contents: dict[str, Any] = {"recipe_hash": recipe_hash}
     for name, value in columns.items():
-        if BY_NAME[name].part != "-":
+        if BY_NAME[name].part != "-" and value != _SAYS_NOTHING.get(name):
             contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
     return contents
 
@@ -184,15 +191,18 @@ def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
 def _bucket_name(columns: Mapping[str, Any], images: Collection[str]) -> str:
     """Return a readable name of everything that must be equal within a batch, but for the number of references.
 
-    Which images a row brings is in it: a strength means an init image, a control's scale its control image.
+    Which images a row brings is in it: a strength means an init image, a control's scale its control image. Not
+    whether its mask is a file or the init image's transparency, and not where its face's points are from.
     """
     splits = {
         name: canonical(value)
         for name, value in columns.items()
-        if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale")
+        if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale") and value != _SAYS_NOTHING.get(name)
     }
     words = [f"{columns['width']}x{columns['height']}", str(columns["num_inference_steps"]), columns["scheduler"]]
     words.append(f"g{canonical_float(columns['guidance_scale'])}")
     words += ["init"] * ("init_image_uri" in images)
+    words += ["inpaint"] * ("control_inpaint_scale" in columns)
     words += [kind for kind in CONTROLS if f"control_{kind}_uri" in images]
+    words += ["face pass"] * (columns.get("face_pass") == "auto")
     return " ".join((*words, short_hash(splits)))

@@ -28,8 +28,14 @@ ROW_GROUPS_PER_FILE = 200
 MAX_INPUT_BYTES = 512 * 2**20
 """Of a shard's input images, before they are packed: they all pass from one actor to the next as one block."""
 
-INPUT_IMAGES = ("init_image_uri", *(f"control_{kind}_uri" for kind in CONTROLS))
-"""Columns of images that the faces stage hands on at the picture's size."""
+INPUT_IMAGES = {
+    "init_image_uri": 3,
+    "control_inpaint_scale": 1,
+    "controlnet_conditioning_scale": 3,
+    **dict.fromkeys((f"control_{kind}_uri" for kind in CONTROLS), 3),
+}
+"""Column -> bytes a pixel of the image that the faces stage hands on at the picture's size where the column is set. Of
+the second and third these are the mask, from a file or from the init image's transparency, and the face's points."""
 
 REFERENCE = "reference"
 """Extra column of sorted pictures: what tells one person from the next; not written."""
@@ -128,10 +134,10 @@ def _cut_table(
 
 def _bounded(size: Sizes, table: pa.Table, row: int) -> Sizes:
     """Return `size`, or a smaller one where rows bring input images; within a bucket all bring equally many."""
-    images = sum(table.column(name)[row].as_py() is not None for name in INPUT_IMAGES)
-    if not images:
+    depth = sum(depth for name, depth in INPUT_IMAGES.items() if table.column(name)[row].as_py() is not None)
+    if not depth:
         return size
-    each = images * 3 * table.column("width")[row].as_py() * table.column("height")[row].as_py()
+    each = depth * table.column("width")[row].as_py() * table.column("height")[row].as_py()
     target = min(size.target, max(size.batch, MAX_INPUT_BYTES // each // size.batch * size.batch))
     return replace(size, smallest=min(size.smallest, target), target=target)
 

@@ -39,6 +39,7 @@ class Photo:
 
     rgb: Pixels  # [height, width, 3], sRGB
     warnings: tuple[str, ...]
+    alpha: Pixels | None = None  # [height, width], 255 = opaque; None where nothing is transparent
 
 
 def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Photo:
@@ -53,12 +54,13 @@ def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Phot
     try:
         image.load()
         _turn_upright(image, warnings)
-        image = _srgb(_flattened(_eight_bit(image), ground, warnings), warnings)
+        flat, alpha = _flattened(_eight_bit(image), ground, warnings)
+        image = _srgb(flat, warnings)
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if min(image.size) < config.warn_side_px:
         warnings.append(f"small_photo: {image.width}x{image.height} px, better from {config.warn_side_px}")
-    return Photo(np.asarray(image, dtype=np.uint8), tuple(warnings))
+    return Photo(np.asarray(image, dtype=np.uint8), tuple(warnings), alpha)
 
 
 def _opened(data: bytes, config: SourcesConfig) -> Image.Image:
@@ -116,14 +118,16 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return converted
 
 
-def _flattened(image: Image.Image, ground: Ground, warnings: list[str]) -> Image.Image:
-    """Return the image without palette and transparency, in the colours of its own profile."""
+def _flattened(image: Image.Image, ground: Ground, warnings: list[str]) -> tuple[Image.Image, Pixels | None]:
+    """Return the image without palette and transparency, in the colours of its own profile, and Photo.alpha."""
     profile = image.info.get("icc_profile")
+    alpha: Pixels | None = None
     if image.has_transparency_data:
         layered = image.convert("RGBA")
         flat = Image.new("RGB", image.size, ground)
         flat.paste(layered, mask=layered.getchannel("A"))
         if layered.getchannel("A").getextrema()[0] != 255:
+            alpha = np.asarray(layered.getchannel("A"), dtype=np.uint8)
             warnings.append(f"transparency: shown on {ground}")
     elif image.mode in ("P", "PA", "LA", "La", "RGBA", "RGBX", "RGBa"):
         flat = image.convert("RGB")
@@ -131,7 +135,7 @@ def _flattened(image: Image.Image, ground: Ground, warnings: list[str]) -> Image
         flat = image
     if profile is not None:
         flat.info["icc_profile"] = profile
-    return flat
+    return flat, alpha
 
 
 def _srgb(image: Image.Image, warnings: list[str]) -> Image.Image:

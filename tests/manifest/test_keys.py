@@ -53,7 +53,7 @@ def key(**changes) -> str:
         ("width", 640),
         ("height", 640), ("num_inference_steps", 31), ("scheduler", "euler"), ("guidance_scale", 7.25),
         ("ip_adapter_scale", 0.5), ("ip_adapter_scales", {"faceid": 0.5}), ("lora_scale", 0.5), ("recipe", "other"),
-        ("face_select", "index:1"), ("face_box", [0.0, 0.0, 0.5, 0.5]), ("paste_back", True),
+        ("face_select", "index:1"), ("face_box", [0.0, 0.0, 0.5, 0.5]),
     ],
 )  # fmt: skip
 def test_what_decides_the_pixels_is_in_the_key(column: str, value):
