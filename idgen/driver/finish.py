@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.driver.say import print_end
@@ -14,6 +16,7 @@ from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance, write_results
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
+from idgen.report.inputs import INPUTS
 from idgen.report.status import run_ids
 from idgen.stores import texts
 from idgen.stores.protocol import ObjectStore, StoreError
@@ -161,12 +164,12 @@ def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
         notes=run.config.notes,
         summary=summary,
         references=PhotoReader(run.config.sources, run.manifest_roots),
-        reference_uris=_full_uris(run),
+        addresses=_addresses(run),
     )
 
 
-def _full_uris(run: Run) -> dict[str, list[str]]:
-    """Key -> references, or else the picture prompt, with their signatures; never written anywhere.
+def _addresses(run: Run) -> dict[str, dict[str, list[str]]]:
+    """Key -> column -> addresses of what the picture is made of, with their signatures; never written anywhere.
 
     Of as many pictures as the gallery shows.
     """
@@ -176,11 +179,11 @@ def _full_uris(run: Run) -> dict[str, list[str]]:
             shown.update(batch.column("key").to_pylist())
             if len(shown) >= run.config.report.max_rows:
                 break
-    uris: dict[str, list[str]] = {}
+    keys = pa.array(sorted(shown), pa.string())
+    found: dict[str, dict[str, list[str]]] = {}
     with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
-        for batch in asked.iter_batches(columns=["key", "reference_uris", "ip_adapter_image_uri"]):
-            for row in batch.to_pylist():
-                if row["key"] in shown:
-                    picture = row["ip_adapter_image_uri"]
-                    uris[row["key"]] = row["reference_uris"] or ([picture] if picture else [])
-    return uris
+        for batch in asked.iter_batches(columns=["key", "reference_uris", *INPUTS]):
+            for row in batch.filter(pc.is_in(batch["key"], value_set=keys)).to_pylist():
+                given = {column: [row[column]] for column in INPUTS if row[column]}
+                found[row["key"]] = given | {"reference_uris": row["reference_uris"] or []}
+    return found

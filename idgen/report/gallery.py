@@ -19,14 +19,17 @@ import pyarrow as pa
 
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
+from idgen.report.inputs import ground_of, inputs_of
 from idgen.report.rows import COLUMNS, STATUSES, Shown, read_results, run_folder
 from idgen.report.run_card import Section, balance, brief, run_sections, to_html, to_markdown
 from idgen.report.status import read_json
-from idgen.report.thumbnails import ReadPhoto, make_thumbnails, reference_name, result_name
+from idgen.report.thumbnails import Addresses, ReadPhoto, make_thumbnails, photo_name, result_name
 from idgen.stores.protocol import ObjectStore
 
-_SCRIPTS = ("rows.js", "cards.js", "dialog.js", "app.js")
+_SCRIPTS = ("rows.js", "inputs.js", "cards.js", "dialog.js", "app.js")
 _TO_OUTPUT = "../../../"  # from runs/<run_id>/report/index.html to the output
+_FLOATS = ("seconds", "face_similarity_before", "face_similarity")
+_POINT_NUMBERS = 10
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 
@@ -38,12 +41,12 @@ def write_report(
     notes: Sequence[str] = (),
     summary: Mapping[str, Any] | None = None,
     references: ReadPhoto | None = None,
-    reference_uris: Mapping[str, Sequence[str]] | None = None,
+    addresses: Addresses | None = None,
 ) -> str:
     """Write runs/<run_id>/report/ (index.html, run_card.md, thumbs/, refs/) and return index.html's path in the store.
 
     `summary` is what summary.json holds or will hold; None reads it, and a run without one is shown all the same.
-    `references` and `reference_uris` as in thumbnails.make_thumbnails. RunError(USAGE) without results.parquet;
+    `references` and `addresses` as in thumbnails.make_thumbnails. RunError(USAGE) without results.parquet;
     StoreError when the store does not take the page.
     """
     folder = run_folder(run_id)
@@ -56,7 +59,7 @@ def write_report(
         shown.table,
         side_px=config.thumbnail_px,
         references=references if config.references else None,
-        reference_uris=reference_uris,
+        addresses=addresses,
     )
     sections = run_sections(shown.tally, summary)
     links = [name for name in ("results.parquet", "failed.parquet", "summary.json") if _linked(store, folder, name)]
@@ -118,15 +121,30 @@ def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
 def _columns(table: pa.Table, thumbnails: set[str]) -> dict[str, list[Any]]:
     """The table's columns as the script reads them: links made here, non-finite numbers as null."""
     columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in COLUMNS}
-    columns["seconds"] = [round(value, 3) if _finite(value) else None for value in columns["seconds"]]
+    for name in _FLOATS:
+        columns[name] = [round(value, 3) if _finite(value) else None for value in columns[name]]
     columns["seed"] = [None if value is None else str(value) for value in columns["seed"]]  # beyond 2**53 in JSON
     columns["thumb"] = [result_name(key) in thumbnails and result_name(key) != "" for key in columns["key"]]
     columns["image_path"] = [path and _TO_OUTPUT + quote(path) for path in columns["image_path"]]
     columns["reference_thumbs"] = [
-        [name if (name := reference_name(uri)) in thumbnails else "" for uri in uris or ()]
+        [name if (name := photo_name(uri)) in thumbnails else "" for uri in uris or ()]
         for uris in columns["reference_uris"]
     ]
+    columns["inputs"] = [_inputs(settings, thumbnails) for settings in columns["settings"]]
+    columns["target_keypoints"] = [_points(numbers) for numbers in columns["target_keypoints"]]
     return columns
+
+
+def _inputs(settings: str, thumbnails: set[str]) -> list[list[str]]:
+    """[column, thumbnail or ""] of each further picture that the row was made of; its address stands in `settings`."""
+    names = {column: photo_name(uri, ground_of(column)) for column, uri in inputs_of(settings).items()}
+    return [[column, name if name in thumbnails else ""] for column, name in names.items()]
+
+
+def _points(numbers: list[float | None] | None) -> list[float] | None:
+    """x and y of the face's five points in tenths of a pixel; None unless all are there."""
+    found = [round(number, 1) for number in numbers or () if number is not None and _finite(number)]
+    return found if len(found) == _POINT_NUMBERS else None
 
 
 def _packed(values: list[Any]) -> list[Any] | dict[str, list[Any]]:

@@ -1,6 +1,5 @@
 """What the report shows of a run: every picture counted, the first `max_rows` of them read in full."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,11 +24,13 @@ COLUMNS: dict[str, pa.DataType] = {
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
     **dict.fromkeys(("sku", "person_id", "shot", "output_name", "carried", "finished_at"), pa.string()),
+    "face_pass_result": pa.string(),
     **dict.fromkeys(("image_index", "seed", "attempt", "width", "height"), pa.int64()),
-    "seconds": pa.float64(),
+    **dict.fromkeys(("seconds", "face_similarity_before", "face_similarity"), pa.float64()),
     "warnings": _STRINGS,
     "reference_uris": _STRINGS,
     "reference_faces": pa.list_(pa.int64()),
+    "target_keypoints": pa.list_(pa.float64()),
 }
 """What the gallery takes from results.parquet; a column that is missing there is shown as empty."""
 
@@ -129,20 +130,7 @@ def _take(file: pq.ParquetFile, positions: np.ndarray[Any, np.dtype[np.int64]]) 
     present = [name for name in COLUMNS if name in file.schema_arrow.names]
     parts = list(_pieces(file, present, positions))
     table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table()
-    columns = {name: _cast(table, name) for name in COLUMNS}
-    return pa.table(columns | {"reference_uris": _references(columns)})
-
-
-def _references(columns: dict[str, pa.ChunkedArray]) -> pa.ChunkedArray:
-    """What each row shows as its reference: its photos, or else its picture prompt, which stands in the settings."""
-    pairs = zip(columns["reference_uris"].to_pylist(), columns["settings"].to_pylist(), strict=True)
-    return pa.chunked_array([pa.array([uris or _picture_prompt(settings) for uris, settings in pairs], _STRINGS)])
-
-
-def _picture_prompt(settings: str) -> list[str]:
-    if '"ip_adapter_image_uri"' not in settings:
-        return []
-    return [str(json.loads(settings)["ip_adapter_image_uri"])]
+    return pa.table({name: _cast(table, name) for name in COLUMNS})
 
 
 def _pieces(

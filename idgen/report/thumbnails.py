@@ -1,4 +1,4 @@
-"""Small JPEGs for the gallery: one per picture, one per distinct reference photo, made by a few threads.
+"""Small JPEGs for the gallery: one per picture, one per distinct photo, mask or map it was made of, by a few threads.
 
 A thumbnail is an extra: whatever goes wrong with one, it is left out and the gallery shows the picture itself or a
 placeholder. Sources that may not be fetched are refused by the fetcher itself.
@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,10 @@ from PIL import Image
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
+from idgen.report.inputs import ground_of, inputs_of
 from idgen.report.rows import run_folder
 from idgen.sources.fetch import Fetcher
-from idgen.sources.images import decode
+from idgen.sources.images import Ground, decode
 from idgen.stores.protocol import ObjectStore
 
 THREADS = 6  # bounds memory: each holds at most one decoded picture
@@ -39,8 +41,11 @@ _NEVER_FETCHED = frozenset(
 """Rows with these codes showed that their reference cannot be had; asking again would only cost time-outs."""
 
 
-ReadPhoto = Callable[[str], NDArray[np.uint8]]
-"""From a reference's URI to its upright sRGB pixels [H, W, 3]; may raise anything."""
+ReadPhoto = Callable[[str, Ground], NDArray[np.uint8]]
+"""From a URI, and what shows where the picture is transparent, to upright sRGB pixels [H, W, 3]; may raise anything."""
+
+Addresses = Mapping[str, Mapping[str, Sequence[str]]]
+"""Key -> column (reference_uris or one of inputs.INPUTS) -> full URIs; with signatures, so never written anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +64,9 @@ class PhotoReader:
         self._limits = replace(sources, min_side_px=1)
         self._fetcher = Fetcher(sources, extra_roots=extra_roots)
 
-    def __call__(self, uri: str) -> NDArray[np.uint8]:
+    def __call__(self, uri: str, ground: Ground = "white") -> NDArray[np.uint8]:
         """Return the photo as uint8 [H, W, 3]; RowError when it may not be had or is none."""
-        return decode(self._fetcher.fetch(uri), self._limits).rgb
+        return decode(self._fetcher.fetch(uri), self._limits, ground).rgb
 
 
 def result_name(key: str) -> str:
@@ -69,9 +74,10 @@ def result_name(key: str) -> str:
     return f"thumbs/{key}.jpg" if _KEY.fullmatch(key) else ""
 
 
-def reference_name(redacted_uri: str) -> str:
-    """Return the path of a reference's thumbnail inside the report folder: a digest, the same for the same photo."""
-    return f"refs/{hashlib.sha256(redacted_uri.encode()).hexdigest()[:32]}.jpg"
+def photo_name(redacted_uri: str, ground: Ground = "white") -> str:
+    """Return the path, inside the report folder, of what a row was made of in small: the same for the same photo."""
+    seen = redacted_uri if ground == "white" else f"{ground} {redacted_uri}"
+    return f"refs/{hashlib.sha256(seen.encode()).hexdigest()[:32]}.jpg"
 
 
 def make_thumbnails(
@@ -81,19 +87,20 @@ def make_thumbnails(
     *,
     side_px: int,
     references: ReadPhoto | None = None,
-    reference_uris: Mapping[str, Sequence[str]] | None = None,
+    addresses: Addresses | None = None,
     deadline_s: float = 600.0,
 ) -> set[str]:
     """Make what is missing and return the paths, inside the report folder, of all thumbnails that exist.
 
-    `table` has the columns of rows.COLUMNS. `references` None leaves reference photos out; `reference_uris` gives the
-    full URIs by key where the redacted ones of the table no longer open. After `deadline_s` no more are begun.
+    `table` has the columns of rows.COLUMNS. `references` None leaves out all that the rows were made of;
+    `addresses` gives the full URIs where the redacted ones of the table do not open. After `deadline_s` no more are
+    begun.
     """
     folder = f"{run_folder(run_id)}/report/"
     there = {info.path.removeprefix(folder) for kind in ("thumbs/", "refs/") for info in store.list(folder + kind)}
     jobs = {job.path: job for job in _result_jobs(store, table)}
     if references is not None:
-        jobs |= {job.path: job for job in _reference_jobs(references, table, reference_uris or {})}
+        jobs |= {job.path: job for job in _photo_jobs(references, table, addresses or {})}
     missing = [job for path, job in jobs.items() if path not in there]
     end_s = time.monotonic() + deadline_s
     with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
@@ -121,14 +128,21 @@ def _result_jobs(store: ObjectStore, table: pa.Table) -> Iterator[Job]:
             yield Job(result_name(key), lambda path=path: _open(store.get(path)))  # type: ignore[misc]
 
 
-def _reference_jobs(references: ReadPhoto, table: pa.Table, full: Mapping[str, Sequence[str]]) -> Iterator[Job]:
-    for row in table.select(["key", "code", "reference_uris"]).to_pylist():
+def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses) -> Iterator[Job]:
+    for row in table.select(["key", "code", "reference_uris", "settings"]).to_pylist():
         if row["code"] in _NEVER_FETCHED:
             continue
-        shown = row["reference_uris"] or []
-        uris = full.get(row["key"], shown)
-        for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):
-            yield Job(reference_name(redacted), lambda uri=uri: Image.fromarray(references(uri)))  # type: ignore[misc]
+        asked = {"reference_uris": row["reference_uris"] or []}
+        asked |= {column: [uri] for column, uri in inputs_of(row["settings"]).items()}
+        for column, shown in asked.items():
+            ground, uris = ground_of(column), full.get(row["key"], {}).get(column, shown)
+            for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):
+                load = partial(_photo, photos, uri, ground)
+                yield Job(photo_name(redacted, ground), load)
+
+
+def _photo(photos: ReadPhoto, uri: str, ground: Ground) -> Image.Image:
+    return Image.fromarray(photos(uri, ground))
 
 
 def _distinct(table: pa.Table, *names: str) -> Iterable[tuple[Any, ...]]:

@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from idgen.config import Config, RunConfig
-from idgen.driver.finish import _full_uris, check_licences, exit_code
+from idgen.driver.finish import _addresses, check_licences, exit_code
 from idgen.errors import Exit, RunError
 from idgen.manifest.results import Balance
 from idgen.recipes import Licence, Recipe
+from idgen.report.inputs import INPUTS
 
 RUN = SimpleNamespace(config=Config(run=RunConfig(max_failed_fraction=0.25)))
 STOPPED = SimpleNamespace(exit_code=Exit.STOPPED)
@@ -60,13 +61,21 @@ def test_a_commercial_run_refuses_research_weights_before_anything_starts():
     assert caught.value.exit_code == Exit.REFUSED
 
 
-def test_the_gallery_gets_the_picture_prompt_in_full_where_a_row_has_no_reference(tmp_path):
+def test_the_gallery_gets_the_full_addresses_of_all_that_the_shown_rows_are_made_of(tmp_path):
     pq.write_table(pa.table({"key": ["a", "b", "c"]}), tmp_path / "results.parquet")
-    asked = {
+    asked = {name: pa.nulls(4, pa.string()) for name in INPUTS} | {
         "key": ["a", "b", "c", "d"],
-        "reference_uris": [["s3://face"], [], None, []],
+        "reference_uris": [["s3://face"], [], None, ["s3://not-shown"]],
+        "mask_image_uri": ["https://mask?sig=2", None, None, "s3://not-shown"],
         "ip_adapter_image_uri": ["s3://look", "https://look?sig=1", None, "s3://not-shown"],
     }
     pq.write_table(pa.table(asked), tmp_path / "asked.parquet")
-    uris = _full_uris(SimpleNamespace(config=Config(), scratch=tmp_path))
-    assert uris == {"a": ["s3://face"], "b": ["https://look?sig=1"], "c": []}
+    assert _addresses(SimpleNamespace(config=Config(), scratch=tmp_path)) == {
+        "a": {
+            "reference_uris": ["s3://face"],
+            "mask_image_uri": ["https://mask?sig=2"],
+            "ip_adapter_image_uri": ["s3://look"],
+        },
+        "b": {"reference_uris": [], "ip_adapter_image_uri": ["https://look?sig=1"]},
+        "c": {"reference_uris": []},
+    }

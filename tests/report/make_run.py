@@ -38,7 +38,9 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("settings", "sku", "person_id", "shot", "output_name", "carried")),
         *((name, pa.int32()) for name in ("image_index", "attempt", "width", "height")),
         ("seed", pa.int64()),
-        ("seconds", pa.float32()),
+        ("face_pass_result", pa.string()),
+        *((name, pa.float32()) for name in ("seconds", "face_similarity_before", "face_similarity")),
+        ("target_keypoints", pa.list_(pa.float32())),
         ("finished_at", pa.timestamp("us", tz="UTC")),
         ("warnings", pa.list_(pa.string())),
         ("reference_uris", pa.list_(pa.string())),
@@ -89,6 +91,34 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
     return made | changes
 
 
+POINTS = [200.0, 240.0, 300.0, 240.0, 250.0, 300.0, 210.0, 350.0, 290.0, 350.0]
+"""Of a face in the middle of a picture of 512 x 768."""
+
+
+def product_row(number: int, **changes: Any) -> dict[str, Any]:
+    """A row of EcomID over a product photo: face pose photo, points, mask, soft edges, face pass, paste-back."""
+    settings = {
+        "control_inpaint_scale": 0.5,
+        "control_softedge_scale": 0.6,
+        "control_softedge_uri": f"s3://shop/edges-{number}.png",
+        "controlnet_conditioning_scale": 0.8,
+        "face_pose_uri": f"s3://shop/pose-{number}.jpg",
+        "init_image_uri": f"s3://shop/product-{number}.jpg",
+        "mask_image_uri": f"s3://shop/mask-{number}.png",
+        "mask_mode": "repaint_white",
+        "paste_back": True,
+    }
+    facts = {
+        "recipe": "ecomid-inpaint-softedge",
+        "settings": json.dumps(settings),
+        "target_keypoints": POINTS,
+        "face_pass_result": "done",
+        "face_similarity_before": 0.412,
+        "face_similarity": 0.78,
+    }
+    return row(number) | facts | changes
+
+
 def picture(number: int, width: int = 192, height: int = 288) -> bytes:
     """A PNG with soft colours of its own."""
     rng = np.random.default_rng(number)
@@ -123,10 +153,12 @@ class Portraits:
 
     def __init__(self, *, missing: frozenset[str] = frozenset()) -> None:
         self.asked: list[str] = []
+        self.grounds: dict[str, str] = {}
         self.missing = missing
 
-    def __call__(self, uri: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def __call__(self, uri: str, ground: str = "white") -> np.ndarray[Any, np.dtype[np.uint8]]:
         self.asked.append(uri)
+        self.grounds[uri] = ground
         if uri in self.missing:
             raise OSError("not here")
         rng = np.random.default_rng(sum(uri.encode()))

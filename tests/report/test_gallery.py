@@ -186,9 +186,9 @@ def test_pictures_of_the_tiny_world_say_so_in_the_title(tmp_path):
 def test_full_addresses_never_reach_the_report(tmp_path):
     rows = [row(0, reference_uris=["https://shop.example/a.jpg"])]
     store, portraits = write_run(tmp_path, rows), Portraits()
-    full = {rows[0]["key"]: ["https://shop.example/a.jpg?X-Amz-Signature=CANARY"]}
-    report(store, references=portraits, reference_uris=full)
-    assert portraits.asked == full[rows[0]["key"]]
+    full = {rows[0]["key"]: {"reference_uris": ["https://shop.example/a.jpg?X-Amz-Signature=CANARY"]}}
+    report(store, references=portraits, addresses=full)
+    assert portraits.asked == full[rows[0]["key"]]["reference_uris"]
     for info in store.list(f"runs/{RUN}/report/"):
         assert b"CANARY" not in store.get(info.path)
         assert "CANARY" not in info.path
@@ -225,18 +225,3 @@ def test_ten_thousand_pictures_build_within_a_minute_and_little_memory(tmp_path)
     assert took_s < 60
     assert grown_mb < 400
     assert len(page) < 8 * 2**20
-
-
-def test_a_picture_prompt_is_shown_where_there_is_no_reference(tmp_path):
-    prompt = json.dumps({"ip_adapter_image_uri": "https://shop.example/look.jpg"})
-    rows = [
-        row(0, reference_uris=[], settings=prompt),
-        row(1, reference_uris=["https://shop.example/face.jpg"], settings=prompt),
-        row(2, reference_uris=None),
-    ]
-    store, portraits = write_run(tmp_path, rows), Portraits()
-    full = {key_of(0): ["https://shop.example/look.jpg?sig=CANARY"]}
-    page = report(store, references=portraits, reference_uris=full)
-    assert values(page, "reference_uris") == [["https://shop.example/look.jpg"], ["https://shop.example/face.jpg"], []]
-    assert sorted(portraits.asked) == ["https://shop.example/face.jpg", *full[key_of(0)]]
-    assert [sum(map(bool, thumbs)) for thumbs in values(page, "reference_thumbs")] == [1, 1, 0]

@@ -11,7 +11,7 @@ from PIL import Image
 from idgen.config import SourcesConfig
 from idgen.report import thumbnails
 from idgen.report.rows import read_results
-from idgen.report.thumbnails import PhotoReader, encode_thumbnail, make_thumbnails, reference_name, result_name
+from idgen.report.thumbnails import PhotoReader, encode_thumbnail, make_thumbnails, photo_name, result_name
 
 FOLDER = f"runs/{RUN}/report/"
 
@@ -53,7 +53,7 @@ def test_pictures_that_are_gone_or_damaged_and_references_that_fail_only_lack_a_
     with caplog.at_level(logging.WARNING):
         names = made(store, Portraits(missing=frozenset([missing])))
     assert {name for name in names if name.startswith("thumbs/")} == {result_name(rows[n]["key"]) for n in (2, 3)}
-    assert reference_name(missing) not in names
+    assert photo_name(missing) not in names
     assert len(names) == 2 + 3
     assert [record.getMessage()[:9] for record in caplog.records] == ["report: 3"]
     assert missing not in caplog.text
@@ -67,7 +67,7 @@ def test_references_that_the_run_could_not_fetch_are_not_asked_for_again(tmp_pat
 
 def test_the_photo_without_a_face_is_shown(tmp_path):
     portraits = Portraits()
-    assert made(write_run(tmp_path, [row(10)]), portraits) == {reference_name("s3://people/model-10.jpg")}
+    assert made(write_run(tmp_path, [row(10)]), portraits) == {photo_name("s3://people/model-10.jpg")}
 
 
 def test_without_a_reader_no_reference_is_touched(tmp_path):
@@ -83,7 +83,7 @@ def test_after_the_deadline_no_thumbnail_is_begun(tmp_path):
 def test_no_more_than_the_stated_number_of_pictures_is_open_at_a_time(tmp_path):
     lock, now, most = threading.Lock(), [0], [0]
 
-    def slow(uri):
+    def slow(uri, ground):
         with lock:
             now[0] += 1
             most[0] = max(most[0], now[0])
@@ -128,4 +128,4 @@ def test_photos_below_the_runs_smallest_side_are_shown_all_the_same(tmp_path):
     Image.new("RGB", (40, 50), (9, 99, 199)).save(photo)
     config = SourcesConfig(roots=[str(tmp_path)])
     store = write_run(tmp_path / "out", [row(0, reference_uris=[str(photo)], image_path="")])
-    assert made(store, PhotoReader(config)) == {reference_name(str(photo))}
+    assert made(store, PhotoReader(config)) == {photo_name(str(photo))}

@@ -8,6 +8,8 @@ const STATUS_WORDS = {
   unfinished: ["not begun", "the run was stopped before"],
 };
 
+const COMPOSITE_WORDS = "what the mask keeps is the product photo's own pixels";
+
 /** A new element: properties by name, then children; strings become text. */
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
@@ -50,18 +52,6 @@ function resultSource(row) {
   return path ? (cell("thumb", row) ? `thumbs/${cell("key", row)}.jpg` : path) : null;
 }
 
-/** References with a thumbnail, as [path, redacted address]. */
-function referencesOf(row) {
-  const addresses = cell("reference_uris", row) || [];
-  return addresses.map((address, at) => [cell("reference_thumbs", row)[at] || "", address]);
-}
-
-function referenceAlt(row, at) {
-  const person = cell("person_id", row);
-  const many = (cell("reference_uris", row) || []).length > 1 ? ` ${at + 1}` : "";
-  return `Reference photo${many}${person ? ` of ${person}` : ""}`;
-}
-
 function badge(row) {
   const status = statusOf(row);
   const before = cell("ledger_status", row);
@@ -86,20 +76,54 @@ function sentence(words) {
 /** The upper part of a card: the picture, or of one that is not there its reference photo, dimmed. */
 function cardFrame(row, open) {
   const source = resultSource(row);
-  const [first] = referencesOf(row).filter(([thumb]) => thumb);
+  const first = [...referencesOf(row), ...inputsOf(row)].find((part) => part.source);
   const frame = make("button", { type: "button", className: "frame", "aria-label": `Enlarge: ${nameOf(row)}` });
   if (source) frame.append(picture(source, `Result: ${nameOf(row)}`, "result"));
   else if (first) {
-    frame.append(picture(first[0], `${referenceAlt(row, 0)}, no result`, "result dimmed"), make("span", { className: "caption" }, "Reference photo"));
+    frame.append(picture(first.source, `${partAlt(row, first)}, no result`, "result dimmed"), make("span", { className: "caption" }, sentence(first.words)));
   } else frame.append(blank(statusOf(row) === "unfinished" ? "Not begun" : "No picture"));
   frame.addEventListener("click", () => open(row));
   return frame;
 }
 
-function strip(row) {
-  const shown = referencesOf(row).map(([thumb], at) => thumb && picture(thumb, referenceAlt(row, at), "reference"));
-  const kept = shown.filter(Boolean).slice(0, 4);
-  return kept.length && resultSource(row) ? make("div", { className: "references" }, ...kept) : null;
+const STRIP_POINT = 0.045; // of the picture's long side: visible in 44 px
+const STRIP_PARTS = 4;
+
+/** Small beside the prompt: reference photos round, everything else square. */
+function strip(row, parts) {
+  const photos = referencesOf(row).slice(0, parts.length ? 2 : 4);
+  const round = photos.map((part) => partShown(row, part, "reference", 0, true)).filter(Boolean);
+  const square = parts.map((part) => named(partShown(row, part, "part", STRIP_POINT, true), part.words)).filter(Boolean);
+  const shown = [...round, ...square.slice(0, STRIP_PARTS)];
+  const more = square.length - STRIP_PARTS;
+  return shown.length ? make("div", { className: "references" }, ...shown, more > 0 ? make("small", {}, `+${more}`) : null) : null;
+}
+
+function named(element, words) {
+  if (element) element.title = words;
+  return element;
+}
+
+/** What the card says below its frame: what the picture was made of, and its prompt. */
+function said(row, why) {
+  const parts = inputsOf(row);
+  const words = cell("prompt", row) || (why ? "" : "no prompt"); // of a refused row the reason stands there already
+  const shown = resultSource(row) ? strip(row, parts) : null;
+  if (!shown && !words) return null;
+  const prompt = words && make("p", { className: "prompt", dir: "auto" }, words);
+  return make("div", { className: shown && parts.length ? "said stacked" : "said" }, shown, prompt);
+}
+
+/** Says that parts of the picture are a photo's own pixels. */
+function compositeMark(row) {
+  if (!resultSource(row) || givenOf(row).paste_back !== true) return null;
+  return make("span", { className: "badge composite", title: COMPOSITE_WORDS }, "composite");
+}
+
+/** How like the face is to the reference photos', and before its own sampling where there was one; "" when not measured. */
+function likeness(row) {
+  const [before, after] = [cell("face_similarity_before", row), cell("face_similarity", row)];
+  return [before, after].filter((value) => value !== null).map((value) => value.toFixed(2)).join(" → ");
 }
 
 function facts(row) {
@@ -111,6 +135,7 @@ function facts(row) {
     parts.length ? make("p", {}, parts.join(" · ")) : null,
     cell("recipe", row) ? make("p", {}, cell("recipe", row)) : null,
     cell("seed", row) === null ? null : make("p", {}, `seed ${cell("seed", row)}`),
+    likeness(row) ? make("p", {}, `likeness ${likeness(row)}`) : null,
     warnings ? make("p", { className: "warned" }, warnings === 1 ? `⚠ ${cell("warnings", row)[0]}` : `⚠ ${warnings} warnings`) : null,
   );
 }
@@ -119,13 +144,13 @@ function facts(row) {
 function card(row, page) {
   const box = make("input", { type: "checkbox", checked: page.isTicked(row), "aria-label": `Tick: ${nameOf(row)}` });
   box.addEventListener("change", () => page.tick(row, box.checked));
-  const prompt = make("p", { className: "prompt", dir: "auto" }, cell("prompt", row) || "no prompt");
+  const why = reason(row);
   return make(
     "article",
     { className: page.isTicked(row) ? "card ticked" : "card", data: { row, status: statusOf(row), problem: isProblem(row) ? "yes" : "no" } },
     cardFrame(row, page.open),
-    make("div", { className: "card-top" }, badge(row), keyOf(row) ? make("label", { className: "tick" }, box) : null),
-    make("div", { className: "card-body" }, reason(row), make("div", { className: "said" }, strip(row), prompt), facts(row)),
+    make("div", { className: "card-top" }, badge(row), compositeMark(row), keyOf(row) ? make("label", { className: "tick" }, box) : null),
+    make("div", { className: "card-body" }, why, said(row, why), facts(row)),
   );
 }
 

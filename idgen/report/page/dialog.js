@@ -1,5 +1,11 @@
 // The viewer: one picture large beside its references, and everything known about it.
 
+const MANY_PARTS = 2;
+const FACE_PASS_WORDS = {
+  done: "the face was sampled again",
+  no_face: "no face found in the picture",
+  large_enough: "the face was large enough",
+};
 const viewer = document.getElementById("viewer");
 let viewed = { rows: [], at: 0 };
 
@@ -30,17 +36,15 @@ function paintViewer() {
 function viewerPictures(row) {
   const path = cell("image_path", row);
   const result = path ? picture(path, `Result: ${nameOf(row)}`, "large", false) : blank("No picture");
-  const references = referencesOf(row).map(([thumb, address], at) =>
-    make(
-      "figure",
-      {},
-      thumb ? picture(thumb, referenceAlt(row, at), "reference-large", false) : blank("Not shown"),
-      make("figcaption", {}, make("bdi", {}, address)),
-    ),
-  );
-  const place = path || !references.length ? make("div", { className: "viewer-result" }, result) : null;
-  const className = place ? "viewer-pictures" : "viewer-pictures without-result";
-  return make("div", { className }, place, make("div", { className: "viewer-references" }, ...references));
+  const parts = [...referencesOf(row), ...inputsOf(row)];
+  const figures = parts.map((part) => make("figure", {}, partShown(row, part, "reference-large", 0.02, false) ?? blank("Not shown"), partCaption(part)));
+  const place = path || !parts.length ? make("div", { className: "viewer-result" }, result) : null;
+  const className = ["viewer-pictures", place ? "" : "without-result", parts.length > MANY_PARTS ? "many" : ""].filter(Boolean).join(" ");
+  return make("div", { className }, place, make("div", { className: "viewer-references" }, ...figures));
+}
+
+function partCaption(part) {
+  return make("figcaption", {}, make("span", { className: "words" }, sentence(part.words)), part.address ? make("bdi", {}, part.address) : null);
 }
 
 function viewerFacts(row) {
@@ -48,9 +52,9 @@ function viewerFacts(row) {
   return make(
     "div",
     { className: "viewer-facts" },
-    make("p", {}, badge(row)),
+    make("p", { className: "viewer-badges" }, badge(row), compositeMark(row)),
     said ? make("div", { className: "viewer-reason" }, said) : null,
-    quotation("Prompt", cell("prompt", row)),
+    said && !cell("prompt", row) ? null : quotation("Prompt", cell("prompt", row)),
     cell("negative_prompt", row) ? quotation("Negative prompt", cell("negative_prompt", row)) : null,
     warningsOf(row),
     definitions(lines(row)),
@@ -78,6 +82,9 @@ function lines(row) {
     ["SKU", cell("sku", row)],
     ["Person", cell("person_id", row)],
     ["Shot", cell("shot", row)],
+    ["Likeness", likeness(row) && `${likeness(row)} (1 = the same face)`],
+    ["Face pass", FACE_PASS_WORDS[cell("face_pass_result", row)] ?? cell("face_pass_result", row)],
+    ["Composite", compositeMark(row) && COMPOSITE_WORDS],
     ["Faces in the photo", (cell("reference_faces", row) || []).join(", ")],
     ["Row", cell("row_id", row)],
     ["Image of the row", cell("image_index", row)],

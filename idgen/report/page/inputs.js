@@ -1,0 +1,91 @@
+// What a picture was made of: photos, mask, maps and the five points of the face, each in words that a shop uses.
+
+// of idgen/faces/keypoints.py: eyes, nose, corners of the mouth; the line from each to the nose is darker
+const POINT_COLORS = ["#ff0000", "#00ff00", "#0000ff", "#ffff00", "#ff00ff"];
+const LIMB_COLORS = ["#990000", "#009900", "", "#999900", "#990099"];
+const NOSE = 2;
+const DRAWING_PX = 480;
+const POINT_PX = 10;
+
+const INPUT_WORDS = {
+  reference_mask_uri: () => "part of the photo that counts",
+  ip_adapter_image_uri: () => "look and style from",
+  face_pose_uri: () => "pose of the face from",
+  init_image_uri: (given) => (given.control_inpaint_scale === undefined ? "made from" : given.mask_image_uri ? "product photo" : "product cut-out"),
+  mask_image_uri: (given) => (given.mask_mode === "keep_white" ? "to be kept (white)" : "to be made anew (white)"),
+  control_pose_uri: () => "body pose",
+  control_depth_uri: () => "depth",
+  control_canny_uri: () => "edges",
+  control_softedge_uri: () => "soft edges",
+};
+const POINTS_WORDS = "where the face should be";
+
+/** The row's settings as an object. */
+function givenOf(row) {
+  try {
+    return JSON.parse(cell("settings", row) || "{}") ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** Reference photos, as {words, source: thumbnail or "", address: redacted}. */
+function referencesOf(row) {
+  const addresses = cell("reference_uris", row) || [];
+  const many = addresses.length > 1;
+  return addresses.map((address, at) => ({
+    words: many ? `reference photo ${at + 1} of ${addresses.length}` : "reference photo",
+    source: cell("reference_thumbs", row)[at] || "",
+    address,
+  }));
+}
+
+/** What else the picture was made of, likewise; the drawing of the face's points has `points`. */
+function inputsOf(row) {
+  const inputs = cell("inputs", row);
+  const given = inputs.length ? givenOf(row) : {};
+  const parts = inputs.map(([column, source]) => ({ words: INPUT_WORDS[column]?.(given) ?? column, source, address: String(given[column] ?? "") }));
+  if (!cell("target_keypoints", row) || !(cell("width", row) > 0) || !(cell("height", row) > 0)) return parts;
+  const pose = inputs.findIndex(([column]) => column === "face_pose_uri");
+  parts.splice(pose + 1, 0, { words: POINTS_WORDS, source: "", address: "", points: true });
+  return parts;
+}
+
+/** A part as an element; null when there is nothing to show. `share`: radius of a point in long sides of the picture. */
+function partShown(row, part, className, share, lazy) {
+  if (part.points) return drawing(row, className, share);
+  return part.source ? picture(part.source, partAlt(row, part), className, lazy) : null;
+}
+
+function partAlt(row, part) {
+  const person = cell("person_id", row);
+  return sentence(part.words) + (person && part.words.startsWith("reference") ? ` of ${person}` : "");
+}
+
+/** The five points in the picture's frame, never smaller than IdentityNet sees them. */
+function drawing(row, className, share) {
+  const [width, height] = [cell("width", row), cell("height", row)];
+  const scale = DRAWING_PX / Math.max(width, height);
+  const canvas = make("canvas", { width: Math.ceil(width * scale), height: Math.ceil(height * scale), className, role: "img", "aria-label": sentence(POINTS_WORDS) });
+  const numbers = cell("target_keypoints", row).map((pixels) => pixels * scale);
+  const points = POINT_COLORS.map((_, at) => [numbers[2 * at], numbers[2 * at + 1]]);
+  const radius = Math.max(POINT_PX * scale, DRAWING_PX * share);
+  const pen = canvas.getContext("2d");
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.lineWidth = radius * 0.8;
+  LIMB_COLORS.forEach((color, at) => {
+    if (at === NOSE) return;
+    pen.strokeStyle = color;
+    pen.beginPath();
+    pen.moveTo(...points[at]);
+    pen.lineTo(...points[NOSE]);
+    pen.stroke();
+  });
+  points.forEach(([x, y], at) => {
+    pen.fillStyle = POINT_COLORS[at];
+    pen.beginPath();
+    pen.arc(x, y, radius, 0, 2 * Math.PI);
+    pen.fill();
+  });
+  return canvas;
+}
