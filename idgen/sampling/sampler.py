@@ -92,7 +92,8 @@ class Sampler:
         eyes = table.eyes(recipe.adapters, base.dtype)
         adapters = [table.make(spec, lora_scale, eyes) for spec in recipe.adapters]
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
-            adapter.load(unet, [weights.locate(spec.weights, spec.revision)])
+            context = [weights.locate(spec.context_weights)] if spec.context_weights else []
+            adapter.load(unet, [weights.locate(spec.weights, spec.revision), *context])
             adapter.to(device)
         base.place(device)
         check_controls(base.pipeline, recipe.controls)
