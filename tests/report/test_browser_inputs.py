@@ -173,6 +173,9 @@ def test_words_say_what_a_mask_means(gallery, number, words):
 
 
 def test_without_a_result_all_parts_are_shown_and_reachable(gallery):
+    gallery.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1200, "height": 480, "deviceScaleFactor": 1, "mobile": False}
+    )
     open_row(gallery, 5)
     assert captions(gallery) == [
         "Reference photo", "Pose of the face from", "Product photo", "To be made anew (white)", "Soft edges",
@@ -180,6 +183,7 @@ def test_without_a_result_all_parts_are_shown_and_reachable(gallery):
     script = """const box = document.querySelector('.viewer-references');
     return box.querySelector('figure').getBoundingClientRect().top - box.getBoundingClientRect().top;"""
     assert gallery.execute_script(script) >= 0
+    gallery.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert cards(gallery)[5].find_element(By.CSS_SELECTOR, ".caption").text == "Reference photo"
 
 
