@@ -1,8 +1,8 @@
 """What a recipe is: base + adapters + scheduler + defaults, read from one YAML file in configs/recipes/.
 
-A *location* names weights in one of three ways: a local path, a hub id (`owner/name`, or `owner/name:path` for a file
-or folder inside it, looked up in the local hub cache only), or `tiny:<name>`, a file or folder of the tiny world
-(idgen/tiny/world.py).
+A *location* names weights in one of four ways: a local path, a hub id (`owner/name`, or `owner/name:path` for a file
+or folder inside it, looked up in the local hub cache only), the web address of a file that is on no hub (looked up
+where `jobs/weights.py fetch` put it), or `tiny:<name>`, a file or folder of the tiny world (idgen/tiny/world.py).
 """
 
 from dataclasses import dataclass, field
@@ -86,7 +86,7 @@ class AdapterSpec:
     """Location of the CLIP vision model's folder, for kinds that look at pixels; of PuLID and EcomID the EVA02-CLIP
     file, with a config.json in eva_clip's layout beside it unless it is the official one."""
     face_parser: str = ""
-    """Location of BiSeNet's parsing_bisenet.pth, for PuLID and EcomID."""
+    """Location of facexlib's parsing_bisenet.pth, for PuLID and EcomID."""
     context_weights: str = ""
     """Location of InstantID's ip-adapter.bin, whose image_proj makes what EcomID's IdentityNet looks at."""
     combine: Literal["", "add", "ortho", "ortho_v2"] = ""

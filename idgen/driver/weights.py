@@ -15,9 +15,7 @@ from idgen.suggestions import unknown_recipe
 from idgen.weights import converting, fetching, layouts
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import fetch_command
-from idgen.weights.roles import Part, digest
-
-_ONE_FILE = ("adapter", "lora", "unet")
+from idgen.weights.roles import ONE_FILE, Part, digest
 
 
 def weights_main(about: str, words: list[str] | None = None) -> int:
@@ -139,7 +137,7 @@ def _verdict(part: Part, recipe: Recipe, hashes: HashCache) -> str:
     found = layouts.check_layout(part, recipe)
     sha256 = digest(part, recipe, hashes)
     pinned = " as pinned" if part.sha256 else ""
-    return f"{found}, {_size(part, recipe)}, sha256 {sha256 if part.kind in _ONE_FILE else sha256[:12]}{pinned}"
+    return f"{found}, {_size(part, recipe)}, sha256 {sha256 if part.kind in ONE_FILE else sha256[:12]}{pinned}"
 
 
 def _fault(part: Part, error: RunError) -> str:

@@ -1,4 +1,4 @@
-"""A file from a web address, for face packs that lie outside the hub: goes on where it was cut off."""
+"""A file from a web address, for what lies outside the hub: goes on where it was cut off."""
 
 from pathlib import Path
 

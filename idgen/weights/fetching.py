@@ -15,7 +15,15 @@ from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
 from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
-from idgen.weights.locations import HubPlace, face_pack_folder, fetch_command, hub_place, locate
+from idgen.weights.locations import (
+    HubPlace,
+    face_pack_folder,
+    fetch_command,
+    fetched_file,
+    hub_place,
+    is_address,
+    locate,
+)
 from idgen.weights.names import (
     COMPONENTS,
     TEXT_COMPONENTS,
@@ -46,6 +54,9 @@ def fetch(part: Part, recipe: Recipe, say: Say) -> None:
     place = hub_place(part.location)
     if place is not None:
         _fetch_hub(place, part, recipe, say)
+    elif is_address(part.location):
+        say(f"  {redact_text(part.location.partition('?')[0])}")
+        downloads.download(part.location, fetched_file(part.location))
     elif part.kind == "face_pack" and "/" not in part.location:
         _fetch_face_pack(recipe, say)
     else:
@@ -78,6 +89,8 @@ def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) ->
         found = _wanted_of_base(part, recipe, inside, half)
     elif part.kind == "face_pack":
         found = [name for name in inside if is_face_network(name)]
+    elif part.kind == "control_config":
+        found = [name for name in inside if is_config(name)]
     else:
         top = [name for name in inside if "/" not in name]
         variant = "fp16" if half and part.kind == "control" and _has_half([top]) else variant_of(top)
@@ -176,7 +189,7 @@ def _fetch_face_pack(recipe: Recipe, say: Say) -> None:
 
 def _archive_file(archive: str, recipe: Recipe, say: Say) -> Path:
     """Return the zip as a local file, fetched where it is not."""
-    if archive.startswith(("http://", "https://")):
+    if is_address(archive):
         return downloads.download(archive, _downloaded() / (Path(urlsplit(archive).path).name or "pack.zip"))
     place = hub_place(archive)
     if place is not None:

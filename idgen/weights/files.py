@@ -96,6 +96,33 @@ def model_files(folder: Path, *, settings: Callable[[str], bool] = is_config) ->
     return named(folder, [*found, *(folder / name for name in _names(folder) if settings(name))])
 
 
+def tower_files(path: Path) -> Files:
+    """Return EVA02-CLIP's one file, and the config.json that may lie beside it."""
+    beside = path.with_name("config.json")
+    return [("tower", path), *([("config.json", beside)] if beside.is_file() else [])]
+
+
+def control_files(place: Path, *, own_settings: bool) -> Files:
+    """Return a ControlNet's settings and weights, of a folder; or one file, as SDXL-EcomID's is.
+
+    Raises RunError(USAGE) when it has no weights, or none of the settings that it has to bring as `own_settings`.
+    """
+    if own_settings and not (place / "config.json").is_file():
+        raise RunError(
+            Exit.USAGE,
+            f"{place} has no config.json: give beside it, as `config`, a folder that has one of an SDXL ControlNet's, "
+            "such as InstantX/InstantID:ControlNetModel",
+        )
+    return model_files(place) if place.is_dir() else [("net", place)]
+
+
+def control_settings(folder: Path) -> Files:
+    """Return the settings that a ControlNet in one file lacks. Raises RunError(USAGE) when there are none."""
+    if not (folder / "config.json").is_file():
+        raise RunError(Exit.USAGE, f"{folder} has no config.json")
+    return [("config.json", folder / "config.json")]
+
+
 def face_pack_files(folder: Path) -> Files:
     """Return the pack's networks, without those that idgen never loads. Raises RunError(USAGE) when there are none."""
     files = [folder / name for name in _names(folder) if is_face_network(name)]

@@ -7,12 +7,13 @@ from typing import Any
 from idgen.adapters.variants import VARIANTS, Variant
 from idgen.errors import Exit, RunError
 from idgen.recipes import AdapterSpec, Recipe
+from idgen.weights import face_layouts
+from idgen.weights.face_layouts import EMBEDDING_WIDTH
+from idgen.weights.hashes import Files
 from idgen.weights.headers import Shapes, shapes_of
 from idgen.weights.locations import locate
 from idgen.weights.roles import Part, files_of
 
-EMBEDDING_WIDTH = 512
-"""Width of a face's embedding."""
 _ATTENTION_WIDTH_KEY = "cross_attention_dim"
 _PROJECTED_TEXT_KEY = "encoder_hid_dim"
 """Of a UNet that projects its text, as Kolors' does, the text's width."""
@@ -27,6 +28,7 @@ _INPUTS: dict[str, tuple[str, int]] = {
 }
 """By projection: the tensor whose width is that of what goes in."""
 _MARKS: dict[str, str] = {
+    "pulid": "image_proj.mapping_0.0.weight",
     "image": "image_proj.proj.weight",
     "resampler": "image_proj.latents",
     "mlp": "image_proj.proj.3.weight",
@@ -40,8 +42,9 @@ def check_layout(part: Part, recipe: Recipe) -> str:
     files = files_of(part, recipe)
     match part.kind:
         case "adapter":
-            spec = next(spec for spec in recipe.adapters if f"adapter:{spec.name}" == part.role)
-            return _check_adapter(files[0][1], spec, recipe)
+            return _check_adapter(files[0][1], _spec(part, recipe), recipe)
+        case "image_encoder" | "face_parser" | "context":
+            return _check_beside_adapter(files, part, recipe)
         case "lora":
             return _check_names(files[0][1], ("lora_", ".lora.", "lora."), "a LoRA")
         case "unet":
@@ -52,7 +55,9 @@ def check_layout(part: Part, recipe: Recipe) -> str:
             return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
         case "text":
             return _check_chatglm(locate(part.location, part.revision), len(files))
-        case "control":
+        case "control" if "config.json" not in dict(files):
+            return face_layouts.check_net(files[0][1])
+        case "control" | "control_config":
             return _check_class(locate(part.location, part.revision), "ControlNet")
         case "face_pack":
             return f"{len(files)} networks"
@@ -60,8 +65,29 @@ def check_layout(part: Part, recipe: Recipe) -> str:
             return f"{len(files)} files"
 
 
+def _spec(part: Part, recipe: Recipe) -> AdapterSpec:
+    """Return the adapter that a part belongs to."""
+    return next(spec for spec in recipe.adapters if spec.name == part.role.partition(":")[2])
+
+
+def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
+    """Check what an adapter needs beside its own file."""
+    if part.kind == "face_parser":
+        return face_layouts.check_parser(files[0][1])
+    if part.kind == "context":
+        return face_layouts.check_context(files[0][1], _text_width(recipe))
+    if VARIANTS[_spec(part, recipe).kind].pulid is not None:
+        return face_layouts.check_tower(locate(part.location))
+    return f"{len(files)} files"
+
+
 def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
-    variant, shapes = VARIANTS[spec.kind], shapes_of(path)
+    variant = VARIANTS[spec.kind]
+    if variant.pulid is not None:
+        place = _present(spec.image_encoder)
+        tower = face_layouts.tower_shapes(place) if place is not None else None
+        return face_layouts.check_pulid(path, variant.pulid.version, _text_width(recipe), tower)
+    shapes = shapes_of(path)
     found = _projection(shapes)
     if found != variant.projection:
         raise RunError(
@@ -84,10 +110,21 @@ def _projection(shapes: Shapes) -> str:
     return "faceid" if {"image_proj.proj.0.weight", "image_proj.norm.weight"} <= shapes.keys() else ""
 
 
+def _unet_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings of the base's UNet, nothing where it is not there."""
+    folder = _present(recipe.base.config or recipe.base.weights, recipe.base.revision)
+    return _settings(folder / "unet" / "config.json") if folder is not None else {}
+
+
+def _text_width(recipe: Recipe) -> int | None:
+    """Return how wide the text is that the base's UNet reads, None where that is not there."""
+    width = _unet_settings(recipe).get(_ATTENTION_WIDTH_KEY)
+    return width if isinstance(width, int) else None
+
+
 def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Recipe) -> None:
     """Compare with the base's UNet where it is there; families differ in the width of their text."""
-    folder = _present(recipe.base.config or recipe.base.weights, recipe.base.revision)
-    unet = _settings(folder / "unet" / "config.json") if folder is not None else {}
+    unet = _unet_settings(recipe)
     made = shapes["image_proj.norm.weight"][0] if variant.through_text and "image_proj.norm.weight" in shapes else None
     read = next(shape[1] for name, shape in shapes.items() if name.endswith("to_k_ip.weight"))
     for found, key in ((read, _ATTENTION_WIDTH_KEY), (made, _PROJECTED_TEXT_KEY)):

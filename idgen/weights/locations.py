@@ -1,13 +1,19 @@
-"""From a location to a path: local, in the hub cache, in the tiny world, or a face pack by its bare name."""
+"""From a location to a path: local, in the hub cache, in the tiny world, fetched from a web address, or a face pack by
+its bare name."""
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
+from idgen.sources.redact import redact_text
 
 FACE_PACKS = Path("~/.insightface/models")
+DOWNLOADS = Path("~/.cache/idgen/downloads")
+"""Of single files from web addresses."""
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<path>[^:]+))?", re.ASCII)
 
 
@@ -37,6 +43,8 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
     """
     if not location:
         raise RunError(Exit.USAGE, "the recipe names no weights here; give a local path or a hub id")
+    if is_address(location):
+        return _fetched(location, recipe)
     if location.startswith("tiny:"):
         from idgen.tiny import world
 
@@ -53,6 +61,18 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
     if found is None:
         raise _not_cached(location, revision, recipe)
     return found
+
+
+def is_address(location: str) -> bool:
+    """Tell whether `location` is a web address, of a file that is on no hub (facexlib's parsing_bisenet.pth)."""
+    return location.startswith(("http://", "https://"))
+
+
+def fetched_file(address: str) -> Path:
+    """Return where the file of a web address belongs on this machine; equal names of two addresses do not meet."""
+    parts = urlsplit(address)
+    digest = hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:12]
+    return (DOWNLOADS / digest / (Path(parts.path).name or "file")).expanduser()
 
 
 def face_pack_folder(name: str) -> Path:
@@ -79,6 +99,17 @@ def cached(place: HubPlace, revision: str | None) -> Path | None:
         return None
     path = storage / "snapshots" / commit / place.path
     return path if path.exists() else None
+
+
+def _fetched(address: str, recipe: str) -> Path:
+    path = fetched_file(address)
+    if not path.is_file():
+        raise RunError(
+            Exit.USAGE,
+            f"{redact_text(address.partition('?')[0])} is not on {os.uname().nodename}, and nothing is downloaded "
+            f"during a run; get it with `{fetch_command(recipe)}`, or give the path of a file that you have",
+        )
+    return path
 
 
 def _face_pack(name: str, recipe: str) -> Path:

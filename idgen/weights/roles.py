@@ -14,8 +14,20 @@ from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
 from idgen.weights.originals import check_not_original_kolors
 
-Kind = Literal["base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "control", "face_pack"]
-_ONE_FILE: tuple[Kind, ...] = ("unet", "lora", "adapter")
+Kind = Literal[
+    "base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "face_parser", "context", "control",
+    "control_config", "face_pack",
+]  # fmt: skip
+ONE_FILE: tuple[Kind, ...] = ("unet", "lora", "adapter", "face_parser", "context")
+"""Kinds of parts that are known by their file's own sha256."""
+
+
+_BESIDE_ADAPTERS: dict[Kind, str] = {
+    "image_encoder": "image_encoder",
+    "face_parser": "face_parser",
+    "context": "context_weights",
+}
+"""Kind of a part -> the setting of an adapter that names it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +68,18 @@ def parts(recipe: Recipe) -> list[Part]:
             Part(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
                  revision=spec.revision, sha256=spec.sha256)
         )  # fmt: skip
-        if spec.image_encoder:
-            role, key = f"image_encoder:{spec.name}", f"adapters.{i}.image_encoder"
-            found.append(Part(role=role, kind="image_encoder", key=key, location=spec.image_encoder))
+        for kind, setting in _BESIDE_ADAPTERS.items():
+            if location := getattr(spec, setting):
+                key = f"adapters.{i}.{setting}"
+                found.append(Part(role=f"{kind}:{spec.name}", kind=kind, key=key, location=location))
     for i, control in enumerate(recipe.controls):
         found.append(
             Part(role=f"control:{control.name}", kind="control", key=f"controls.{i}.weights", location=control.weights,
                  revision=control.revision)
         )  # fmt: skip
+        if control.config:
+            role, key = f"control_config:{control.name}", f"controls.{i}.config"
+            found.append(Part(role=role, kind="control_config", key=key, location=control.config))
     if needs_face_pack(recipe):
         found.append(
             Part(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
@@ -97,12 +113,7 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
         case "base" if path.is_dir():
             return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
         case "base":
-            if not base.config:
-                raise RunError(
-                    Exit.USAGE, f"{path} is a single file: it needs base.config, a folder in diffusers layout"
-                )
-            settings = locate(base.config, recipe=recipe.name)
-            return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
+            return _single_base_files(path, recipe)
         case "config":
             return files.config_files(path)
         case "vae" if path.is_file():
@@ -111,12 +122,29 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
             return files.face_pack_files(path)
         case "vae":
             return files.vae_files(path)
-        case "image_encoder" | "control":
-            return files.model_files(path)
+        case "image_encoder":
+            return files.tower_files(path) if path.is_file() else files.model_files(path)
+        case "control" | "control_config":
+            return _control_files(path, part, recipe)
         case _:
             if not path.is_file():
                 raise RunError(Exit.USAGE, f"{path} is no file")
             return [(path.name, path)]
+
+
+def _single_base_files(path: Path, recipe: Recipe) -> Files:
+    """Return a base in a single file, with the settings that it lacks."""
+    if not recipe.base.config:
+        raise RunError(Exit.USAGE, f"{path} is a single file: it needs base.config, a folder in diffusers layout")
+    settings = locate(recipe.base.config, recipe=recipe.name)
+    return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
+
+
+def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
+    if part.kind == "control_config":
+        return files.control_settings(path)
+    elsewhere = any(f"control:{control.name}" == part.role and control.config for control in recipe.controls)
+    return files.control_files(path, own_settings=not elsewhere)
 
 
 def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:
@@ -150,7 +178,8 @@ def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
 
 def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
     """Return what a sampling node loads: base, vae and unet that are not the base's own, and by name lora, adapter,
-    image_encoder and control; text where it is a role and prompts are encoded beside the UNet.
+    image_encoder, face_parser, context, control and control_config; text where it is a role and prompts are encoded
+    beside the UNet.
     """
     elsewhere = ("config", "face_pack", *(("text",) if recipe.base.text_ahead else ()))
     return _hashed(recipe, [part for part in parts(recipe) if part.kind not in elsewhere], cache)
@@ -197,7 +226,7 @@ def _hashed(recipe: Recipe, wanted: list[Part], cache: Path | None) -> dict[str,
 def digest(part: Part, recipe: Recipe, hashes: HashCache) -> str:
     """Return a part's sha256: the file's own, or of a folder one over its files. Raises RunError(USAGE)."""
     found = files_of(part, recipe)
-    if part.kind not in _ONE_FILE:
+    if part.kind not in ONE_FILE:
         return hashes.tree(found)
     ((_, path),) = found
     sha256 = hashes.sha256(path)
