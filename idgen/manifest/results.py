@@ -29,13 +29,15 @@ _BATCH_ROWS = 16_384
 _URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
 _TOLD_COLUMNS = (
     f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
-    " warnings, reference_uris, reference_faces, reference_score"
+    " warnings, reference_uris, reference_faces, reference_score, target_keypoints, face_pass_result,"
+    " face_similarity_before, face_similarity"
 )
 _RESULT_NAMES = frozenset(
     {
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
+        "target_keypoints", "face_pass_result", "face_similarity_before", "face_similarity",
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
@@ -122,6 +124,7 @@ def _results_sql(store: ObjectStore, staged: StagedManifest, scratch: Path) -> s
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
+            t.target_keypoints, t.face_pass_result, t.face_similarity_before, t.face_similarity,
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, a.sku, a.person_id, a.shot, a.replaces,
             a.carried, a.position{carried}

@@ -111,7 +111,8 @@ _COPIED_TEXT = (
 _IDS = ("row_id", "sku", "person_id", "shot")
 _COPIED = (
     "attempt", "image_index", "seed", "width", "height", "reference_digest", "reference_box",
-    "reference_score", "reference_faces", "warnings",
+    "reference_score", "reference_faces", "target_keypoints", "face_pass_result", "face_similarity_before",
+    "face_similarity", "warnings",
 )  # fmt: skip
 
 

@@ -307,6 +307,7 @@ def test_no_signature_password_or_secret_is_ever_written(store):
         ip_adapter_image_uri=signed,
         face_pose_uri=signed,
         init_image_uri=signed,
+        mask_image_uri=signed,
         control_pose_uri=signed,
         carried=f'{{"photo": "{signed}", "more": ["{signed}"], "deep": {{"x": "{signed}"}}}}',
         output_name="a",
