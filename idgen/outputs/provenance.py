@@ -10,6 +10,8 @@ from idgen import __version__
 Level = Literal["public", "full", "none"]
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+"""Of a picture that holds pixels of a photo (paste_back)."""
 SOFTWARE = f"idgen {__version__}"
 MAX_PACKET_BYTES = 60_000
 """JPEG holds one packet in one segment of 65,535 bytes."""
@@ -26,13 +28,15 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 def xmp_packet(asked: Mapping[str, Any], run_id: str, level: Level) -> bytes:
     """Return the packet for what was asked (ledger columns), UTF-8; empty for level "none".
 
-    `public`: DigitalSourceType (trainedAlgorithmicMedia), software, key, run. `full` adds prompts, seed, recipe and
-    settings; it falls back to `public` when that would not fit into a JPEG.
+    `public`: DigitalSourceType (trainedAlgorithmicMedia; compositeWithTrainedAlgorithmicMedia with paste_back),
+    software, key, run. `full` adds prompts, seed, recipe and settings; it falls back to `public` when that would not
+    fit into a JPEG.
     """
     if level == "none":
         return b""
+    settings = json.loads(asked["settings"])
     public = {
-        "Iptc4xmpExt:DigitalSourceType": DIGITAL_SOURCE_TYPE,
+        "Iptc4xmpExt:DigitalSourceType": COMPOSITE_SOURCE_TYPE if settings.get("paste_back") else DIGITAL_SOURCE_TYPE,
         "xmp:CreatorTool": SOFTWARE,
         "idgen:key": asked["key"],
         "idgen:run": run_id,
@@ -44,8 +48,7 @@ def xmp_packet(asked: Mapping[str, Any], run_id: str, level: Level) -> bytes:
             "idgen:negativePrompt": asked["negative_prompt"],
             "idgen:seed": str(asked["seed"]),
             "idgen:settings": json.dumps(
-                {**json.loads(asked["settings"]), "width": asked["width"], "height": asked["height"]},
-                ensure_ascii=False,
+                {**settings, "width": asked["width"], "height": asked["height"]}, ensure_ascii=False
             ),
         }
         packet = _packet(full)

@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from idgen.outputs.encode import encode_image, srgb_profile
 from idgen.outputs.ledger_row import asked_columns
-from idgen.outputs.provenance import DIGITAL_SOURCE_TYPE, MAX_PACKET_BYTES, xmp_packet
+from idgen.outputs.provenance import COMPOSITE_SOURCE_TYPE, DIGITAL_SOURCE_TYPE, MAX_PACKET_BYTES, xmp_packet
 
 FORMATS = ("png", "jpeg", "webp")
 NASTY = "<b>\"a\" & 'b'</b> ]]> \x00\x07 é 人 \ud800 {0} \ufffe"
@@ -41,6 +41,17 @@ def test_provenance_is_readable_back(image_format):
         "run": "run-7",
     }
     assert b"picture" not in data
+
+
+@pytest.mark.parametrize("level", ["public", "full"])
+@pytest.mark.parametrize(
+    ("paste_back", "kind"), [(True, "compositeWithTrainedAlgorithmicMedia"), (False, "trainedAlgorithmicMedia")]
+)
+def test_a_picture_with_a_photo_s_pixels_says_that_it_is_a_composite(level, paste_back, kind):
+    asked = asked_columns(picture(1, init_image_uri="s3://photos/bag.png", paste_back=paste_back), SIGNATURES)
+    found = read_xmp(xmp_packet(asked, "run-7", level))
+    assert found["DigitalSourceType"] == f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"
+    assert (found["DigitalSourceType"] == COMPOSITE_SOURCE_TYPE) == paste_back
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
