@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.recipe_rules import check_recipe
-from idgen.recipes import Base, Defaults, Licence, Recipe
+from idgen.recipes import Base, Defaults, FacePass, Licence, Recipe
 from idgen.suggestions import suggestion, unknown_recipe
 from idgen.yaml_files import explain, read_yaml
 
@@ -37,6 +37,8 @@ class BaseFile:
     """Takes the place of the recipe's base as a whole."""
     defaults: dict[str, Any] = field(default_factory=dict)
     """Laid over the recipe's, as scheduler, steps and guidance of a distilled base."""
+    face_pass: dict[str, Any] = field(default_factory=dict)
+    """Laid over the recipe's, if it has one: the face is sampled again on this base."""
     licence: Licence = field(default_factory=Licence)
     """Joined with the recipe's: commercial use only where both allow it."""
     timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
@@ -202,6 +204,8 @@ def _on_base(recipe: Recipe, layer: Layer, file: BaseFile) -> Layer:
         "defaults": {**own, **file.defaults},
         "licence": asdict(_joined(recipe.licence, file.licence)),
     }
+    if layer.get("face_pass"):
+        made["face_pass"] = {**layer["face_pass"], **file.face_pass}
     for name in ("timestep_spacing", "batch_size", "seconds_per_picture"):
         if getattr(file, name):
             made[name] = getattr(file, name)
@@ -222,6 +226,7 @@ def _to_base_file(name: str, layer: Layer) -> BaseFile:
     try:
         file = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(BaseFile), layer))
         OmegaConf.merge(OmegaConf.structured(Defaults), layer.get("defaults") or {})
+        OmegaConf.merge(OmegaConf.structured(FacePass), layer.get("face_pass") or {})
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"base {name}: {explain(error)}") from error
     assert isinstance(file, BaseFile)

@@ -8,6 +8,7 @@ import pytest
 
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.config import Config, PlannerConfig
+from idgen.manifest.columns import NETS
 from idgen.manifest.planner import plan
 from idgen.manifest.shards import read_shard, shards
 from idgen.recipe_files import load_recipes
@@ -27,7 +28,13 @@ KINDS = {
     "ip-adapter-faceid-plus_": "faceid_plus", "ip-adapter-faceid-plusv2_": "faceid_plusv2",
     "ip-adapter-faceid-portrait_": "faceid_portrait", "ip-adapter-faceid-portrait-v11_": "faceid_portrait",
     "ipa-faceid-plus.": "kolors_faceid_plus", "ip_adapter_plus_general.": "kolors_ip_adapter_plus",
+    "ip-adapter.bin": "instantid", "pulid_v1.bin": "pulid_v1", "pulid_v1.1.": "pulid_v1_1",
+    "ip-adapter_pulid_sdxl": "ecomid",
 }  # fmt: skip
+FACES = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
+"""Kinds with a recipe of their own below."""
+IDENTITY = sorted(name for name in PLAIN if any(spec.kind in FACES for spec in BOOK[name].adapters))
+WITH_POINTS = [name for name in IDENTITY if any(control.name == "identity" for control in BOOK[name].controls)]
 KOLORS = sorted(name for name in PLAIN if BOOK[name].base.kind == "kolors")
 NO_TEXT_NEEDED = {"ip_adapter", "ip_adapter_plus", "ip_adapter_plus_face", "ip_adapter_full_face"}
 
@@ -38,7 +45,7 @@ def file_name(spec):
 
 def test_every_file_of_the_family_has_a_recipe():
     files = {file_name(spec) for name in PLAIN for spec in BOOK[name].adapters}
-    assert len(files) == 22
+    assert len(files) == 22 + 4
     assert {spec.kind for name in PLAIN for spec in BOOK[name].adapters} == VARIANTS.keys()
 
 
@@ -46,10 +53,12 @@ def test_every_file_of_the_family_has_a_recipe():
 def test_the_kind_is_what_the_file_s_name_says(name):
     for spec in BOOK[name].adapters:
         file = file_name(spec)
-        (kind,) = (kind for beginning, kind in KINDS.items() if file.startswith(beginning))
+        kind = KINDS[max((beginning for beginning in KINDS if file.startswith(beginning)), key=len)]
         unnorm = "_unnorm" if file.endswith("_unnorm.bin") else ""
         assert spec.kind == kind + unnorm
-        family = "kolors" if spec.kind.startswith("kolors_") else "sdxl" if "sdxl" in file else "sd15"
+        family = (
+            "kolors" if spec.kind.startswith("kolors_") else "sdxl" if "sdxl" in file or spec.kind in FACES else "sd15"
+        )
         assert BOOK[name].base.kind == family
 
 
@@ -62,6 +71,10 @@ def test_each_file_goes_with_the_image_encoder_it_was_trained_on(name):
             assert folder == {"faceid": "clip-vit-large-patch14-336", "picture": "image_encoder"}[spec.name]
             continue
         looks = VARIANTS[spec.kind].picture is not None
+        if spec.kind in FACES:
+            assert spec.image_encoder == ("QuanSun/EVA-CLIP:EVA02_CLIP_L_336_psz14_s6B.pt" if looks else "")
+            assert spec.face_parser.endswith(":parsing_bisenet.pth") == looks
+            continue
         wanted = f"{'sdxl_models' if file_name(spec) in BIG_G else 'models'}/image_encoder" if looks else ""
         assert spec.image_encoder.partition(":")[2] == wanted
 
@@ -86,7 +99,12 @@ def test_a_recipe_offers_the_columns_its_parts_have_a_use_for(name):
         "reference_mask_uri": any(spec.kind == "ip_adapter_full_face" for spec in recipe.adapters),
         "control_guidance_start": bool(recipe.controls), "control_guidance_end": bool(recipe.controls),
     }  # fmt: skip
-    wanted |= {f"control_{control.name}_{part}": True for control in recipe.controls for part in ("uri", "scale")}
+    nets = {control.name for control in recipe.controls}
+    wanted |= {f"control_{net}_{part}": True for net in nets - {"identity", "inpaint"} for part in ("uri", "scale")}
+    points = ("face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit")
+    wanted |= dict.fromkeys((*points, "controlnet_conditioning_scale"), "identity" in nets)
+    product = ("mask_image_uri", "mask_mode", "paste_back", "control_inpaint_scale")
+    wanted |= dict.fromkeys(product, "inpaint" in nets) | {"face_pass": name in IDENTITY}
     assert set(recipe.columns) == {column for column, useful in wanted.items() if useful}
     kinds = {spec.kind for spec in recipe.adapters}
     assert recipe.prompt_required == (not kinds or not kinds <= NO_TEXT_NEEDED)
@@ -116,6 +134,83 @@ def test_kolors_recipes_ask_for_what_their_authors_samples_do():
         BOOK[name].adapters[0].weights for name in ("kolors-faceid-plus", "kolors-ip-adapter-plus")
     ]
     assert (both.defaults.ip_adapter_scale, both.defaults.ip_adapter_scales) == (0.8, {"picture": 0.5})
+
+
+def test_identity_recipes_ask_for_what_their_authors_do():
+    facts = {
+        name: (
+            made.ip_adapter_scale,
+            made.num_inference_steps,
+            made.guidance_scale,
+            made.scheduler,
+            made.width,
+            made.height,
+        )
+        for name in IDENTITY
+        for made in [BOOK[name].defaults]
+    }
+    advanced, instantid = (0.8, 25, 6.0, "kdpm2_karras", 1024, 1024), (0.8, 30, 5.0, "euler", 1016, 1016)
+    assert facts == {
+        "ecomid": advanced,
+        "ecomid-inpaint": advanced,
+        "ecomid-inpaint-softedge": advanced,
+        "ecomid-softedge": advanced,
+        "ecomid-workflow": (0.3, 25, 3.5, "kdpm2_karras", 1024, 1024),
+        "instantid": instantid,
+        "instantid-controls": instantid,
+        "pulid-v1": (0.8, 25, 7.0, "dpmpp_2m_karras", 768, 1024),
+        "pulid-v1.1": (0.8, 25, 7.0, "dpmpp_2m_karras", 896, 1152),
+    }
+    assert SCHEDULERS["kdpm2_karras"].settings == {"use_karras_sigmas": True, "timestep_spacing": "linspace"}
+    assert {BOOK[name].timestep_spacing for name in IDENTITY} == {""}
+    app = BOOK["pulid-v1@sdxl-lightning-4step-guided"]
+    assert (app.defaults.guidance_scale, app.defaults.scheduler, app.timestep_spacing) == (1.2, "dpmpp_2m", "trailing")
+    assert (app.base.steps, app.base.unet) == ([4], BOOK["pulid-v1@sdxl-lightning-4step"].base.unet)
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_an_identity_recipe_loads_what_its_authors_load(name):
+    recipe = BOOK[name]
+    (adapter,) = recipe.adapters
+    assert (recipe.face_pack.weights, recipe.face_pack.det_size_px) == ("antelopev2", 640)
+    assert "antelopev2" in recipe.licence.note
+    assert (adapter.context_weights == "InstantX/InstantID:ip-adapter.bin") == (adapter.kind == "ecomid")
+    if adapter.kind in ("ecomid", "instantid"):
+        assert "research purposes only" in " ".join(recipe.licence.note.split())
+    nets = {control.name: control for control in recipe.controls}
+    scales = {net: control.scale for net, control in nets.items()}
+    assert list(nets) == [net for net in NETS if net in nets]
+    wanted = {"identity": 0.8} if name in WITH_POINTS else {}
+    wanted |= {"inpaint": 0.5} if "inpaint" in name else {}
+    wanted |= {"softedge": 0.6} if "softedge" in name else {}
+    wanted |= dict.fromkeys(("pose", "depth", "canny"), 0.4) if name == "instantid-controls" else {}
+    assert scales == wanted
+    assert all(control.context == "text" for net, control in nets.items() if net != "identity")
+    if "ecomid" in name:
+        assert nets["identity"].weights.startswith("alimama-creative/SDXL-EcomID")
+        assert nets["identity"].config == "InstantX/InstantID:ControlNetModel"
+    product = (recipe.defaults.mask_mode, recipe.defaults.paste_back)
+    assert product == (("keep_white", True) if "inpaint" in name else ("repaint_white", False))
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_the_face_pass_samples_as_the_base_wants_it(name):
+    own = BOOK[name].face_pass
+    assert (own.below_px, own.side_px, own.strength, own.num_inference_steps) == (512, 1024, 0.4, 20)
+    if name in WITH_POINTS:
+        assert (own.guidance_scale, own.ip_adapter_scale, own.controlnet_conditioning_scale) == (5.0, 0.5, 0.8)
+    for base in BASES:
+        made = BOOK.get(f"{name}@{base}")
+        if made is None:
+            continue
+        again = made.face_pass
+        assert again.scheduler in SCHEDULERS
+        assert again.num_inference_steps * again.strength >= 1
+        assert again.below_px <= again.side_px <= made.max_side_px
+        if made.base.steps:
+            steps = (again.num_inference_steps, again.guidance_scale, again.scheduler)
+            asked = made.defaults
+            assert steps == (asked.num_inference_steps, asked.guidance_scale, asked.scheduler)
 
 
 def test_both_families_have_controls_and_a_recipe_with_two_adapters():
@@ -164,7 +259,7 @@ def test_distilled_bases_are_asked_for_their_own_steps_without_guidance():
 def test_a_recipe_s_own_spacing_does_not_follow_it_to_a_distilled_base():
     book = load_recipes(Config(overrides={"faceid-sdxl": {"timestep_spacing": "linspace"}}))
     distilled = [base for base in BASES if base.startswith(("sdxl-lightning", "sdxl-turbo"))]
-    assert len(distilled) == 5
+    assert len(distilled) == 6
     assert {book[f"faceid-sdxl@{base}"].timestep_spacing for base in distilled} == {"trailing"}
     assert book["faceid-sdxl@sdxl"].timestep_spacing == "linspace"
 
@@ -213,7 +308,7 @@ def test_the_kolors_example_shows_each_person_in_both_languages_with_words_to_dr
 
 def test_the_readme_has_a_line_for_every_file_and_base():
     text = (ROOT / "README.md").read_text()
-    named = set(re.findall(r"`((?:ip-adapter|faceid|kolors)[a-z0-9-]*)`", text))
+    named = set(re.findall(r"`((?:ip-adapter|faceid|kolors|instantid|pulid|ecomid)[a-z0-9.-]*)`", text))
     shortened = {
         "ip-adapter-sd15-light",
         "ip-adapter-sd15-light-v11",
@@ -222,6 +317,6 @@ def test_the_readme_has_a_line_for_every_file_and_base():
     }
     controls = {name for name in PLAIN if name.endswith("-controls")}
     assert set(PLAIN) - controls - shortened <= named
-    assert len(controls) == 4  # as the README counts
+    assert len(controls) == 5  # as the README counts
     for name in BASES:
         assert name in text or f"-{name.rpartition('-')[2]}" in text or name.endswith("-lora"), name
