@@ -89,9 +89,7 @@ LEDGER = pa.schema(
         pa.field("reference_score", pa.list_(pa.float32())),
         pa.field("reference_faces", pa.list_(pa.int32())),
         pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture
-        pa.field(
-            "face_pass_result", pa.string()
-        ),  # done | no_face | large_enough | failed; null where none was asked for
+        pa.field("face_pass_result", pa.string()),  # done | no_face | large_enough | failed; null: none was asked for
         pa.field("face_similarity_before", pa.float32()),  # cosine of the picture's face to the reference's
         pa.field("face_similarity", pa.float32()),  # after the face pass, before paste back; null where nobody measured
         pa.field("warnings", pa.list_(pa.string())),

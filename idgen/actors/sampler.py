@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idgen import weights
+from idgen.actors.face_packs import FacePacks
 from idgen.actors.faces import rows_left
 from idgen.actors.facts import RunFacts, torch_device
 from idgen.actors.lost_device import end_if_lost
@@ -30,6 +31,8 @@ from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
+from idgen.sampling.face_pass import LOOKING, FaceRepair
+from idgen.sampling.finishing import finish, write_facts
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
@@ -53,6 +56,15 @@ class SamplerSettings:
     """Path of a text that could not be encoded ahead -> code."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Tools:
+    """What the batches of one shard are made with."""
+
+    sampler: Sampler
+    repair: FaceRepair | None
+    pixels: Pixels
+
+
 class _StopAskedError(Exception):
     """The run was asked to stop: what is left of the shard is not begun."""
 
@@ -66,6 +78,7 @@ class SamplerActor:
         self._monitor = monitor
         self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
+        self._face_packs = FacePacks(run, LOOKING, settings.sampling.num_cpus)
         self._load_group = ""
         self._sampler: Sampler | None = None
         self._texts_ahead = False
@@ -115,11 +128,11 @@ class SamplerActor:
         live = [row for row in ready if row["key"] not in orders.given_up]
         if not live:
             return
-        sampler = self._load(live[0])
+        tools = _Tools(self._load(live[0]), self._repair(live[0]), pixels)
 
         def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
             """Sample one batch; what batches.run calls."""
-            return self._guarded(sampler, shard, batch, pixels, bucket)
+            return self._guarded(tools, shard, batch, bucket)
 
         together = [row for row in live if row["key"] not in orders.suspects]
         alone = [row for row in live if row["key"] in orders.suspects]
@@ -127,17 +140,13 @@ class SamplerActor:
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
-    def _guarded(self, sampler: Sampler, shard: str, batch: Sequence[Row], pixels: Pixels, bucket: Bucket) -> Results:
-        """Sample with attempt marks and a deadline; a bug costs its own row, never the batch."""
+    def _guarded(self, tools: _Tools, shard: str, batch: Sequence[Row], bucket: Bucket) -> Results:
+        """Sample and finish with attempt marks and a deadline; a bug costs its own row, never the batch."""
         if self._monitor.begin("sample", shard, [row["key"] for row in batch]):
             raise _StopAskedError
         faulthandler.dump_traceback_later(self._settings.sampling.batch_deadline_s, exit=True)
         try:
-            asked = [SampleRow.from_picture(row | pixels.of(row)) for row in batch]
-            results = sampler.sample(asked, bucket)
-            for row, notes in zip(batch, sampler.warnings(asked, bucket), strict=True):
-                row["warnings"] = [*(row["warnings"] or []), *notes]
-            return results
+            return self._made(tools, batch, bucket)
         except OutOfMemory:
             raise
         except Exception as error:
@@ -148,7 +157,25 @@ class SamplerActor:
         finally:
             faulthandler.cancel_dump_traceback_later()
             self._monitor.end("sample", shard)
-        return [result for row in batch for result in self._guarded(sampler, shard, [row], pixels, bucket)]
+        return [result for row in batch for result in self._guarded(tools, shard, [row], bucket)]
+
+    def _made(self, tools: _Tools, batch: Sequence[Row], bucket: Bucket) -> Results:
+        """Sample and finish; what the ledger tells of it goes into the rows."""
+        asked = [SampleRow.from_picture(row | tools.pixels.of(row)) for row in batch]
+        pictures = tools.sampler.sample(asked, bucket)
+        finished = finish(pictures, asked, bucket, [row["target_keypoints"] for row in batch], tools.repair)
+        for row, done, notes in zip(batch, finished, tools.sampler.warnings(asked, bucket), strict=True):
+            write_facts(row, done, notes)
+        passes = sum(done.result in ("done", "failed") for done in finished)
+        self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
+        return [done.picture for done in finished]
+
+    def _repair(self, row: Row) -> FaceRepair | None:
+        """Return what the face pass of the row's shard needs; the face pack is loaded for no other."""
+        recipe = self._run.recipes[row["recipe"]]
+        if not Bucket.from_picture(row).face_pass or recipe.face_pass is None:
+            return None
+        return FaceRepair(self._load(row), self._face_packs.get(recipe.face_pack), recipe.face_pass)
 
     def _load(self, row: Row) -> Sampler:
         if self._sampler is None or self._load_group != row["load_group"]:
