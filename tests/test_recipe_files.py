@@ -5,7 +5,7 @@ import pytest
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.recipe_files import load_recipes
-from idgen.recipes import Base, Licence, Lora
+from idgen.recipes import Base, FacePass, Licence, Lora
 from idgen.settings import load_config
 
 ONE = """
@@ -183,3 +183,13 @@ def test_the_shipped_recipes_load_alone_and_on_every_base():
     assert all(recipes[name].name == name for name in recipes)
     plain = {n for n in recipes if "@" not in n and recipes[n].base.kind != "kolors"}  # Kolors has one base only
     assert {name.partition("@")[0] for name in recipes if "@" in name} == plain
+
+
+def test_a_base_changes_how_faces_are_sampled_again_where_a_recipe_does_that(folders):
+    words = ("base_overrides.fast.face_pass.num_inference_steps=4", "overrides.one.face_pass.strength=0.5")
+    recipes = recipes_with(folders, *words)
+    assert recipes["one"].face_pass == FacePass(strength=0.5)
+    assert recipes["one@fast"].face_pass == FacePass(strength=0.5, num_inference_steps=4)
+    assert recipes_with(folders, words[0])["one@fast"].face_pass is None
+    with pytest.raises(RunError, match=r"base fast: .*stepz"):
+        recipes_with(folders, "base_overrides.fast.face_pass.stepz=4")

@@ -1,19 +1,14 @@
-"""The recipes, bases and example manifests that come with the project: right by what the authors' files are."""
+"""The recipes and bases that come with the project: right by what the authors' files are."""
 
-import csv
 import re
 from pathlib import Path
 
 import pytest
 
 from idgen.adapters.variants import VARIANTS, needs
-from idgen.config import Config, PlannerConfig
-from idgen.manifest.columns import NETS
-from idgen.manifest.planner import plan
-from idgen.manifest.shards import read_shard, shards
+from idgen.config import Config
 from idgen.recipe_files import load_recipes
 from idgen.sampling.scheduler_names import SCHEDULERS
-from idgen.stores.local import LocalStore
 from idgen.weights import needs_face_pack, originals, parts
 from idgen.weights.locations import hub_place
 
@@ -32,9 +27,8 @@ KINDS = {
     "ip-adapter_pulid_sdxl": "ecomid",
 }  # fmt: skip
 FACES = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
-"""Kinds with a recipe of their own below."""
+"""Kinds of test_shipped_identities.py."""
 IDENTITY = sorted(name for name in PLAIN if any(spec.kind in FACES for spec in BOOK[name].adapters))
-WITH_POINTS = [name for name in IDENTITY if any(control.name == "identity" for control in BOOK[name].controls)]
 KOLORS = sorted(name for name in PLAIN if BOOK[name].base.kind == "kolors")
 NO_TEXT_NEEDED = {"ip_adapter", "ip_adapter_plus", "ip_adapter_plus_face", "ip_adapter_full_face"}
 
@@ -136,83 +130,6 @@ def test_kolors_recipes_ask_for_what_their_authors_samples_do():
     assert (both.defaults.ip_adapter_scale, both.defaults.ip_adapter_scales) == (0.8, {"picture": 0.5})
 
 
-def test_identity_recipes_ask_for_what_their_authors_do():
-    facts = {
-        name: (
-            made.ip_adapter_scale,
-            made.num_inference_steps,
-            made.guidance_scale,
-            made.scheduler,
-            made.width,
-            made.height,
-        )
-        for name in IDENTITY
-        for made in [BOOK[name].defaults]
-    }
-    advanced, instantid = (0.8, 25, 6.0, "kdpm2_karras", 1024, 1024), (0.8, 30, 5.0, "euler", 1016, 1016)
-    assert facts == {
-        "ecomid": advanced,
-        "ecomid-inpaint": advanced,
-        "ecomid-inpaint-softedge": advanced,
-        "ecomid-softedge": advanced,
-        "ecomid-workflow": (0.3, 25, 3.5, "kdpm2_karras", 1024, 1024),
-        "instantid": instantid,
-        "instantid-controls": instantid,
-        "pulid-v1": (0.8, 25, 7.0, "dpmpp_2m_karras", 768, 1024),
-        "pulid-v1.1": (0.8, 25, 7.0, "dpmpp_2m_karras", 896, 1152),
-    }
-    assert SCHEDULERS["kdpm2_karras"].settings == {"use_karras_sigmas": True, "timestep_spacing": "linspace"}
-    assert {BOOK[name].timestep_spacing for name in IDENTITY} == {""}
-    app = BOOK["pulid-v1@sdxl-lightning-4step-guided"]
-    assert (app.defaults.guidance_scale, app.defaults.scheduler, app.timestep_spacing) == (1.2, "dpmpp_2m", "trailing")
-    assert (app.base.steps, app.base.unet) == ([4], BOOK["pulid-v1@sdxl-lightning-4step"].base.unet)
-
-
-@pytest.mark.parametrize("name", IDENTITY)
-def test_an_identity_recipe_loads_what_its_authors_load(name):
-    recipe = BOOK[name]
-    (adapter,) = recipe.adapters
-    assert (recipe.face_pack.weights, recipe.face_pack.det_size_px) == ("antelopev2", 640)
-    assert "antelopev2" in recipe.licence.note
-    assert (adapter.context_weights == "InstantX/InstantID:ip-adapter.bin") == (adapter.kind == "ecomid")
-    if adapter.kind in ("ecomid", "instantid"):
-        assert "research purposes only" in " ".join(recipe.licence.note.split())
-    nets = {control.name: control for control in recipe.controls}
-    scales = {net: control.scale for net, control in nets.items()}
-    assert list(nets) == [net for net in NETS if net in nets]
-    wanted = {"identity": 0.8} if name in WITH_POINTS else {}
-    wanted |= {"inpaint": 0.5} if "inpaint" in name else {}
-    wanted |= {"softedge": 0.6} if "softedge" in name else {}
-    wanted |= dict.fromkeys(("pose", "depth", "canny"), 0.4) if name == "instantid-controls" else {}
-    assert scales == wanted
-    assert all(control.context == "text" for net, control in nets.items() if net != "identity")
-    if "ecomid" in name:
-        assert nets["identity"].weights.startswith("alimama-creative/SDXL-EcomID")
-        assert nets["identity"].config == "InstantX/InstantID:ControlNetModel"
-    product = (recipe.defaults.mask_mode, recipe.defaults.paste_back)
-    assert product == (("keep_white", True) if "inpaint" in name else ("repaint_white", False))
-
-
-@pytest.mark.parametrize("name", IDENTITY)
-def test_the_face_pass_samples_as_the_base_wants_it(name):
-    own = BOOK[name].face_pass
-    assert (own.below_px, own.side_px, own.strength, own.num_inference_steps) == (512, 1024, 0.4, 20)
-    if name in WITH_POINTS:
-        assert (own.guidance_scale, own.ip_adapter_scale, own.controlnet_conditioning_scale) == (5.0, 0.5, 0.8)
-    for base in BASES:
-        made = BOOK.get(f"{name}@{base}")
-        if made is None:
-            continue
-        again = made.face_pass
-        assert again.scheduler in SCHEDULERS
-        assert again.num_inference_steps * again.strength >= 1
-        assert again.below_px <= again.side_px <= made.max_side_px
-        if made.base.steps:
-            steps = (again.num_inference_steps, again.guidance_scale, again.scheduler)
-            asked = made.defaults
-            assert steps == (asked.num_inference_steps, asked.guidance_scale, asked.scheduler)
-
-
 def test_both_families_have_controls_and_a_recipe_with_two_adapters():
     for family in ("sd15", "sdxl"):
         mine = [BOOK[name] for name in PLAIN if BOOK[name].base.kind == family]
@@ -267,43 +184,6 @@ def test_a_recipe_s_own_spacing_does_not_follow_it_to_a_distilled_base():
 def test_no_recipe_names_a_host():
     for path in [*(ROOT / "configs").rglob("*.yaml"), *(ROOT / "manifests" / "examples").iterdir()]:
         assert not re.search(r"https?://|\.co\b|\.com\b", path.read_text().replace("example.com", "")), path
-
-
-@pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "examples").glob("*.csv")), ids=lambda path: path.stem)
-def test_every_row_of_the_examples_can_be_made(path, tmp_path):
-    store = LocalStore(tmp_path / "out")
-    hashes = dict.fromkeys(BOOK, "aa" * 16)
-    made = plan(
-        str(path), BOOK, hashes, Config(planner=PlannerConfig(memory_mb=256)), store, "run", ledger_files=[],
-        schedulers=tuple(SCHEDULERS), scratch=tmp_path / "scratch",
-    )  # fmt: skip
-    rows = len(path.read_text().splitlines()) - 1
-    assert 3 <= rows <= 8
-    pictures = [row for ref in shards(store, "run", made.part) for row in read_shard(store, ref).to_pylist()]
-    refused = store.get("runs/run/plan/refused.csv").decode()
-    assert len(pictures) == rows, refused
-    assert {picture["recipe"] for picture in pictures} <= set(BOOK)
-
-
-def test_the_examples_use_a_recipe_of_every_sort():
-    text = "".join(path.read_text() for path in (ROOT / "manifests" / "examples").glob("*.csv"))
-    for word in ("faceid-", "ip-adapter-", "-style-", "-controls", "@", "strength", "reference_mask_uri", *KOLORS):
-        assert word in text
-
-
-def test_the_kolors_example_shows_each_person_in_both_languages_with_words_to_draw():
-    with (ROOT / "manifests" / "examples" / "kolors.csv").open(newline="") as file:
-        rows = {row.pop("row_id"): row for row in csv.DictReader(file)}
-    pairs = {name.removesuffix("-zh") for name, row in rows.items() if row["person_id"] and name.endswith("-zh")}
-    assert pairs == {"sign", "cafe"}
-    for pair in pairs:
-        chinese, english = (dict(rows[f"{pair}-{language}"]) for language in ("zh", "en"))
-        prompts = chinese.pop("prompt"), english.pop("prompt")
-        assert chinese == english
-        assert re.search(r"“[\u4e00-\u9fff]+”", prompts[0])
-        assert re.search(r"“[A-Z' ]+”", prompts[1])
-    assert {row["seed"] for row in rows.values()} == {"66"}
-    assert {row["scheduler"] for row in rows.values()} == {"", "edm_dpmsolver_multistep", "dpmpp_2m_karras"}
 
 
 def test_the_readme_has_a_line_for_every_file_and_base():
