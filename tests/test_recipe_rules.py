@@ -75,7 +75,7 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[PLUS], columns=["reference_mask_uri"]), "without an adapter of face pictures"),
         (Recipe(columns=["ip_adapter_scale"]), "without an adapter"),
         (Recipe(columns=["strength"]), "without init_image_uri"),
-        (Recipe(columns=["mask_image_uri"]), "column mask_image_uri has no use so far"),
+        (Recipe(columns=["mask_image_uri"]), "column mask_image_uri has no use without a control inpaint"),
         (Recipe(adapters=[replace(V2, weights=f"{HUB}-plus_sd15.bin")]), "is the file of kind faceid_plus,"),
         (Recipe(adapters=[replace(V2, kind="faceid_plus", weights=f"{HUB}-plusv2_sdxl.bin")]), "of kind faceid_plusv2"),
         (Recipe(adapters=[FACEID, PLUS], defaults=Defaults(ip_adapter_scales={"plu": 1})), "did you mean 'plus'"),

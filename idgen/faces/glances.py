@@ -24,6 +24,7 @@ PROMPT_COLUMN = "ip_adapter_image_uri"
 MASK_COLUMN = "reference_mask_uri"
 INIT_COLUMN, INIT_MASK_COLUMN = "init_image_uri", "mask_image_uri"
 _OF_FACE_PHOTOS = "small_photo"  # a warning that says nothing about maps and picture prompts
+_OF_CUT_OUTS = "transparency"  # and one that says nothing where the transparency is the mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ def join(
         aimed = aim(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
     except RowError as error:
         return error
+    cut_out = any(part.glance.mask_mode == "alpha" for part in asked)
     found = _identity(
         seen[: len(references)],
         warnings=[
@@ -163,6 +165,7 @@ def join(
             for name, part, each in zip(names, asked, seen, strict=True)
             for warning in each.warnings
             if not (part.column and warning.startswith(_OF_FACE_PHOTOS))
+            and not (part.column == INIT_COLUMN and cut_out and warning.startswith(_OF_CUT_OUTS))
         ],
         crops=crops,
         images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.glance.size},

@@ -53,7 +53,12 @@ COLUMNS: tuple[Column, ...] = (
     Column("shortcut_scale", _FLOAT, "K", "FaceID-PlusV2's s_scale"),
     Column("ip_adapter_scales", pa.map_(pa.string(), pa.float32()), "K", "strength by adapter name"),
     Column("lora_scale", _FLOAT, "B", "weight of the adapter's LoRA; decides what is loaded"),
-    Column("controlnet_conditioning_scale", _FLOAT, "K", "strength of IdentityNet"),
+    Column(
+        "controlnet_conditioning_scale",
+        _FLOAT,
+        "K",
+        "strength of the control identity (IdentityNet); default: the control's own",
+    ),
     Column(
         "control_guidance_start",
         _FLOAT,
@@ -66,18 +71,60 @@ COLUMNS: tuple[Column, ...] = (
         "B",
         "share of the steps at which every control ends; default: each control's own",
     ),
-    Column("face_pose_uri", _STRING, "K", "photo whose five face points are used"),
-    Column("face_box", _FLOATS, "K", "target box, 4 numbers in 0..1 of the output"),
-    Column("face_keypoints", _FLOATS, "K", "target points, 10 numbers in 0..1 of the output"),
-    Column("face_angle_deg", _FLOAT, "K", "turn of the face in the picture"),
-    Column("face_fit", _STRING, "K", "fit, cover or place"),
-    Column("face_pass", _STRING, "B", "off or auto: sample the face region again"),
     Column(
-        "init_image_uri", _STRING, "K", "image to start from: image to image; cut to the output's shape, never squashed"
+        "face_pose_uri",
+        _STRING,
+        "K",
+        "photo whose face, chosen by face_select, gives the five points instead of the first reference",
     ),
-    Column("mask_image_uri", _STRING, "K", "mask of the product photo"),
-    Column("mask_mode", _STRING, "K", "repaint_white or keep_white"),
-    Column("strength", _FLOAT, "B", "how far to go from init_image_uri; only with one"),
+    Column(
+        "face_box",
+        _FLOATS,
+        "K",
+        "where the face goes: left, top, right, bottom in 0..1 of the picture; the face as a detector frames it, from "
+        "forehead to chin, in the middle and as large as it fits",
+    ),
+    Column(
+        "face_keypoints",
+        _FLOATS,
+        "K",
+        "where its points go: x and y of both eyes, the nose, both corners of the mouth, from left to right as seen, "
+        "in 0..1 of the picture; -0.5..1.5 where the face is cut off",
+    ),
+    Column(
+        "face_angle_deg",
+        _FLOAT,
+        "K",
+        "turn of the face in the picture, clockwise; 0 = upright; default: as in its photo",
+    ),
+    Column(
+        "face_fit",
+        _STRING,
+        "K",
+        "cover or fit: the face is where it is in its photo, laid over the whole picture or wholly into it; place: as "
+        "face_box says",
+    ),
+    Column("face_pass", _STRING, "B", "auto: a small face in the finished picture is made again, larger; off"),
+    Column(
+        "init_image_uri",
+        _STRING,
+        "K",
+        "image to start from: image to image, or with the control inpaint the product photo whose surroundings are "
+        "made anew; cut to the output's shape, never squashed",
+    ),
+    Column(
+        "mask_image_uri",
+        _STRING,
+        "K",
+        "mask of init_image_uri, in its shape; without one what is transparent there is made anew, what is opaque kept",
+    ),
+    Column("mask_mode", _STRING, "K", "what is white in mask_image_uri: repaint_white (made anew) or keep_white"),
+    Column(
+        "strength",
+        _FLOAT,
+        "B",
+        "how far to go from init_image_uri; only with one; with the control inpaint default: from noise",
+    ),
     Column("paste_back", pa.bool_(), "K", "kept pixels bit-equal to init_image_uri"),
     Column("control_inpaint_scale", _FLOAT, "B", "strength of the control inpaint; default: the control's own"),
     Column("control_pose_uri", _STRING, "K", "ready-made pose map; rows without one are made without this control"),

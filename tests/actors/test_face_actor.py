@@ -17,7 +17,7 @@ from idgen.actors.monitor import MonitorState
 from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, PlannerConfig, SourcesConfig
 from idgen.manifest.shards import cut_stream, sizes, write_shards
-from idgen.recipes import FacePack
+from idgen.recipes import AdapterSpec, Base, Control, FacePack, Recipe
 from idgen.schemas import ANALYSED, PICTURES
 from idgen.sources.clip_pixels import prepare
 from idgen.stores.opening import open_store
@@ -32,9 +32,16 @@ RECIPES = {
         recipe("ip_adapter_full_face", face_pack=PACK),
         recipe("faceid", face_pack=PACK),
         recipe("faceid_plus", face_pack=PACK, controls=[control(name="pose"), control(name="depth")]),
+        Recipe(
+            name="model-photo",
+            base=Base(kind="sdxl"),
+            adapters=[AdapterSpec(name="ecomid", kind="ecomid")],
+            controls=[Control(name="identity"), Control(name="inpaint"), Control(name="softedge")],
+            face_pack=PACK,
+        ),
     ]
 }
-IP_ADAPTER, PLUS_FACE, FULL_FACE, FACEID, FACEID_PLUS = RECIPES
+IP_ADAPTER, PLUS_FACE, FULL_FACE, FACEID, FACEID_PLUS, MODEL_PHOTO = RECIPES
 STATE = {"status": "", "code": "", "detail": "", "stage": ""}
 
 

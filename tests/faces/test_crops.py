@@ -10,6 +10,7 @@ import idgen.tiny
 from idgen.adapters.variants import PictureNeed
 from idgen.config import FacesConfig
 from idgen.errors import Code, RowError
+from idgen.faces.alignment import align
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import FACE_SCALE, aligned, cut, face_square
 from idgen.sources.clip_pixels import prepare
@@ -51,6 +52,15 @@ def test_256_px_frame_the_face_with_more_room_at_its_sides_than_224(face):
     middles = {px: np.nonzero(aligned(marked, face.keypoints, px)[..., 0] > 128)[1].mean() for px in (224, 256)}
     assert middles[224] == pytest.approx(38.2946 + 73.5318, abs=4)
     assert middles[256] == pytest.approx(38.2946 + 73.5318 + 16, abs=4)
+
+
+def test_pulid_s_crop_is_the_face_on_ffhq_s_points_and_nothing_else(face):
+    asked = PictureNeed("ffhq", 512, "rgb", "crop", 512)
+    crop = cut(asked, DRAWING.image, face)
+    assert (crop.shape, crop.dtype) == ((512, 512, 3), np.uint8)
+    assert np.array_equal(crop, align(DRAWING.image, face.keypoints))
+    with pytest.raises(ValueError, match="needs a face"):
+        cut(asked, DRAWING.image, None)
 
 
 @pytest.mark.parametrize("crop_px", [0, -112, 200, 225])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from idgen.sources.fitting import cover, cover_notes, png
+from idgen.sources.fitting import cover, cover_mask, cover_notes, png, same_shape
 
 
 def rings(width, height):
@@ -82,3 +82,40 @@ def test_a_png_keeps_every_pixel_and_nothing_else():
     image = Image.open(io.BytesIO(png(rgb)))
     assert (image.format, image.mode, image.info) == ("PNG", "RGB", {})
     assert np.array_equal(np.asarray(image), rgb)
+
+
+@pytest.mark.parametrize(("width", "height"), [(128, 192), (192, 128), (600, 400)])
+def test_a_mask_is_cut_as_its_picture_is_and_never_rings(width, height):
+    grey = np.zeros((200, 300), np.uint8)
+    grey[50:150, 100:200] = 255
+    mask, picture = cover_mask(grey, width, height), cover(np.dstack([grey] * 3), width, height)[..., 0]
+    assert mask.shape == (height, width)
+    assert np.abs((mask > 127).mean() - (picture > 127).mean()) < 0.01
+    row = mask[height // 2].astype(int)
+    assert (np.diff(row[: row.argmax()]) >= 0).all()  # up once, without waves
+    assert np.array_equal(cover_mask(grey, 300, 200), grey)
+
+
+def test_a_mask_s_noise_is_black_or_white():
+    ends = np.array([[0, 7, 8, 127, 247, 248, 255]], np.uint8).repeat(7, axis=0)
+    assert cover_mask(ends, 7, 7)[0].tolist() == [0, 0, 8, 127, 247, 255, 255]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((300, 200), (300, 200), True), ((300, 200), (150, 100), True), ((301, 200), (150, 100), True),
+        ((3000, 2001), (100, 67), True), ((300, 200), (200, 300), False), ((3000, 2000), (3000, 2010), False),
+        ((300, 200), (200, 200), False),
+    ],
+)  # fmt: skip
+def test_shapes_are_equal_but_for_rounding(one, other, same):
+    assert same_shape(one, other) is same_shape(other, one) is same
+
+
+def test_a_flat_png_is_the_same_picture_in_fewer_bytes():
+    drawing = np.zeros((256, 256, 3), np.uint8)
+    drawing[100:120, 90:200] = (0, 255, 0)
+    flat = png(drawing, flat=True)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(flat))), drawing)
+    assert len(flat) < len(png(drawing))

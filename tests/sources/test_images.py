@@ -137,7 +137,30 @@ def test_transparency_is_shown_on_white_and_said():
 
 
 def test_an_opaque_alpha_channel_is_not_worth_a_word():
-    assert decode(encoded(picture("RGBA")), CONFIG).warnings == ()
+    photo = decode(encoded(picture("RGBA")), CONFIG)
+    assert (photo.warnings, photo.alpha) == ((), None)
+
+
+def test_the_alpha_channel_comes_upright_with_the_picture():
+    image = Image.new("RGBA", (120, 90), (200, 0, 0, 255))
+    image.paste((200, 0, 0, 40), (0, 0, 30, 20))  # the upper left corner
+    exif = Image.Exif()
+    exif[0x0112] = 6  # 90 degrees to the right: it goes to the upper right one
+    for ground in ("white", "black"):
+        photo = decode(encoded(image, exif=exif), CONFIG, ground)
+        assert photo.alpha is not None
+        assert photo.alpha.shape == photo.rgb.shape[:2] == (120, 90)
+        assert (photo.alpha[:30, -20:] == 40).all()
+        assert (photo.alpha == 40).sum() == 600
+        assert (photo.alpha[photo.alpha != 40] == 255).all()
+
+
+def test_a_transparent_palette_colour_is_in_the_alpha_channel():
+    image = picture("RGB").quantize(8)
+    see_through = image.getpixel((5, 5))
+    photo = decode(encoded(image, transparency=see_through), CONFIG)
+    assert np.array_equal(photo.alpha == 0, np.asarray(image) == see_through)
+    assert decode(encoded(picture("RGB")), CONFIG).alpha is None
 
 
 def test_a_transparent_palette_colour_is_shown_on_white():
