@@ -38,7 +38,7 @@ _NEVER_FETCHED = frozenset(
     {Code.URI_FORBIDDEN, Code.REFERENCE_MISSING, Code.FETCH_DENIED, Code.FETCH_FAILED, Code.FETCH_TIMEOUT}
     | {Code.TOO_MANY_BYTES, Code.IMAGE_FORMAT, Code.IMAGE_CORRUPT, Code.IMAGE_TOO_LARGE}
 )
-"""Rows with these codes showed that their reference cannot be had; asking again would only cost time-outs."""
+"""Rows with these codes showed that a picture cannot be had; asking for it again would only cost time-outs."""
 
 
 ReadPhoto = Callable[[str, Ground], NDArray[np.uint8]]
@@ -129,11 +129,12 @@ def _result_jobs(store: ObjectStore, table: pa.Table) -> Iterator[Job]:
 
 
 def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses) -> Iterator[Job]:
-    for row in table.select(["key", "code", "reference_uris", "settings"]).to_pylist():
-        if row["code"] in _NEVER_FETCHED:
-            continue
+    for row in table.select(["key", "code", "detail", "reference_uris", "settings"]).to_pylist():
         asked = {"reference_uris": row["reference_uris"] or []}
         asked |= {column: [uri] for column, uri in inputs_of(row["settings"]).items()}
+        if row["code"] in _NEVER_FETCHED:
+            column = row["detail"].partition(":")[0]  # faces/glances.py puts it in front, but not of references
+            del asked[column if column in asked else "reference_uris"]
         for column, shown in asked.items():
             ground, uris = ground_of(column), full.get(row["key"], {}).get(column, shown)
             for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):

@@ -105,3 +105,19 @@ def test_points_and_what_the_face_pass_did_are_in_the_page(tmp_path):
     assert values(page, "face_pass_result") == ["done", ""]
     assert values(page, "face_similarity_before") == [0.412, None]
     assert values(page, "face_similarity") == [0.78, None]
+
+
+@pytest.mark.parametrize(
+    ("detail", "left_out"),
+    [
+        ("mask_image_uri: after 20 s", "s3://shop/mask-3.png"),
+        ("after 20 s", "s3://people/model-03.jpg"),
+        ("photo 1 of 1: after 20 s", "s3://people/model-03.jpg"),
+    ],
+)
+def test_of_a_row_that_could_not_have_one_picture_the_others_are_shown(tmp_path, detail, left_out):
+    made = product_row(3, status="failed", code="fetch_timeout", detail=detail, image_path="")
+    portraits = Portraits()
+    report(write_run(tmp_path, [made]), references=portraits)
+    every = {*made["reference_uris"], *inputs_of(made["settings"]).values()}
+    assert set(portraits.asked) == every - {left_out}
