@@ -72,10 +72,15 @@ def _scale_faults(recipe: Recipe) -> Iterable[str]:
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:
     for control in recipe.controls:
+        column = "init_image_uri" if control.name == "inpaint" else f"control_{control.name}_uri"
         if control.name not in NETS:
             yield f"controls: {control.name!r} must be one of {', '.join(NETS)}"
-        elif control.name in CONTROLS and f"control_{control.name}_uri" not in recipe.columns:
-            yield f"control {control.name}: no row can use it, as columns lack control_{control.name}_uri"
+        elif control.name != "identity" and column not in recipe.columns:
+            yield f"control {control.name}: no row can use it, as columns lack {column}"
+        if control.name == "identity" and control.context == "text":
+            yield "control identity: looks at the face's tokens, context: text is for others"
+        if control.config and control.name != "identity" and control.context != "face":
+            yield f"control {control.name}: config is read for nets that look at the face's tokens"
         if not 0.0 <= control.start < control.end <= 1.0:
             yield f"control {control.name}: start must be less than end, both in 0..1"
 

@@ -1,0 +1,122 @@
+"""ControlNets are read in their published layouts, and those that cannot work beside the base are refused."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import ControlNetModel
+from doubles.tiny_ecomid import BUCKET, ECOMID, ROWS
+from doubles.tiny_recipe import TINY, control, ecomxl, identity_net, recipe
+from safetensors.torch import load_file, save_file
+
+from idgen.errors import Exit, RunError
+from idgen.networks.identity_net import IdentityNet
+from idgen.recipes import Control
+from idgen.sampling import controls
+from idgen.sampling.sampler import Sampler
+from idgen.tiny import world
+
+CPU = torch.device("cpu")
+
+
+def load(*specs: Control):
+    return controls.load(specs, torch.float32, CPU)
+
+
+def refused(made, **changes) -> str:
+    with pytest.raises(RunError) as caught:
+        Sampler.load(replace(made, **changes), lora_scale=1.0, device="cpu")
+    assert caught.value.exit_code == Exit.USAGE
+    return caught.value.message
+
+
+def test_identity_and_nets_with_face_context_are_identity_nets_and_others_are_stock():
+    nets = load(identity_net("ecomid"), ecomxl("inpaint", context="face"), ecomxl("softedge"))
+    kinds = {name: type(net) for name, net in nets.items()}
+    assert kinds == {"identity": IdentityNet, "inpaint": IdentityNet, "softedge": ControlNetModel}
+    assert type(load(identity_net("instantid"))["identity"]) is IdentityNet
+    for net in nets.values():
+        assert not net.training
+        assert not any(one.requires_grad for one in net.parameters())
+
+
+@pytest.fixture
+def renamed(tmp_path):
+    """A folder whose weights are there in the variant fp16 alone."""
+
+    def copy(name):
+        folder = tmp_path / name
+        shutil.copytree(world.locate(name), folder)
+        (file,) = folder.glob("*.safetensors")
+        file.rename(folder / "diffusion_pytorch_model.fp16.safetensors")
+        return str(folder)
+
+    return copy
+
+
+@pytest.mark.parametrize(
+    "spec", [identity_net("ecomid"), identity_net("instantid"), ecomxl("inpaint"), ecomxl("softedge", context="face")]
+)
+def test_folders_of_the_variant_fp16_are_read(spec, renamed):
+    name = spec.weights.removeprefix("tiny:")
+    (found,) = load(replace(spec, weights=renamed(name))).values()
+    (wanted,) = load(spec).values()
+    assert all(torch.equal(one, wanted.state_dict()[name]) for name, one in found.state_dict().items())
+
+
+def test_ecomids_net_is_read_as_a_file_too():
+    spec = identity_net("ecomid")
+    (file,) = world.locate("ecomid_net").glob("*.safetensors")
+    (net,) = load(replace(spec, weights=str(file))).values()
+    assert type(net) is IdentityNet
+
+
+def test_ecomids_net_without_anothers_settings_says_where_there_are_some():
+    assert "InstantX/InstantID's ControlNetModel" in refused(ECOMID, controls=[replace(identity_net(), config="")])
+
+
+def test_an_identity_net_needs_one_adapter_that_gives_a_context():
+    words = refused(ECOMID, adapters=[])
+    assert words.startswith("control identity looks at a face's tokens, and 0 adapters give some: take one of kind")
+    twice = [replace(ECOMID.adapters[0], name=name) for name in ("one", "other")]
+    assert "2 adapters give some" in refused(ECOMID, adapters=twice)
+
+
+def test_an_identity_net_of_sd15_beside_sdxl_is_said():
+    spec = Control(name="identity", weights=control("sd15").weights)
+    assert refused(ECOMID, controls=[spec]).startswith("control identity was made for text")
+
+
+def test_a_net_of_sdxls_width_that_is_none_of_sdxls_is_said(tmp_path):
+    without = edited(tmp_path, "control_softedge", addition_embed_type=None)
+    assert "is no ControlNet of SDXL: take" in refused(ECOMID, controls=[Control(name="identity", weights=without)])
+
+
+def test_a_net_that_pools_its_residuals_is_refused(tmp_path):
+    pooled = edited(tmp_path, "control_sd15", global_pool_conditions=True)
+    words = refused(TINY, controls=[Control(name="pose", weights=pooled)])
+    assert words.startswith("control pose pools its residuals")
+
+
+def edited(folder, name, **settings) -> str:
+    """A copy of a tiny net with other settings, and the weights that they ask for."""
+    copy = folder / name
+    shutil.copytree(world.locate(name), copy)
+    config = copy / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **settings}))
+    (file,) = copy.glob("*.safetensors")
+    wanted = ControlNetModel.from_config(ControlNetModel.load_config(copy)).state_dict().keys()
+    save_file({key: one for key, one in load_file(file).items() if key in wanted}, file, metadata={"format": "pt"})
+    return str(copy)
+
+
+def test_a_context_that_is_not_as_wide_as_the_net_reads_is_refused_before_the_first_step():
+    sampler = Sampler.load(recipe("ecomid"), lora_scale=1.0, device="cpu")
+    bucket = replace(BUCKET, controls=BUCKET.controls[:1])
+    conditions = sampler.condition(ROWS[:1], bucket)
+    with pytest.raises(RuntimeError, match="reads a context 128 wide and was given one 127 wide"):
+        sampler.denoise(replace(conditions, context=conditions.context[..., 1:]), bucket)
+    with pytest.raises(RuntimeError, match="control identity looks at a face's context, and no adapter gave one"):
+        sampler.denoise(replace(conditions, context=None), bucket)

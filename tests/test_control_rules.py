@@ -1,0 +1,50 @@
+"""What recipes may say of nets that look at a face, and of the one for inpainting."""
+
+from dataclasses import replace
+
+import pytest
+
+from idgen.errors import Exit, RunError
+from idgen.recipe_rules import check_recipe
+from idgen.recipes import AdapterSpec, Base, Control, Recipe
+
+INSTANTID = AdapterSpec(name="instantid", kind="instantid")
+FACEID = AdapterSpec(name="faceid")
+IDENTITY = Control(name="identity", config="/settings")
+INPAINT = Control(name="inpaint")
+EDGES = Control(name="softedge", context="face")
+SOUND = Recipe(
+    base=Base(kind="sdxl"),
+    adapters=[INSTANTID],
+    controls=[IDENTITY, INPAINT, EDGES],
+    columns=["init_image_uri", "mask_image_uri", "control_softedge_uri", "controlnet_conditioning_scale"],
+)
+
+
+def test_identity_inpaint_and_an_edge_net_that_looks_at_the_face_go_together():
+    check_recipe(SOUND)
+    check_recipe(replace(SOUND, controls=[replace(IDENTITY, context="face"), INPAINT, replace(EDGES, context="text")]))
+    check_recipe(replace(SOUND, adapters=[INSTANTID, FACEID], controls=SOUND.controls[::-1]))
+
+
+def test_without_identity_another_net_may_look_at_the_face():
+    check_recipe(replace(SOUND, controls=[EDGES], columns=["control_softedge_uri"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"columns": ["control_softedge_uri"]}, "control inpaint: no row can use it, as columns lack init_image_uri"),
+        ({"controls": [replace(IDENTITY, context="text")]}, "control identity: looks at the face's tokens"),
+        ({"base": Base()}, "instantid is made for SDXL"),
+        ({"controls": [IDENTITY, replace(INPAINT, config="/c")]}, "control inpaint: config is read for nets that look"),
+        ({"adapters": []}, "controls: identity looks at a face's tokens"),
+        ({"adapters": [FACEID], "controls": [EDGES]}, "controls: softedge looks at a face's tokens"),
+        ({"adapters": [INSTANTID, replace(INSTANTID, name="second")]}, "one adapter of kind instantid or ecomid"),
+    ],
+)
+def test_what_cannot_work_is_said_with_the_control(changes, says):
+    with pytest.raises(RunError) as caught:
+        check_recipe(replace(SOUND, **changes))
+    assert caught.value.exit_code == Exit.USAGE
+    assert says in caught.value.message
