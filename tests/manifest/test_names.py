@@ -17,7 +17,7 @@ SHOP_WORDS = """
     preference_id reference reference_id reference_name reference_code input_name output_path output_folder
     model_id mask_model street receipt recipient eight depth right length first_name last_name prompt_id
     prompt_version tone mood room_id crow_id raw_id control_group start_date end_date strap batch batch_id
-    run_id shop_id idgen_status
+    run_id shop_id idgen_status face_image pose_image mask_url mask_file paste_up product_mask
 """
 
 SLIPS = {
@@ -47,6 +47,16 @@ SLIPS = {
     "scheduler": ["schedular", "sheduler", "schedulers", "scheduller"],
     "ip_adapter_scale": ["ip_adaptor_scale", "ip_adapter_sclae", "ipadapter_scale"],
     "face_select": ["face_selct", "face-select"],
+    "face_pose_uri": ["face_pose_url", "facePoseUri", "face_psoe_uri"],
+    "face_box": ["face-box", "FaceBox"],
+    "face_keypoints": ["face_keypoint", "face_key_points", "face_keypionts"],
+    "face_angle_deg": ["face_angel_deg", "faceangledeg"],
+    "face_pass": ["facepass"],
+    "mask_image_uri": ["mask_image_url", "mask-image-uri", "mask_iamge_uri"],
+    "mask_mode": ["maskmode", "Mask Mode"],
+    "paste_back": ["pasteback", "paste_bakc"],
+    "controlnet_conditioning_scale": ["controlnet_conditionning_scale", "control_net_conditioning_scale"],
+    "control_inpaint_scale": ["control_inpiant_scale", "controlinpaint_scale"],
     "output_name": ["ouput_name", "outputname", "output_nmae"],
     "output_format": ["output_fromat", "outputFormat"],
     "init_image_uri": ["init_image_url"],
