@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from golden import identity_cases
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
@@ -24,6 +26,8 @@ from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
 from idgen.sources import clip_pixels
 
 HERE = Path(__file__).parent
+CASES = (HERE.parents[2] / "shared" / "goldens" / "cases").resolve()
+"""The open goldens."""
 
 KINDS = {
     "ip-adapter_sd15": "ip_adapter",
@@ -39,6 +43,7 @@ KINDS = {
     "ip-adapter-faceid-plusv2_sdxl": "faceid_plusv2",
     "ip-adapter-faceid-portrait_sd15": "faceid_portrait",
     "kolors-faceid-plus": "kolors_faceid_plus",
+    **identity_cases.KINDS,
 }
 """Adapter of a case, in its authors' spelling -> kind of adapter in a recipe. Others are left out."""
 
@@ -47,6 +52,9 @@ BARE = ("kolors-text-to-image", "kolors-image-to-image")
 
 BASES = {"sd15-tiny": "sd15", "sdxl-tiny": "sdxl", "kolors-tiny": "kolors"}
 """Base of a case -> its kind in a recipe."""
+
+STRENGTHS = ("ip_adapter_scale", "face_fidelity_scale", "id_scale")
+"""One thing under its authors' names."""
 
 SCHEDULERS = {
     ("DDIMScheduler", False): "ddim",
@@ -83,6 +91,11 @@ class Case:
         return load_file(self.folder / "expected.safetensors")
 
     @property
+    def kind(self) -> str:
+        """Of its adapter in a recipe; "" for a base's own case."""
+        return KINDS.get(self.facts["adapter"], "")
+
+    @property
     def root(self) -> Path:
         """The folder that has `bases`, `encoders` and `cases`."""
         return self.folder.parents[1]
@@ -91,14 +104,14 @@ class Case:
     def adapter(self) -> AdapterSpec | None:
         """The case's adapter as an entry of a recipe; None for a base's own case."""
         facts = self.facts
-        if facts["adapter"] in BARE:
+        if not self.kind:
             return None
-        encoder = facts["encoder"] and str(self.root / "encoders" / facts["encoder"])
+        checkpoint, files = self.folder / "checkpoint", facts["checkpoint"]
+        encoder = self.root / "encoders" / facts["encoder"] if facts["encoder"] else None
+        if facts["adapter"] in identity_cases.KINDS:
+            return identity_cases.adapter(self.kind, checkpoint, files, encoder)
         return AdapterSpec(
-            name="adapter",
-            kind=KINDS[facts["adapter"]],
-            weights=str(self.folder / "checkpoint" / facts["checkpoint"][0]),
-            image_encoder=encoder or "",
+            name="adapter", kind=self.kind, weights=str(checkpoint / files[0]), image_encoder=str(encoder or "")
         )
 
     @property
@@ -109,6 +122,9 @@ class Case:
             name=self.folder.name,
             base=Base(kind=BASES[base], weights=str(self.root / "bases" / base), dtype="float32"),
             adapters=[self.adapter] if self.adapter else [],
+            controls=identity_cases.controls(
+                self.kind, self.folder / "checkpoint", self.facts.get("controlnet_config", "")
+            ),
             timestep_spacing=self.facts["scheduler"]["config"].get("timestep_spacing", ""),
         )
 
@@ -130,6 +146,7 @@ class Case:
             guidance_scale=facts["guidance_scale"],
             n_references=facts["scale"].get("num_faces", 1),
             strength=facts.get("strength"),
+            controls=identity_cases.uses(self.kind),
         )
 
     @property
@@ -143,10 +160,11 @@ class Case:
                 negative_prompt=facts["negative_prompts"][number],
                 seed=facts["seeds"][number] if "seeds" in facts else 0,
                 id_embedding=self.embeddings(number),
-                ip_adapter_scale=scale.get("ip_adapter_scale", scale.get("face_fidelity_scale", 1.0)),
+                ip_adapter_scale=next((scale[name] for name in STRENGTHS if name in scale), 1.0),
                 options={"shortcut_scale": scale["s_scale"]} if scale.get("shortcut") else {},
                 crops=self.crops(number),
                 init_image=self.inputs["image"][number].numpy() if self.bucket.strength is not None else None,
+                **identity_cases.row_facts(scale, self.inputs, number),
             )
             for number in range(facts["batch"])
         ]
@@ -162,8 +180,9 @@ class Case:
         need = picture_need(self.adapter) if self.adapter else None
         if need is None:
             return {}
-        if "face_crop" in self.inputs:
-            return {need.name: self.inputs["face_crop"][number : number + 1].numpy()}
+        for name in ("face_crop", "aligned_face"):
+            if name in self.inputs:
+                return {need.name: self.inputs[name][number : number + 1].numpy()}
         return {need.name: clip_pixels.prepare(self.inputs["image"][number].numpy(), need.size_px, need.clip_fit)[None]}
 
 
@@ -175,3 +194,10 @@ def find() -> Iterator[Case]:
         for facts in sorted(root.glob("cases/*/case.json")):
             if json.loads(facts.read_text()).get("adapter") in (*KINDS, *BARE):
                 yield Case(facts.parent)
+
+
+def open_case(name: str) -> Case:
+    """Return an open golden; where they are not, the test is skipped."""
+    if not (CASES / name / "case.json").is_file():
+        pytest.skip(f"no ../shared/goldens/cases/{name} beside this checkout")
+    return Case(CASES / name)

@@ -1,14 +1,18 @@
 """Runs a golden case through the product's sampler and says how far its tensors are from the original's."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 from golden.cases import Case
+from golden.identity_cases import StoredLabels
 from torch import Tensor
 
+from idgen.adapters.protocol import Person
+from idgen.adapters.pulid import Pulid
 from idgen.sampling.conditions import Conditions
-from idgen.sampling.rows import Bucket
+from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 
 LIMITS = {
@@ -18,6 +22,8 @@ LIMITS = {
     "negative_pooled_prompt_embeds": "prompt_embeds",
     "tokens_cond": "tokens",
     "tokens_uncond": "tokens",
+    "face_tokens_cond": "face_tokens",
+    "face_tokens_uncond": "face_tokens",
     "noise_pred_cond": "noise_pred",
     "noise_pred_uncond": "noise_pred",
     "latents": "latents",
@@ -30,7 +36,11 @@ def load(case: Case, dtype: str = "float32") -> Sampler:
     """Return the sampler of a case's recipe, as production loads it."""
     torch.set_num_threads(1)
     recipe = replace(case.recipe, base=replace(case.recipe.base, dtype=dtype))
-    return Sampler.load(recipe, lora_scale=case.lora_scale, device="cpu")
+    sampler = Sampler.load(recipe, lora_scale=case.lora_scale, device="cpu")
+    for adapter in sampler.adapters:
+        if isinstance(adapter, Pulid):
+            adapter.eye.parser = StoredLabels(case.inputs["aligned_face"], case.inputs["parsing_labels"])
+    return sampler
 
 
 def run(sampler: Sampler, case: Case) -> dict[str, Tensor]:
@@ -49,9 +59,21 @@ def run(sampler: Sampler, case: Case) -> dict[str, Tensor]:
         "latents_steps": torch.stack(steps),
     }
     if conditions.tokens:
-        # those of a row's references stand one after another: [R, n, T, D] -> [R, n*T, D]
-        found["tokens_uncond"], found["tokens_cond"] = conditions.tokens[0].flatten(1, 2).chunk(2)
+        found["tokens_uncond"], found["tokens_cond"] = tokens(conditions, case).chunk(2)
+    if conditions.context is not None and "face_tokens_cond" in case.expected:
+        found["face_tokens_uncond"], found["face_tokens_cond"] = conditions.context.flatten(1, 2).chunk(2)
     return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def tokens(conditions: Conditions, case: Case) -> Tensor:
+    """Return the first adapter's tokens [R, n*T, D], those of a row's references one after another.
+
+    Without PuLID's zero tokens, which the cases leave out.
+    """
+    together = conditions.tokens[0].flatten(1, 2)
+    real = together.shape[1] - case.facts["scale"].get("num_zero", 0)
+    assert not together[:, real:].any()
+    return together[:, :real]
 
 
 def denoise(sampler: Sampler, conditions: Conditions, bucket: Bucket, case: Case) -> tuple[list[Tensor], list[Tensor]]:
@@ -64,6 +86,30 @@ def denoise(sampler: Sampler, conditions: Conditions, bucket: Bucket, case: Case
     hook.remove()
     assert torch.equal(last, steps[-1])
     return predictions, steps
+
+
+def person(row: SampleRow) -> Person:
+    """Return a row's person as adapters get it."""
+    return Person(row.id_embedding, row.crops)
+
+
+class _FirstIsDoneError(Exception):
+    """Ends a run after the UNet's first call."""
+
+
+def first(sampler: Sampler, conditions: Conditions, bucket: Bucket, case: Case) -> dict[str, Tensor]:
+    """Return the UNet's first predictions alone."""
+    found: list[Tensor] = []
+
+    def keep(_module: object, _args: object, out: tuple[Tensor]) -> None:
+        found.append(out[0])
+        raise _FirstIsDoneError
+
+    hook = sampler.pipeline.unet.register_forward_hook(keep)
+    with suppress(_FirstIsDoneError):
+        sampler.denoise(replace(conditions, noise=case.inputs.get("latents", conditions.noise)), bucket)
+    hook.remove()
+    return dict(zip(("noise_pred_uncond", "noise_pred_cond"), found[0].chunk(2), strict=True))
 
 
 def wanted(case: Case) -> dict[str, Tensor]:

@@ -10,8 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from golden import running
-from golden.cases import Case
-from golden.instantid_parts import CASES, open_case
+from golden.cases import CASES, Case, open_case
 
 from idgen.adapters.variants import picture_need
 from idgen.recipes import AdapterSpec, Base, Control, Recipe

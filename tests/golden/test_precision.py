@@ -2,7 +2,8 @@
 
 Projections and keys of the branches are made in float32 whatever the base runs in; the image encoder runs in float16
 beside a float16 base, as the originals ran it (but for Kolors' FaceID-Plus, whose authors run it in float32), and in
-float32 beside a bfloat16 one. `-s` prints what is measured; the bounds are twice what a CPU gave (torch 2.13).
+float32 beside a bfloat16 one; PuLID's tower in float32 beside any. `-s` prints what is measured; the bounds are twice
+what a CPU gave (torch 2.13).
 """
 
 import pytest
@@ -28,11 +29,15 @@ BFLOAT16 = {
     "ip-adapter-plus_sdxl_vit-h": (0.096, 5.5),
     "ip-adapter_sd15": (0.072, 1.2),
     "ip-adapter_sdxl": (0.11, 1.9),
+    "ecomid": (0.13, 1.8),
+    "instantid": (0.088, 1.2),
+    "pulid_v1": (0.14, 2.6),
+    "pulid_v1.1": (0.50, 28),
     "kolors-faceid-plus": (0.082, 2.0),
     "kolors-image-to-image": (0.095, 0.43),
     "kolors-text-to-image": (0.084, 1.9),
 }
-"""Case -> bounds of the first noise predictions (of about 2) and of the last latents (of 7 to 88)."""
+"""Case -> bounds of the first noise predictions (of about 2) and of the last latents (of 7 to 120)."""
 
 FLOAT16_TOKENS = 0.013
 """Bound of what the encoder's float16 moves the tokens by (of about 3)."""
@@ -66,8 +71,9 @@ def test_a_float16_base_moves_tokens_only_by_its_image_encoder(exact):
     case, precise = exact
     if case.adapter is None:
         pytest.skip("a base alone has no tokens")
-    rough = running.load(case, "float16").condition(case.rows, case.bucket).tokens[0].flatten(1, 2)
+    rough = running.tokens(running.load(case, "float16").condition(case.rows, case.bucket), case)
     tokens = moved(torch.cat([precise["tokens_uncond"], precise["tokens_cond"]]), rough)
     print(f"{case.id} float16: tokens {tokens:.2g}")  # noqa: T201
-    assert (tokens > 0) == (bool(case.facts["encoder"]) and not VARIANTS[case.adapter.kind].clip_float32)
+    variant = VARIANTS[case.adapter.kind]
+    assert (tokens > 0) == (variant.features is not None and not variant.clip_float32)
     assert tokens <= FLOAT16_TOKENS
