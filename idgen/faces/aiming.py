@@ -19,7 +19,7 @@ DRAWING = "face_keypoints"
 """Name of the drawing among a row's images."""
 POSE_COLUMN = "face_pose_uri"
 
-_REMEMBERED_DRAWINGS = 64  # some 10 kB each; rows that want the face in one place stand together
+_REMEMBERED_DRAWINGS = 64  # some 20 kB each; rows that want the face in one place stand together
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,4 @@ def aim(request: Request, found: "Sequence[Face]") -> Aim | None:
 
 @lru_cache(_REMEMBERED_DRAWINGS)
 def _drawing(points: bytes, size: tuple[int, int]) -> bytes:
-    return png(draw(np.frombuffer(points, np.float32).reshape(5, 2), size), flat=True)
+    return png(draw(np.frombuffer(points, np.float32).reshape(5, 2), size))

@@ -26,7 +26,6 @@ from idgen.faces.alignment import check, spread_px
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255))
 """RGB of each point; the limb from it to the nose is of the same colour, darkened."""
 LIMB_SHADE = 0.6
-_SHADED = (np.arange(256) * LIMB_SHADE).astype(np.uint8)
 LIMB_HALF_PX = 4
 RADIUS_PX = 10
 """Absolute: the points are as large in a small picture as in a large one."""
@@ -102,7 +101,7 @@ def draw(keypoints: Floats, size: Size) -> Pixels:
     picture = np.zeros((size[1], size[0], 3), np.uint8)
     for number in (0, 1, 3, 4):
         cv2.fillConvexPoly(picture, _limb(points[number], points[_NOSE]), COLORS[number])
-    picture = _SHADED[picture]
+    picture = (picture * LIMB_SHADE).astype(np.uint8)
     for (x, y), color in zip(points, COLORS, strict=True):
         cv2.circle(picture, (int(x), int(y)), RADIUS_PX, color, -1)
     return picture

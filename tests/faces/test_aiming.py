@@ -16,7 +16,7 @@ from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces import aiming
 from idgen.faces.alignment import align
-from idgen.faces.analysis import FaceAnalyser
+from idgen.faces.analysis import Face, FaceAnalyser
 from idgen.faces.keypoints import FaceTarget, SourceFace, angle_deg, draw, target_keypoints
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
@@ -240,8 +240,6 @@ def test_a_place_that_makes_no_face_costs_its_own_row(room, target, code, column
 
 
 def test_points_of_a_pose_that_make_no_face_are_the_pose_photo_s_fault():
-    from idgen.faces.analysis import Face
-
     broken = Face(None, np.array([0, 0, 9, 9], np.float32), np.full((5, 2), 3, np.float32), 0.9, 1, (64, 64), ())
     request = ask("a", FaceTarget())
     for asked, begins in ((replace(request, face_pose_uri="p"), "face_pose_uri: the five"), (request, "the five")):

@@ -111,11 +111,3 @@ def test_a_mask_s_noise_is_black_or_white():
 )  # fmt: skip
 def test_shapes_are_equal_but_for_rounding(one, other, same):
     assert same_shape(one, other) is same_shape(other, one) is same
-
-
-def test_a_flat_png_is_the_same_picture_in_fewer_bytes():
-    drawing = np.zeros((256, 256, 3), np.uint8)
-    drawing[100:120, 90:200] = (0, 255, 0)
-    flat = png(drawing, flat=True)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(flat))), drawing)
-    assert len(flat) < len(png(drawing))
