@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from idgen import recipe_face_pass
 from idgen.adapters import rules
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
@@ -38,6 +39,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         yield "max_references: its adapters need a photo with a face"
     yield from _scale_faults(recipe)
     yield from _control_faults(recipe)
+    yield from recipe_face_pass.faults(recipe)
     for column in recipe.columns:
         if column not in BY_NAME:
             yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
