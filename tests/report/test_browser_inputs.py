@@ -28,6 +28,7 @@ ROWS = [
     product_row(4, settings=json.dumps(KEPT), face_pass_result="large_enough", face_similarity_before=None),
     product_row(5, status="failed", code="face_too_small", image_path="", target_keypoints=None),
     row(6, prompt=""),
+    product_row(7, width=128, height=128, target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40]),
 ]
 
 
@@ -103,6 +104,15 @@ def test_the_five_points_are_drawn_where_they_are_in_the_colours_of_the_control_
     assert found == [[*color, 255] for color in [*COLORS, (0, 0, 0)]]
 
 
+def test_points_of_a_small_face_do_not_hide_each_other(gallery):
+    points = ROWS[7]["target_keypoints"]
+    script = """const canvas = document.querySelectorAll('.card')[7].querySelector('canvas');
+    const scale = canvas.width / 128;
+    return arguments[0].map(([x, y]) => [...canvas.getContext('2d').getImageData(x * scale, y * scale, 1, 1).data]);"""
+    pairs = [points[at : at + 2] for at in range(0, 10, 2)]
+    assert gallery.execute_script(script, pairs) == [[*color, 255] for color in COLORS]
+
+
 def test_the_points_can_be_seen_on_the_card(gallery):
     canvas = gallery.find_element(By.CSS_SELECTOR, ".card canvas")
     count = """const [canvas, side] = [arguments[0], 44];
@@ -143,7 +153,7 @@ def test_what_the_plan_refused_says_why_and_not_that_it_has_no_prompt(gallery):
 
 def test_a_composite_is_marked_as_one(gallery):
     marked = [bool(card.find_elements(By.CSS_SELECTOR, ".composite")) for card in cards(gallery)]
-    assert marked == [True, False, False, False, False, False, False]
+    assert marked == [True, False, False, False, False, False, False, True]
     open_row(gallery, 0)
     assert "product photo's own pixels" in gallery.find_element(By.CSS_SELECTOR, ".viewer-facts").text
 

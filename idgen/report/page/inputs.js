@@ -62,14 +62,20 @@ function partAlt(row, part) {
   return sentence(part.words) + (person && part.words.startsWith("reference") ? ` of ${person}` : "");
 }
 
-/** The five points in the picture's frame, never smaller than IdentityNet sees them. */
+/** The wanted radius, or less where points would hide each other, but no less than the least one. */
+function radiusOf(points, wanted, least) {
+  const gaps = points.flatMap(([x, y], at) => points.slice(at + 1).map(([u, v]) => Math.hypot(x - u, y - v)));
+  return Math.max(Math.min(wanted, Math.min(...gaps) / 2), least);
+}
+
+/** The five points in the picture's frame, to be seen at any size; IdentityNet's own are 10 px large. */
 function drawing(row, className, share) {
   const [width, height] = [cell("width", row), cell("height", row)];
   const scale = DRAWING_PX / Math.max(width, height);
   const canvas = make("canvas", { width: Math.ceil(width * scale), height: Math.ceil(height * scale), className, role: "img", "aria-label": sentence(POINTS_WORDS) });
   const numbers = cell("target_keypoints", row).map((pixels) => pixels * scale);
   const points = POINT_COLORS.map((_, at) => [numbers[2 * at], numbers[2 * at + 1]]);
-  const radius = Math.max(POINT_PX * scale, DRAWING_PX * share);
+  const radius = radiusOf(points, Math.max(POINT_PX * scale, DRAWING_PX * share), (DRAWING_PX * share) / 2);
   const pen = canvas.getContext("2d");
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.lineWidth = radius * 0.8;
