@@ -157,13 +157,13 @@ def test_what_the_net_is_shown_parts_buckets_and_how_it_was_masked_does_not():
 
 
 def test_photo_and_mask_are_counted_where_shards_are_cut(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("idgen.manifest.shards.MAX_INPUT_BYTES", 8 * 4 * 512 * 768)
+    monkeypatch.setattr("idgen.manifest.shards.MAX_INPUT_BYTES", 16 * 3 * 512 * 768)
     desk.recipes, desk.hashes = ALL, HASHES
     for changes, rows in ((MASKED, [8, 8, 8]), (PHOTO, [8, 8, 8]), ({}, [24])):
         desk.plan([row(n, recipe="product", reference_uri=None, **changes) for n in range(24)])
         assert [ref.rows for ref in desk.refs()] == rows
     desk.plan([row(n, recipe="start", reference_uri=None, **PHOTO) for n in range(24)])
-    assert [ref.rows for ref in desk.refs()] == [8, 8, 8]  # 10 of 3 bytes would fit, in batches of 8
+    assert [ref.rows for ref in desk.refs()] == [16, 8]
 
 
 def test_a_row_with_everything(desk: Desk):
