@@ -15,7 +15,7 @@ from doubles.browser import chromium
 from doubles.catalogue import ROOT
 from selenium.webdriver.common.by import By
 
-from idgen.tiny.demo import KOLORS, LANGUAGES, PEOPLE, READERS, SHOTS
+from idgen.tiny.demo import FREE, KOLORS, LANGUAGES, MODELS, PEOPLE, PLACED, PLACES, POINTS, PRODUCT, READERS, SHOTS
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
 MORE = {
@@ -24,6 +24,10 @@ MORE = {
     "ip-adapter-plus-sd15": 2,
     "faceid-plusv2-sd15-controls": 1,
     KOLORS: len(READERS) * len(LANGUAGES),
+    PLACED: len(PLACES) + 1,
+    POINTS: 1,
+    FREE: 1,
+    PRODUCT: len(MODELS),
 }
 """Pictures by recipe, where they are not one for each person."""
 WITHOUT_GUIDANCE = "faceid-sdxl@sdxl-lightning-4step"
@@ -67,12 +71,16 @@ def distinct_prompts(rows) -> int:
     return len(prompts) + len({name for name, _ in prompts} - {WITHOUT_GUIDANCE})
 
 
-def test_the_demo_makes_34_pictures_with_seven_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
+def test_the_demo_makes_43_pictures_with_eleven_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
     text = demo(folder)
-    assert "asked 37 = ok 34 + rejected 3 + failed 0 + skipped 0" in text
+    assert "asked 46 = ok 43 + rejected 3 + failed 0 + skipped 0" in text
     results = pq.read_table(next(Path(folder, "out", "runs").glob("*/results.parquet"))).to_pylist()
     made = Counter(row["recipe"] for row in results if row["status"] == "ok")
     assert made == {**{recipe: len(PEOPLE) for _, recipe, _ in SHOTS}, **MORE}
+    passed = {row["row_id"]: row["face_pass_result"] for row in results if row["face_pass_result"] is not None}
+    assert passed == {"cleo-far": "no_face"}  # random weights paint none
+    placed = {row["recipe"] for row in results if row["target_keypoints"] is not None}
+    assert placed == {PLACED, POINTS, PRODUCT}
     work = work_of(folder, run_id(text))
     assert work["text_loads"] == 1
     asked, loaded_again = distinct_prompts(manifest()), work["loads"] - len(made)
@@ -91,7 +99,7 @@ def test_the_demo_makes_34_pictures_with_seven_recipes_in_one_run_and_3_rows_fai
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
         assert len(shown) >= 30  # those further down are loaded when they are scrolled to
         assert all(width > 0 for width in widths)
-        for word in ("37", "No face was found", "The picture file is damaged", "This address may not be fetched"):
+        for word in ("46", "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
@@ -101,7 +109,7 @@ def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
     text = demo(folder, **NO_CLUSTER)
     assert time.monotonic() - start < 10
     assert "nothing to do" in text
-    assert "skipped 37" in text
+    assert "skipped 46" in text
 
 
 def test_one_changed_prompt_is_exactly_one_picture_and_no_other_prompt_is_encoded(folder, tmp_path):
@@ -117,6 +125,6 @@ def test_one_changed_prompt_is_exactly_one_picture_and_no_other_prompt_is_encode
     with changed.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     text = demo(folder, f"manifest={changed}", f"sources.roots=[{ROOT / 'manifests'}]")
-    assert "ok 1 + rejected 0 + failed 0 + skipped 36" in text
+    assert "ok 1 + rejected 0 + failed 0 + skipped 45" in text
     work = work_of(folder, run_id(text))
     assert work["prompt_encodings"] == 2  # the new one and the negative one
