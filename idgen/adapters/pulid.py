@@ -57,7 +57,7 @@ class Pulid:
         self.fit(unet, pulid_files.read(path, self.settings.version, self._spec.sha256), path.name)
         if self.gives_context != bool(context):
             raise RunError(
-                Exit.USAGE, f"adapter {self.name} ({self.kind}): context_weights are EcomID's, and needed there"
+                Exit.USAGE, f"adapter {self.name} ({self.kind}): context_weights are for ecomid, which needs them"
             )
         for one in context:
             self.fit_context(checkpoints.read(one), one.name)
@@ -77,8 +77,13 @@ class Pulid:
         self.encoder = encoder
 
     def fit_context(self, weights: Mapping[str, Tensor], source: str) -> None:
-        """Take image_proj of InstantID's `weights`. Raises RunError when they are of something else."""
-        self.resampler = face_resampler(layout.split(weights, source).projection, source)
+        """Take image_proj of InstantID's `weights`; `fit` must have run.
+
+        Raises RunError when they are of something else, or make a context of another width than the UNet's.
+        """
+        resampler = face_resampler(layout.split(weights, source).projection, source)
+        layout.check_token_width(self.branches, resampler.token_width, None, source)
+        self.resampler = resampler
 
     def to(self, device: torch.device) -> None:
         """Move the adapter's own modules and its eye; the adapter's keep the dtype they are stored in."""
@@ -105,8 +110,10 @@ class Pulid:
 
     def _seen(self, person: Person, references: int) -> EvaFeatures:
         """Return what the tower sees of each reference."""
-        if self.eye is None or self._need is None or self._need.name not in person.crops:
-            raise ValueError(f"adapter {self.name} needs the crop {self._need}, there are {list(person.crops)}")
+        if self.eye is None or self._need is None:
+            raise RuntimeError(f"adapter {self.name} was made without an eye")
+        if self._need.name not in person.crops:
+            raise ValueError(f"adapter {self.name} needs the crop {self._need.name}, there are {list(person.crops)}")
         faces = person.crops[self._need.name]
         if len(faces) != references:
             raise ValueError(f"adapter {self.name} got {references} embeddings and {len(faces)} pictures")

@@ -12,6 +12,7 @@ from doubles.tiny_recipe import TINY, control, ecomxl, identity_net, recipe
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
+from idgen.networks import checkpoints
 from idgen.networks.identity_net import IdentityNet
 from idgen.recipes import Control
 from idgen.sampling import controls
@@ -110,6 +111,17 @@ def edited(folder, name, **settings) -> str:
     wanted = ControlNetModel.from_config(ControlNetModel.load_config(copy)).state_dict().keys()
     save_file({key: one for key, one in load_file(file).items() if key in wanted}, file, metadata={"format": "pt"})
     return str(copy)
+
+
+def test_context_weights_of_another_width_than_the_bases_are_refused_when_they_are_loaded():
+    (adapter,) = Sampler.load(recipe("ecomid"), lora_scale=1.0, device="cpu").adapters
+    weights = checkpoints.read(world.locate("instantid"))
+    narrow = {
+        name: one[:-1] if name.startswith(("image_proj.proj_out", "image_proj.norm_out")) else one
+        for name, one in weights.items()
+    }
+    with pytest.raises(RunError, match=r"ip-adapter.bin: image_proj makes 127-wide tokens"):
+        adapter.fit_context(narrow, "ip-adapter.bin")
 
 
 def test_a_context_that_is_not_as_wide_as_the_net_reads_is_refused_before_the_first_step():
