@@ -93,11 +93,11 @@ def test_the_second_sampling_gets_the_face_the_person_and_the_settings_of_the_pa
         control_images={"identity": picture, "softedge": picture}, paste_back=True, init_image=picture,
         mask=picture[..., 0],
     )  # fmt: skip
-    _, painter = run(finder, [picture], [first])
+    _, painter = run(finder, [picture], [first], bucket=replace(BUCKET, n_references=3))
     (((asked,), bucket),) = painter.calls
     assert bucket == Bucket(
         width=256, height=256, num_inference_steps=3, scheduler="ddim", guidance_scale=5.0, strength=0.5,
-        controls=(IDENTITY,),
+        n_references=3, controls=(IDENTITY,),
     )  # fmt: skip
     assert asked.id_embedding is first.id_embedding
     assert (asked.prompt, asked.negative_prompt) == (first.prompt, first.negative_prompt)
