@@ -8,7 +8,7 @@ from diffusers import ControlNetModel, UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from idgen.tiny.random_weights import draw, fill
+from idgen.tiny.random_weights import Gain, draw, fill
 
 CONTROL_WIDTHS = (4, 8, 12, 16)
 """Of the layers that shrink the control image eightfold; the real ones are (16, 32, 96, 256)."""
@@ -35,11 +35,11 @@ def write_controlnet(folder: Path, unet: dict[str, Any], name: str) -> None:
     controlnet(unet, name).save_pretrained(folder, safe_serialization=True)
 
 
-def controlnet(unet: dict[str, Any], name: str) -> ControlNetModel:
-    """Return that ControlNet, its weights rounded to float16; `name` decides them."""
+def controlnet(unet: dict[str, Any], name: str, gain: Gain | None = None) -> ControlNetModel:
+    """Return that ControlNet, its weights rounded to float16; `name` decides them, and `gain` how large they are."""
     settings = {key: value for key, value in unet.items() if key in _FROM_UNET}
     net = ControlNetModel(**settings, conditioning_embedding_out_channels=CONTROL_WIDTHS)
-    return fill(net, name, _control_gain).to(torch.float16)
+    return fill(net, name, gain or _control_gain).to(torch.float16)
 
 
 def _control_gain(name: str) -> float:
