@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from adapters.loading import encoder, fresh_unet, load, path_of
+from adapters.loading import IP_KINDS, encoder, fresh_unet, load, path_of
 from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import adapter as spec_of
 from doubles.tiny_recipe import person, picture
@@ -37,7 +37,7 @@ FAMILY = {"faceid_portrait_unnorm": "sdxl", "kolors_faceid_plus": "kolors", "kol
 """Of kinds that SD1.5 has no file for."""
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=IP_KINDS)
 def any_kind(request):
     return load(request.param, FAMILY.get(request.param, "sd15"))
 
@@ -204,7 +204,7 @@ def test_missing_unknown_and_misshapen_tensors_are_refused_by_name(state, tmp_pa
         IpAdapter(spec_of("faceid")).load(fresh_unet(), [tmp_path / "changed.bin"])
 
 
-@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("kind", IP_KINDS)
 def test_any_missing_tensor_of_any_kind_is_refused(kind):
     spec = spec_of(kind, FAMILY.get(kind, "sd15"))
     weights = checkpoints.read(path_of(spec))

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from adapters.loading import encoder, fresh_unet, path_of
+from adapters.loading import IP_KINDS, encoder, fresh_unet, path_of
 from doubles.tiny_recipe import adapter as spec_of
 
 from idgen.adapters.ip_adapter import IpAdapter
@@ -13,9 +13,13 @@ from idgen.recipes import AdapterSpec
 from idgen.tiny.files import ADAPTERS
 
 FAMILY = {"faceid_portrait_unnorm": "sdxl", "kolors_faceid_plus": "kolors", "kolors_ip_adapter_plus": "kolors"}
-TWINS = [{"ip_adapter_plus", "ip_adapter_plus_face", "kolors_ip_adapter_plus"}, {"faceid_plus", "faceid_plusv2"}]
+TWINS = [
+    {"ip_adapter_plus", "ip_adapter_plus_face", "kolors_ip_adapter_plus"},
+    {"faceid_plus", "faceid_plusv2"},
+    {"faceid_portrait_unnorm", "instantid"},
+]
 """Kinds whose files have one layout: only the recipe knows, and the base."""
-PAIRS = [(kind, file) for kind in VARIANTS for file in VARIANTS if not any({kind, file} <= twins for twins in TWINS)]
+PAIRS = [(kind, file) for kind in IP_KINDS for file in IP_KINDS if not any({kind, file} <= twins for twins in TWINS)]
 PAIRS = [(kind, file) for kind, file in PAIRS if kind != file]
 
 
@@ -57,7 +61,7 @@ def test_a_file_of_another_kind_is_refused_and_its_likely_kinds_are_named(kind, 
     assert f"the file is no {kind} file: it looks like {' or '.join(sorted(twins))};" in said
 
 
-@pytest.mark.parametrize("kind", VARIANTS)
+@pytest.mark.parametrize("kind", IP_KINDS)
 def test_every_kinds_own_file_is_taken_for_that_kind(kind):
     family = FAMILY.get(kind, "sd15")
     spec = spec_of(kind, family)
@@ -171,7 +175,7 @@ def test_an_encoder_of_the_wrong_width_is_refused_with_the_rule(file, wrong, req
     assert "only ip-adapter_sdxl and ip-adapter_sd15_vit-G use bigG" in said
 
 
-@pytest.mark.parametrize("kind", [name for name, variant in VARIANTS.items() if variant.picture])
+@pytest.mark.parametrize("kind", [name for name in IP_KINDS if VARIANTS[name].picture])
 def test_a_kind_that_looks_at_pictures_without_an_encoder_says_what_to_set(kind, request):
     family = FAMILY.get(kind, "sd15")
     file = spec_of(kind, family)
