@@ -181,7 +181,10 @@ def test_branches_join_as_the_recipe_says():
 def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(v1, ecomid, monkeypatch):
     named = {"a": "pulid_v1", "b": "pulid_v1_1", "c": "instantid"}
     both = [replace(spec_of(kind), name=name) for name, kind in named.items()]
+    loads, plain = [], FaceEye.load
+    monkeypatch.setattr(FaceEye, "load", lambda *files: loads.append(files) or plain(*files))
     shared = table.eyes(both, torch.float16)
+    assert len(loads) == 1
     assert shared.keys() == {"a", "b"}
     assert shared["a"] is shared["b"]
     for adapter in (v1, ecomid):
