@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idgen.sampling.face_square import BORDER_FRACTION, SOFT_FRACTION, Square, around, soft_mask
 
@@ -79,3 +80,10 @@ def test_points_lie_in_the_cut_where_they_lie_in_the_picture():
     ((x, y),) = square.points(np.array([[161.0, 221.0]]), 480)
     bright = np.argwhere(cut[..., 0] > 128)
     assert np.allclose(bright.mean(axis=0) + 0.5, (y, x), atol=0.5)
+
+
+@pytest.mark.parametrize("side_px", [64, 480])
+def test_squares_are_brought_to_size_by_lanczos(side_px):
+    picture = np.random.default_rng(1).integers(0, 256, (600, 400, 3), np.uint8)
+    asked = Image.fromarray(picture[170:290, 110:230]).resize((side_px, side_px), Image.Resampling.LANCZOS)
+    assert np.array_equal(Square(110, 170, 120).cut(picture, side_px), np.asarray(asked))
