@@ -9,6 +9,7 @@ from planning import Desk, row
 from test_keys import SIGNED, pictures
 
 from idgen.errors import Code
+from idgen.recipe_hashes import recipe_hash
 from idgen.recipes import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
 
 FACE_COLUMNS = ["face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit"]
@@ -220,3 +221,11 @@ def test_a_drawing_for_every_row_makes_shards_smaller(desk: Desk, monkeypatch: p
     assert [ref.rows for ref in desk.refs()] == [8, 8, 8]
     desk.plan([row(n, recipe="plain") for n in range(24)])
     assert [ref.rows for ref in desk.refs()] == [24]
+
+
+def test_settings_of_the_face_pass_are_in_the_keys_of_rows_that_ask_for_one():
+    stronger = {**ALL, "plain": replace(PLAIN, face_pass=FacePass(strength=0.5))}
+    assert recipe_hash(ALL["plain"], {}) == recipe_hash(stronger["plain"], {})
+    for asked, differs in (({}, False), ({"face_pass": "auto"}, True)):
+        (other,) = pictures([row(1, recipe="plain", **asked)], recipes=stronger, hashes=HASHES)
+        assert (other["key"] != made("plain", **asked)["key"]) is differs
