@@ -11,7 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idgen import weights
-from idgen.actors.faces import rows_left
-from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.facts import RunFacts, SamplerSettings, torch_device
+from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders, Published
 from idgen.actors.pixels import Pixels
-from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.manifest.columns import IMAGES
 from idgen.outputs import ledger
@@ -43,16 +42,6 @@ Results = list[NDArray[np.uint8] | RowError]
 Told = Callable[[list[Row]], None]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplerSettings:
-    """What only a sampling actor is told."""
-
-    sampling: SamplingConfig
-    images: ImagesConfig
-    failed_texts: dict[str, str] = field(default_factory=dict)
-    """Path of a text that could not be encoded ahead -> code."""
 
 
 class _StopAskedError(Exception):
