@@ -1,6 +1,7 @@
 """Fixtures that every room may use, and which tests may run beside which."""
 
 import functools
+import os
 import sys
 import uuid
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
+# Ray gives its workers nice 15: beside the other tests they would hardly get a turn
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 from doubles.s3 import S3Server
 
