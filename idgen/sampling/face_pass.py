@@ -20,21 +20,16 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from idgen.config import FacesConfig
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import Face
 from idgen.recipes import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
+from idgen.sampling.finishing import Finished, Pixels
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 IDENTITY = "identity"
-LOOKING = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
-"""How finished pictures are looked at: small faces are what the pass is for. 10 px is FaceDetailer's drop size."""
-
-Pixels = NDArray[np.uint8]
 Place = tuple[float, float]
 
 
@@ -54,20 +49,6 @@ class Samples(Protocol):
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[Pixels | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or why there is none."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """One picture of a batch, and what is known of its face."""
-
-    picture: Pixels | RowError
-    result: str | None = None
-    """done | no_face | large_enough | failed; None where no pass was asked for or there is no picture."""
-    similarity_before: float | None = None
-    """Cosine of the sampled face to the mean of the references' normed embeddings; None where either is missing."""
-    similarity: float | None = None
-    """The same after the pass, before anything is pasted back; None also when no face is found any more."""
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from doubles.tiny_recipe import TINY, row
 from PIL import Image
 
 from idgen import weights
+from idgen.actors.face_packs import SMALL_FACES
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes import FacePass
-from idgen.sampling.face_pass import LOOKING, FaceRepair, second_seed
+from idgen.sampling.face_pass import FaceRepair, second_seed
 from idgen.sampling.finishing import finish
 from idgen.sampling.rows import Bucket, ControlUse
 from idgen.sampling.sampler import Sampler
@@ -28,7 +29,7 @@ BUCKET = Bucket(
 
 @pytest.fixture(scope="module")
 def finder():
-    return FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=LOOKING)
+    return FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=SMALL_FACES)
 
 
 def photo(name, side=320):
