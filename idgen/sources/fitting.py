@@ -23,6 +23,24 @@ def cover(rgb: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(fitted, dtype=np.uint8)
 
 
+def cover_cut_out(rgb: Pixels, alpha: Pixels, width: int, height: int) -> Pixels:
+    """Return `cover` of a cut-out that `rgb` shows on white, but in its own colours where `alpha` [H, W] is above 0.
+
+    The white is taken out of half transparent edges again: what they are mixed with is decided where they are pasted,
+    and white in them would be a line around the product.
+    """
+    white = (255 - alpha)[..., None]
+    weighted = np.dstack([np.maximum(rgb, white) - white, alpha])  # colours times alpha, as resizing needs them
+    layered = Image.frombytes("RGBa", (rgb.shape[1], rgb.shape[0]), weighted.tobytes())
+    sharp, soft = (
+        np.asarray(ImageOps.fit(layered, (width, height), how, centering=(0.5, 0.5)).convert("RGBA"))
+        for how in (Image.Resampling.LANCZOS, Image.Resampling.BILINEAR)
+    )
+    # where little of the product is left, bilinear as its mask: Lanczos may have nothing where the mask has something
+    pixels = np.where(sharp[..., 3:] > 127, sharp, soft)
+    return np.where(pixels[..., 3:] > 0, pixels[..., :3], np.uint8(255))
+
+
 def cover_mask(grey: Pixels, width: int, height: int) -> Pixels:
     """Return the middle of the mask `grey` [H, W] as uint8 [height, width], cut as `cover` cuts its picture.
 
