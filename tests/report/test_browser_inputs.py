@@ -28,7 +28,13 @@ ROWS = [
     product_row(4, settings=json.dumps(KEPT), face_pass_result="large_enough", face_similarity_before=None),
     product_row(5, status="failed", code="face_too_small", image_path="", target_keypoints=None),
     row(6, prompt=""),
-    product_row(7, width=128, height=128, target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40]),
+    product_row(
+        7,
+        width=128,
+        height=128,
+        face_pass_result="failed",
+        target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40],
+    ),
 ]
 
 
@@ -171,6 +177,10 @@ def test_what_the_face_pass_did_is_told_with_both_likenesses(gallery):
     assert "0.78 (1 = the same face)" in facts
     assert "→" not in facts
     assert "the face was large enough" in facts
+    gallery.get(gallery.current_url.partition("#")[0])
+    until(gallery, lambda: cards(gallery))
+    open_row(gallery, 7)
+    assert "it failed; the face is as it was" in gallery.find_element(By.CSS_SELECTOR, ".viewer-facts").text
 
 
 @pytest.mark.parametrize(
