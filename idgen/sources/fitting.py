@@ -30,8 +30,11 @@ def cover_cut_out(rgb: Pixels, alpha: Pixels, width: int, height: int) -> Pixels
     and white in them would be a line around the product.
     """
     white = (255 - alpha)[..., None]
-    weighted = np.dstack([np.maximum(rgb, white) - white, alpha])  # colours times alpha, as resizing needs them
-    layered = Image.frombytes("RGBa", (rgb.shape[1], rgb.shape[0]), weighted.tobytes())
+    weighted = np.empty((*alpha.shape, 4), np.uint8)  # colours times alpha, as resizing needs them
+    colors = weighted[..., :3]
+    np.subtract(np.maximum(rgb, white, out=colors), white, out=colors)
+    weighted[..., 3] = alpha
+    layered = Image.frombuffer("RGBa", alpha.shape[::-1], weighted, "raw", "RGBa", 0, 1)
     sharp, soft = (
         np.asarray(ImageOps.fit(layered, (width, height), how, centering=(0.5, 0.5)).convert("RGBA"))
         for how in (Image.Resampling.LANCZOS, Image.Resampling.BILINEAR)
