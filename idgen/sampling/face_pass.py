@@ -151,10 +151,11 @@ class FaceRepair:
             return replace(before, result="failed", warnings=(*notes, note))
         mask = soft_mask(due.face.box, due.square, due.face.size)
         blended = due.square.blended(due.picture, made, mask)
-        left, top, right, bottom = due.face.box.tolist()
-        after = self._find(blended, ((left + right) / 2, (top + bottom) / 2))
+        after = self._find(blended, _middle_of(due.face))
+        if after is not None and not _stands_in(after, due.face):
+            after = None
         if after is None:
-            notes = (*notes, "face_lost: no face is found after the face pass")
+            notes = (*notes, "face_lost: no face is found there after the face pass")
         return replace(
             before,
             picture=blended,
@@ -176,6 +177,17 @@ def _middle(points: Sequence[float] | None) -> Place | None:
         return None
     x, y = np.asarray(points, np.float64).reshape(5, 2).mean(axis=0).tolist()
     return x, y
+
+
+def _middle_of(face: Face) -> Place:
+    left, top, right, bottom = face.box.tolist()
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _stands_in(face: Face, other: Face) -> bool:
+    """True when the middle of `face` is in the box of `other`; else it is somebody else's, nearest as it may be."""
+    (x, y), (left, top, right, bottom) = _middle_of(face), other.box.tolist()
+    return bool(left <= x <= right and top <= y <= bottom)
 
 
 def _cosine(face: Face, row: SampleRow) -> float | None:

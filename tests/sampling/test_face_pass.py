@@ -234,6 +234,21 @@ def test_a_face_that_the_pass_destroyed_has_no_similarity_and_a_warning(finder):
     assert any(note.startswith("face_lost") for note in done.warnings)
 
 
+def test_the_likeness_of_a_bystander_is_not_told_for_a_face_that_the_pass_destroyed(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    flat = Painter(lambda asked: np.full_like(asked.init_image, 130))
+    ((done,), _) = run(finder, [picture], wanted=[[60.0] * 10], painter=flat)
+    assert (done.result, done.similarity) == ("done", None)
+    assert any(note.startswith("face_lost") for note in done.warnings)
+
+
+def test_after_the_pass_the_face_that_was_made_anew_is_looked_at_not_the_largest(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    ada, ben = (finder.analyse(picture, "largest", near=place).embedding for place in ((60, 60), (210, 320)))
+    ((done,), _) = run(finder, [picture], [row(id_embedding=ada[None])], wanted=[[60.0] * 10])
+    assert done.similarity > 0.5 > float(ada @ ben / np.linalg.norm(ada) / np.linalg.norm(ben))
+
+
 def test_second_seeds_are_seeds_and_differ():
     seeds = [second_seed(seed) for seed in (0, 1, -1, 2**63 - 1)]
     assert len(set(seeds)) == 4
