@@ -64,6 +64,10 @@ def test_every_part_is_what_its_recipe_says(name, says):
         (net(ECOMID, weights="tiny:pulid_v1_sdxl"), "is no ControlNet"),
         (net(ECOMID, config="tiny:clip_vit_h"), "is no ControlNet: its config says"),
         (net(ECOMID, config=""), r"has no config\.json: give beside it, as `config`"),
+        (
+            replace(ECOMID, controls=[*ECOMID.controls, replace(ecomxl("inpaint"), weights="tiny:ecomid_net")]),
+            r"has no config\.json: give the net's folder in diffusers layout",
+        ),
         (replace(ECOMID, base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
         (replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
     ],
@@ -149,6 +153,20 @@ def served(tmp_path, monkeypatch):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def test_what_an_address_gives_instead_of_weights_is_not_kept(served, tmp_path):
+    file = tmp_path / "served" / "parsing.pth"
+    file.write_text("<html>log in</html>")
+    made = spec(ECOMID, face_parser=f"{served}/parsing.pth?token=secret")
+    part = next(part for part in weights.parts(made) if part.kind == "face_parser")
+    with pytest.raises(RunError, match=r"parsing\.pth gave no file of weights, nothing of it was kept") as caught:
+        fetching.fetch(part, made, lambda _: None)
+    assert "secret" not in caught.value.message
+    assert not fetching.is_here(part, made), "the next fetch gets it again"
+    shutil.copy(locate("tiny:face_parser"), file)
+    fetching.fetch(part, made, lambda _: None)
+    assert fetching.is_here(part, made)
 
 
 def test_a_file_on_no_hub_is_fetched_from_its_address_and_found_there(served, tmp_path):
