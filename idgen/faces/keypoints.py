@@ -138,7 +138,9 @@ def notes(keypoints: Floats, size: Size) -> list[str]:
         found.append(f"face_cut: {outside} of its 5 points lie outside the picture")
     spread = spread_px(keypoints)
     if spread < SMALL_SPREAD_PX:
-        found.append(f"small_target_face: its points are {spread:.0f} px from their middle, drawn {RADIUS_PX} px large")
+        found.append(
+            f"small_target_face: its points run together, {spread:.0f} px from their middle, {RADIUS_PX} px large"
+        )
     return found
 
 
