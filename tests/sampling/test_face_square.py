@@ -49,6 +49,12 @@ def test_a_square_that_cuts_the_face_leaves_no_seam_where_the_picture_goes_on():
     assert (mask[-1] == 255).all(), "it ends below"
     assert (mask[edge:, 0] == 255).all(), "and at both sides"
     assert (mask[edge:, -1] == 255).all()
+    upper = soft_mask((0, 0, 400, 500), Square(0, 0, 400), SIZE)
+    assert upper[-1].max() <= 1, "the picture goes on below"
+    assert (upper[:-edge] == 255).all()
+    wide = soft_mask((0, 0, 500, 400), Square(0, 0, 400), (600, 400))
+    assert wide[:, -1].max() <= 1, "the picture goes on to the right"
+    assert (wide[:, :-edge] == 255).all()
 
 
 def test_blending_changes_the_soft_square_alone():
