@@ -115,7 +115,7 @@ def control_files(place: Path, *, own_settings: bool, of_face: bool) -> Files:
         )
         remedy = elsewhere if of_face else "give the net's folder in diffusers layout"
         raise RunError(Exit.USAGE, f"{place} has no config.json: {remedy}")
-    return model_files(place) if place.is_dir() else [("net", place)]
+    return model_files(place) if place.is_dir() else [(place.name, place)]
 
 
 def control_settings(folder: Path) -> Files:

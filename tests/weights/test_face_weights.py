@@ -127,6 +127,7 @@ def test_a_net_may_be_named_as_one_file_and_a_further_net_is_a_folder(moved):
     folder = moved.controls[0].weights
     as_file = net(moved, weights=f"{folder}/diffusion_pytorch_model.safetensors")
     assert verdicts(as_file)["control:identity"] == verdicts(moved)["control:identity"]
+    assert weights.identity(as_file, cache=None) == weights.identity(moved, cache=None), "one net, one key"
     with_inpaint = replace(ECOMID, controls=[*ECOMID.controls, ecomxl("inpaint")])
     assert weights.identity(with_inpaint, cache=weights.hash_cache()).keys() == {*ROLES, "control:inpaint"}
     assert verdicts(with_inpaint)["control:inpaint"] == "ControlNetModel"
