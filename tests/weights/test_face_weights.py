@@ -8,9 +8,11 @@ from functools import partial
 
 import pytest
 from doubles.tiny_recipe import ecomxl, recipe
+from safetensors.torch import save_file
 
 from idgen import weights
 from idgen.errors import Exit, RunError
+from idgen.networks import checkpoints
 from idgen.weights import fetching, locations
 from idgen.weights.layouts import check_layout
 from idgen.weights.locations import fetched_file, locate
@@ -76,6 +78,17 @@ def test_a_part_that_is_something_else_is_refused_with_what_it_is(wrong, message
     with pytest.raises(RunError, match=message) as caught:
         verdicts(wrong)
     assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_context_of_another_width_than_the_base_s_text_is_refused(tmp_path):
+    tensors = checkpoints.read(locate("tiny:instantid"))
+    narrow = {
+        name: one[:-1].contiguous() if name.startswith(("image_proj.proj_out", "image_proj.norm_out")) else one
+        for name, one in tensors.items()
+    }
+    save_file(narrow, tmp_path / "narrow.safetensors")
+    with pytest.raises(RunError, match=r"narrow\.safetensors makes tokens 127 wide, .* this base reads 128"):
+        verdicts(spec(ECOMID, context_weights=str(tmp_path / "narrow.safetensors")))
 
 
 @pytest.fixture
