@@ -86,7 +86,8 @@ class FaceRepair:
         finished: list[Finished] = []
         due: list[_Due] = []
         for at, (picture, row, points) in enumerate(zip(pictures, rows, wanted, strict=True)):
-            face = None if isinstance(picture, RowError) else self._find(picture, _middle(points))
+            near = _middle(points) if row.identity_scale else None  # at 0 IdentityNet was told nothing
+            face = None if isinstance(picture, RowError) else self._find(picture, near)
             if isinstance(picture, RowError):
                 finished.append(Finished(picture=picture))
             elif face is None:

@@ -205,6 +205,13 @@ def test_of_several_faces_the_one_nearest_to_the_target_is_taken_else_the_larges
     assert any(note.startswith("face_pass: several_faces: 2 found") for note in done.warnings)
 
 
+def test_a_place_that_identity_net_of_strength_0_was_not_told_counts_for_nothing(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    rows = [row(identity_scale=scale) for scale in (0.0, 0.3)]
+    done, _ = run(finder, [picture, picture], rows, wanted=[[60.0] * 10] * 2)
+    assert [changed(picture, one.picture)[1] > 200 for one in done] == [True, False]
+
+
 def test_rows_without_a_picture_pass_through_and_all_others_share_one_call(finder):
     failed = RowError(Code.NON_FINITE)
     people = [scene((name, 100, 200, 96)) for name in ("ada", "ben")]
