@@ -25,6 +25,8 @@ class Exit(IntEnum):
     STOPPED = 5
     UNAVAILABLE = 6
     INTERRUPTED = 130
+    READER_GONE = 141
+    """Of what is printed, as in `… | head`: what a shell says of a program that SIGPIPE ended."""
 
 
 class Code(StrEnum):
