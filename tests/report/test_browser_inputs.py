@@ -23,11 +23,12 @@ ROWS = [
     row(
         1, reference_uris=[f"s3://people/{n}.jpg" for n in range(3)], settings=json.dumps({"init_image_uri": "s3://x"})
     ),
-    row(2, status="rejected", code="bad_value", image_path="", prompt="", settings="", reference_uris=[], warnings=[]),
+    row(2, status="rejected", code="bad_value", image_path="", prompt="", settings="", reference_uris=[], warnings=[])
+    | {"sku": "", "key": ""},
     product_row(3, settings=json.dumps(CUT_OUT), person_id=HOSTILE, face_pass_result=HOSTILE, reference_uris=[HOSTILE]),
     product_row(4, settings=json.dumps(KEPT), face_pass_result="large_enough", face_similarity_before=None),
     product_row(5, status="failed", code="face_too_small", image_path="", target_keypoints=None),
-    row(6, prompt=""),
+    row(6, prompt="", sku="", face_pass_result="no_face"),
     product_row(
         7,
         width=128,
@@ -77,6 +78,12 @@ def open_row(driver, number):
 
 def captions(driver):
     return [found.get_attribute("textContent") for found in driver.find_elements(By.CSS_SELECTOR, "figcaption .words")]
+
+
+def test_a_card_without_sku_names_its_row_and_one_whose_face_was_not_found_says_so(gallery):
+    texts = [card.find_element(By.TAG_NAME, "footer").get_attribute("textContent") for card in cards(gallery)]
+    assert ["row-0000" in text for text in texts] == [number in (2, 6) for number in range(len(ROWS))]
+    assert ["face pass: no face" in text for text in texts] == [number == 6 for number in range(len(ROWS))]
 
 
 def test_result_and_all_it_was_made_of_stand_side_by_side_with_words(gallery):

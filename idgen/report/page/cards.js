@@ -126,8 +126,14 @@ function likeness(row) {
   return [before, after].filter((value) => value !== null).map((value) => value.toFixed(2)).join(" → ");
 }
 
+/** The shop's name of the row; "" where it gave none and the key stands for it. */
+function ownId(row) {
+  const id = cell("row_id", row);
+  return id === cell("key", row) ? "" : id;
+}
+
 function facts(row) {
-  const parts = [cell("sku", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
+  const parts = [cell("sku", row) || ownId(row), cell("person_id", row), cell("shot", row)].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",
@@ -136,6 +142,7 @@ function facts(row) {
     cell("recipe", row) ? make("p", {}, cell("recipe", row)) : null,
     cell("seed", row) === null ? null : make("p", {}, `seed ${cell("seed", row)}`),
     likeness(row) ? make("p", {}, `likeness ${likeness(row)}`) : null,
+    cell("face_pass_result", row) === "no_face" ? make("p", {}, "face pass: no face") : null,
     warnings ? make("p", { className: "warned" }, warnings === 1 ? `⚠ ${cell("warnings", row)[0]}` : `⚠ ${warnings} warnings`) : null,
   );
 }
