@@ -48,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "control_guidance_start": _SHARE,
     "control_guidance_end": _SHARE,
     "face_box": values.box,
-    "face_keypoints": values.numbers(10, -0.5, 1.5),
+    "face_keypoints": values.shares(10, -0.5, 1.5),
     "face_angle_deg": values.number(-180.0, 180.0),
     "face_fit": values.one_of("fit", "cover", "place"),
     "face_pass": values.one_of("off", "auto"),

@@ -130,6 +130,24 @@ def test_a_value_that_cannot_be_costs_its_own_row(column, value):
     assert found[1]["detail"].startswith(f"{column}: ")
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "advice"),
+    [
+        ("face_box", [10.0, 20.0, 300.0, 400.0], "0 to 1; they are shares of the picture, not pixels"),
+        ("face_keypoints", "|".join(["500"] * 10), "-0.5 to 1.5; they are shares of the picture, not pixels"),
+        ("face_box", "0.1,0.2,0.5,0.6", "must be 4 numbers separated by |"),
+        ("face_keypoints", ",".join(["0.5"] * 10), "must be 10 numbers separated by |"),
+        ("face_box", "0.1|0.2|0.5", "must be 4 numbers"),
+    ],
+)
+def test_pixels_and_commas_are_told_what_they_should_be(column, value, advice):
+    (found,) = pictures(
+        [row(1, recipe="identity", **{column: value})], recipes=ALL, hashes=HASHES, as_text=isinstance(value, str)
+    )
+    assert found["detail"].startswith(f"{column}: ")
+    assert found["detail"].endswith(advice)
+
+
 def test_points_may_lie_a_little_outside_as_those_of_a_face_that_is_cut_off():
     cut = [-0.5, 0.3, 1.5, *EYES_TO_MOUTH[3:]]
     assert made(face_keypoints=cut)["face_keypoints"] == pytest.approx(cut)
