@@ -139,7 +139,8 @@ def notes(keypoints: Floats, size: Size) -> list[str]:
     spread = spread_px(keypoints)
     if spread < SMALL_SPREAD_PX:
         found.append(
-            f"small_target_face: its points run together, {spread:.0f} px from their middle, {RADIUS_PX} px large"
+            f"small_target_face: its points run together, {spread:.0f} px from their middle, {RADIUS_PX} px large; "
+            "make the box or the picture larger, or use face_pass auto"
         )
     return found
 

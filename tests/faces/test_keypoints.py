@@ -185,7 +185,9 @@ def test_a_face_cut_off_is_said_and_one_wholly_outside_refused():
     points = np.array([[-5, 9], [90, 9], [40, 40], [9, 90], [90, 100]], np.float32)
     assert inside(points, (100, 100)).tolist() == [False, True, True, True, False]
     assert notes(points, (100, 100)) == ["face_cut: 2 of its 5 points lie outside the picture"]
-    assert notes(points[[1, 2, 2, 3, 3]] * 0.2, (100, 100))[0].startswith("small_target_face: ")
+    (small,) = notes(points[[1, 2, 2, 3, 3]] * 0.2, (100, 100))
+    assert small.startswith("small_target_face: ")
+    assert small.endswith("; make the box or the picture larger, or use face_pass auto")
     assert notes(target_keypoints(SOURCE, FaceTarget("fit"), SQUARE), SQUARE) == []
 
 
