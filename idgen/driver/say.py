@@ -1,5 +1,6 @@
 """What people read in the terminal before and after a run."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
     from idgen.driver.line import Work
 
 
+_COLUMNS, _COLUMN_CHARS = 20, 40
+"""A header can be anything: of columns no more than this is shown."""
+
+
 def print_plan(run: Run, plan: PlanSummary) -> None:
     """Say in a few lines what the plan found."""
     manifest = f"rows of {run.folder.redacted(run.config.manifest)}" if not run.config.reference else "row"
     print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
     print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
+    if plan.own_columns:
+        print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
     before = " (" + ", ".join(f"{status} {count:,}" for status, count in plan.skipped.items()) + ")" if skipped else ""
     print(f"  settled before {skipped:,}{before}, duplicates {plan.duplicates:,}, refused {refused:,}")
@@ -56,6 +63,12 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
     print(f"exit {int(code)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ["".join(c if c.isprintable() else "?" for c in name[:_COLUMN_CHARS]) for name in names[:_COLUMNS]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _nothing(plan: PlanSummary) -> str:
