@@ -126,14 +126,8 @@ function likeness(row) {
   return [before, after].filter((value) => value !== null).map((value) => value.toFixed(2)).join(" → ");
 }
 
-/** The shop's name of the row; "" where it gave none and the key stands for it. */
-function ownId(row) {
-  const id = cell("row_id", row);
-  return id === cell("key", row) ? "" : id;
-}
-
 function facts(row) {
-  const parts = [cell("sku", row) || ownId(row), cell("person_id", row), cell("shot", row)].filter(Boolean);
+  const parts = [cell("sku", row) || cell("row_id", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",
