@@ -13,6 +13,8 @@ OWN_PREFIX = "idgen_"
 
 _WORDS = frozenset({"model", "persona", "personas", "schedule", "scheduled", "schedules", "shots"})
 """Words of shops that happen to lie near a word of ours."""
+_OWN = frozenset({"reference", "guidance"})
+"""Names that shops have for other things: an article's number, a size guide. Rows without a photo are told so anyway."""
 _ADDRESSES = frozenset({"uri", "uris", "url", "urls"})
 _SHORTHAND = {
     "bbox": "box",
@@ -72,7 +74,7 @@ def near_miss(name: str, header: Collection[str] = ()) -> str | None:
     for known in BY_NAME:
         if plain.replace("_", "") == known.replace("_", ""):
             return known
-    if len(plain) <= _SHORT_CHARS:
+    if len(plain) <= _SHORT_CHARS or plain in _OWN:
         return None
     words = plain.split("_")
     near = [column.name for column in COLUMNS if _is_near(words, column.name.split("_"))]

@@ -16,7 +16,7 @@ SHOP_WORDS = """
     description short_text headline tags notes comment status code stage state created_at updated_at
     modified_by editor photographer studio_id shoot_id shots position rank sort_key image_index image_id
     image_url image_path photo_id photo_url file_name filename folder key id uuid name names negative
-    preference_id reference_id reference_name reference_code input_name output_path output_folder
+    preference_id reference guidance reference_id reference_name reference_code input_name output_path output_folder
     model_id mask_model street receipt recipient eight depth right length first_name last_name prompt_id
     prompt_version tone mood room_id crow_id raw_id control_group start_date end_date strap batch batch_id
     run_id shop_id idgen_status face_image pose_image mask_file paste_up product_mask
@@ -51,7 +51,6 @@ SLIPS = {
         "referance_uri",
         "Reference URI",
         "refernce_url",
-        "reference",
         "references",
         "ref_uri",
         "ref_url",
@@ -117,7 +116,7 @@ def test_swapped_letters_are_one_slip():
     [
         ("reference", ["reference_uri"], None),
         ("reference", ["reference_uris"], None),
-        ("reference", ["ip_adapter_image_uri"], "reference_uri"),
+        ("reference_image", ["ip_adapter_image_uri"], "reference_uri"),
         ("face_angle", ["face_angle_deg"], None),
         ("mask_url", ["mask_image_uri"], None),
         ("face_boxes", ["face_box"], "face_box"),
