@@ -14,7 +14,7 @@ OWN_PREFIX = "idgen_"
 _WORDS = frozenset({"model", "persona", "personas", "schedule", "scheduled", "schedules", "shots"})
 """Words of shops that happen to lie near a word of ours."""
 _OWN = frozenset({"reference", "guidance"})
-"""Names that shops have for other things: an article's number, a size guide. A row without a photo is told so anyway."""
+"""Names that shops have for other things: an article's number, a size guide."""
 _ADDRESSES = frozenset({"uri", "uris", "url", "urls"})
 _SHORTHAND = {
     "bbox": "box",
