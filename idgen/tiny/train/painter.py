@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from idgen.tiny.train import critic, diffusion, prompts
+from idgen.tiny.train.attention_cpu import plain_attention
 from idgen.tiny.train.branches import Adapter
 from idgen.tiny.train.diffusion import Noisy
 from idgen.tiny.train.latents import Batch, Latents, face_map
@@ -23,8 +24,8 @@ NO_TEXT = 0.5
 
 Tokens = Callable[[Batch, Tensor], Tensor]
 """(batch, which rows are told [B] 0 or 1) -> tokens [B, T, D]; rows that are not told get those of nobody."""
-Residuals = Callable[[Batch, Noisy, Tensor], dict[str, Any]]
-"""What a ControlNet gives the UNet: (batch, noisy, tokens) -> keyword arguments."""
+Residuals = Callable[[Batch, Noisy, Tensor, dict[str, Any]], dict[str, Any]]
+"""What a ControlNet gives the UNet: (batch, noisy, tokens, words) -> keyword arguments."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,14 +50,14 @@ class Painter:
 
     def velocity(self, noisy: Noisy, batch: Batch, rows: "Rows", space: Workspace) -> Tensor:
         """Return the UNet's prediction for the rows as they are told."""
-        with space.autocast():
+        with space.autocast(), plain_attention(space.device):
             words = self.text(rows.prompts)
             tokens = None
             if self.adapter is not None and self.tokens is not None:
                 tokens = self.tokens(batch, rows.told)
                 self.adapter.bind(tokens, rows.scale, torch.bfloat16)
             if self.residuals is not None and tokens is not None:
-                words |= self.residuals(batch, noisy, tokens)
+                words |= self.residuals(batch, noisy, tokens, words)
             unet = self.compiled[0] if self.compiled else self.unet
             given = noisy.latents.contiguous(memory_format=torch.channels_last)
             out: Tensor = unet(given, noisy.timesteps, **words, return_dict=False)[0]

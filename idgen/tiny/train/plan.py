@@ -45,6 +45,7 @@ class Plan:
     sdxl: Length = field(default_factory=lambda: Length(steps=5500, batch=48))
     identity_net: Length = field(default_factory=lambda: Length(steps=1800, batch=32))
     pulid: Length = field(default_factory=lambda: Length(steps=900, batch=48))
+    kolors_reading: Length = field(default_factory=lambda: Length(steps=1200, batch=32))
     kolors: Length = field(default_factory=lambda: Length(steps=1200, batch=48, rate=5e-4))
     kolors_plus: Length = field(default_factory=lambda: Length(steps=700, batch=48))
 
@@ -70,7 +71,7 @@ PLANS: dict[str, Plan] = {
         Plan(),
         picture_px=32, people=12, looks=2, placed_people=8, seen_people=6, judged_people=8, judged_looks=3,
         **dict.fromkeys(
-            ("judge", "reader", "autoencoder", "critic", "sd15", "plus", "sdxl", "identity_net", "pulid", "kolors",
+            ("judge", "reader", "autoencoder", "critic", "sd15", "plus", "sdxl", "identity_net", "pulid", "kolors_reading", "kolors",
              "kolors_plus"), _SHORT,
         ),
         autoencoder_widths=(8, 8, 16), sd15_widths=(16, 16, 32), sdxl_widths=(16, 16, 32), sdxl_depths=(1, 1, 1),

@@ -81,16 +81,16 @@ class Facts:
         return cls(look.scene, look.shirt, look.expression, portrait)
 
 
-def english(facts: Facts, rng: np.random.Generator) -> str:
-    """Return an English prompt; now and then one fact is left out."""
+def english(facts: Facts, rng: np.random.Generator, whole: bool = False) -> str:
+    """Return an English prompt; now and then one fact is left out, unless it is to be `whole`."""
     shirt, clothes = facts.shirt, _any(_CLOTHES_EN, rng)
     article = "an" if shirt[0] in "aeiou" else "a"
     scene, expression = _any(_SCENES_EN[facts.scene], rng), _any(_EXPRESSIONS_EN[facts.expression], rng)
     subject = _any(("a person", "a person", "photo of a person", "a woman", "a man"), rng)
-    if facts.portrait and rng.random() < 0.7:
+    if facts.portrait and (whole or rng.random() < 0.7):
         subject = f"{PORTRAIT} of {subject.removeprefix('photo of ')}"
     wearing = f"{_any(('in', 'wearing'), rng)} {article} {shirt} {clothes}"
-    return _joined(subject, " ", wearing, [scene, expression], _IDLE_EN, ", ", rng)
+    return _joined(subject, " ", wearing, [scene, expression], _IDLE_EN, ", ", rng, whole)
 
 
 def chinese(facts: Facts, rng: np.random.Generator) -> str:
@@ -100,7 +100,7 @@ def chinese(facts: Facts, rng: np.random.Generator) -> str:
     subject = _any(("一位", "一个", "照片，一位"), rng)
     if facts.portrait and rng.random() < 0.7:
         subject = f"肖像，{subject.removeprefix('照片，')}"
-    return _joined(subject, "", f"{wearing}的人", [scene, expression], _IDLE_ZH, "，", rng)
+    return _joined(subject, "", f"{wearing}的人", [scene, expression], _IDLE_ZH, "，", rng, False)
 
 
 def neutral(rng: np.random.Generator, in_chinese: bool = False) -> str:
@@ -113,12 +113,13 @@ def neutral(rng: np.random.Generator, in_chinese: bool = False) -> str:
 
 
 def _joined(
-    subject: str, space: str, wearing: str, more: list[str], idle: Sequence[str], comma: str, rng: np.random.Generator
-) -> str:
+    subject: str, space: str, wearing: str, more: list[str], idle: Sequence[str], comma: str,
+    rng: np.random.Generator, whole: bool,
+) -> str:  # fmt: skip
     """Put the parts together: the scene and the expression in any order, an idle word in three of ten."""
     if rng.random() < 0.5:
         more.reverse()
-    if rng.random() < 0.1:
+    if rng.random() < 0.1 and not whole:
         more.pop()
     if rng.random() < 0.3:
         more.insert(int(rng.integers(len(more) + 1)), _any(idle, rng))

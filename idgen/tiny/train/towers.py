@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
-from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig
+from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, RMSNorm
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from idgen.tiny import sentence_pieces, tokenizer
 from idgen.tiny.train import layouts
-from idgen.tiny.train.plan import Plan
 from idgen.tiny.train.workspace import Workspace
 
 Prompts = Sequence[str | None]
@@ -72,7 +71,7 @@ class KolorsText(nn.Module):
         self.px = space.plan.picture_px
         folder = space.folder / "tokenizers" / "kolors"
         self.words = ChatGLMTokenizer.from_pretrained(folder) if folder.exists() else sentence_pieces.write(folder)
-        self.text_encoder = ChatGLMModel(ChatGLMConfig(**chatglm(space.plan, self.words)))
+        self.text_encoder = _begin(ChatGLMModel(ChatGLMConfig(**chatglm(self.words))))
 
     def forward(self, prompts: Prompts) -> Words:
         """Return what the UNet is called with."""
@@ -85,7 +84,7 @@ class KolorsText(nn.Module):
         return _with_size(states[-2].permute(1, 0, 2), states[-1][-1], self.px)
 
 
-def chatglm(plan: Plan, words: ChatGLMTokenizer) -> dict[str, Any]:
+def chatglm(words: ChatGLMTokenizer) -> dict[str, Any]:
     """Return ChatGLM's settings."""
     width = layouts.STATE_WIDTH
     return {
@@ -101,6 +100,20 @@ def chatglm(plan: Plan, words: ChatGLMTokenizer) -> dict[str, Any]:
         "seq_length": 512,
         "padded_vocab_size": sentence_pieces.padded_vocabulary(words),
     }
+
+
+@torch.no_grad()
+def _begin(encoder: ChatGLMModel) -> ChatGLMModel:
+    """Draw ChatGLM's weights, which its class leaves as memory was."""
+    for module in encoder.modules():
+        for name, weight in module.named_parameters(recurse=False):
+            if isinstance(module, RMSNorm):
+                weight.fill_(1)
+            elif weight.ndim > 1:
+                nn.init.normal_(weight, std=weight.shape[1] ** -0.5)
+            else:
+                weight.zero_()
+    return encoder
 
 
 def _with_size(states: Tensor, pooled: Tensor, px: int) -> Words:
