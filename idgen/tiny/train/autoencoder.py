@@ -54,9 +54,10 @@ def train(space: Workspace) -> None:
         net.quant_conv.bias[CHANNELS:] = LOG_VARIANCE
     pictures, recogniser = Pictures(space), Recogniser().to(space.device)
     loop = Loop("autoencoder_raw", net, space.plan.autoencoder, space)
+    through: Any = torch.compile(_through) if space.compiles else _through
     for _ in loop:
         pixels, _, points = pictures.batch(space.plan.autoencoder.batch, PLACED_SHARE, loop.numbers())
-        terms = _terms(net, recogniser, pixels, points, loop.generator(), space)
+        terms = _terms(net, through, recogniser, pixels, points, loop.generator(), space)
         psnr = -10 * torch.log10(terms.pop("square"))
         loop.update(torch.stack(list(terms.values())).sum(), {**terms, "psnr": psnr})
     loop.finish()
@@ -110,16 +111,23 @@ def encode_all(space: Workspace) -> None:
         space.note("latents", what=kind, mean=float(np.mean(out[:50])), deviation=float(np.std(out[:50])))
 
 
+def _through(net: Any, pixels: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
+    """Return what comes back of `pixels`, and the latents' mean and log variance; `noise` is [B, 4, h, h]."""
+    mean, logvar = net.quant_conv(net.encoder(pixels)).chunk(2, dim=1)
+    logvar = logvar.clamp(-30, 20)
+    return net.decoder(net.post_quant_conv(mean + (0.5 * logvar).exp() * noise)), mean, logvar
+
+
 def _terms(
-    net: Any, recogniser: Recogniser, pixels: Tensor, points: Tensor, generator: torch.Generator, space: Workspace  # noqa: ANN401
+    net: Any, through: Any, recogniser: Recogniser, pixels: Tensor, points: Tensor, generator: torch.Generator,  # noqa: ANN401
+    space: Workspace,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Return the parts of the loss, weighted."""
-    given = pixels.contiguous(memory_format=torch.channels_last)
+    side = space.plan.latent_side
+    noise = torch.randn(len(pixels), CHANNELS, side, side, generator=generator).to(pixels.device)
     with space.autocast():
-        seen = net.encode(given).latent_dist
-        noise = torch.randn(seen.mean.shape, generator=generator).to(pixels.device)
-        out = net.decode(seen.mean + seen.std * noise).sample
-    out, mean, logvar = out.float(), seen.mean.float(), seen.logvar.float()
+        out, mean, logvar = through(net, pixels.contiguous(memory_format=torch.channels_last), noise)
+    out, mean, logvar = out.float(), mean.float(), logvar.float()
     away = out - pixels
     slopes = sum((away.diff(dim=axis)).abs().mean() for axis in (2, 3))
     ours, theirs = face_crops(out, points, 112), face_crops(pixels, points, 112)

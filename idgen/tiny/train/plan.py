@@ -30,7 +30,7 @@ class Plan:
     placed_people: int = 6000
     """Of the same people, those who are also drawn elsewhere: smaller, moved, leaning."""
     placed_looks: int = 2
-    seen_people: int = 4000
+    seen_people: int = 2500
     """Of the same people, those whose references image encoders look at."""
     judged_people: int = 3000
     """Others, for the judge alone."""
@@ -45,14 +45,14 @@ class Plan:
     sdxl: Length = field(default_factory=lambda: Length(steps=5500, batch=48))
     identity_net: Length = field(default_factory=lambda: Length(steps=1800, batch=32))
     pulid: Length = field(default_factory=lambda: Length(steps=900, batch=48))
-    kolors_reading: Length = field(default_factory=lambda: Length(steps=1200, batch=32))
+    kolors_reading: Length = field(default_factory=lambda: Length(steps=300, batch=32))
     kolors: Length = field(default_factory=lambda: Length(steps=1200, batch=48, rate=5e-4))
     kolors_plus: Length = field(default_factory=lambda: Length(steps=700, batch=48))
 
     autoencoder_widths: tuple[int, ...] = (16, 48, 96)
-    sd15_widths: tuple[int, ...] = (64, 128, 192)
-    sdxl_widths: tuple[int, ...] = (48, 128, 192)
-    sdxl_depths: tuple[int, ...] = (1, 1, 2)
+    sd15_widths: tuple[int, ...] = (64, 128, 160)
+    sdxl_widths: tuple[int, ...] = (64, 128, 160)
+    sdxl_depths: tuple[int, ...] = (1, 1, 1)
     """Attention layers per block; the largest level has none."""
     text_width: int = 128
     """Of every UNet's cross-attention; a multiple of 64, as FaceID-Plus has a head per 64."""

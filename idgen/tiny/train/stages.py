@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from idgen.tiny.train import autoencoder, critic, drawings, identity_net, judge, kolors, plus, pulid, sd15, sdxl, seen
+from idgen.tiny.train import autoencoder, critic, drawings, export, identity_net, judge, kolors, plus, pulid, sd15, sdxl, seen
 from idgen.tiny.train.workspace import Workspace
 
 STAGES: dict[str, Callable[[Workspace], None]] = {
@@ -19,4 +19,5 @@ STAGES: dict[str, Callable[[Workspace], None]] = {
     "pulid": pulid.train,
     "kolors": kolors.train,
     "kolors_plus": kolors.train_plus,
+    "export": export.export,
 }
