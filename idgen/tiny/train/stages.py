@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from idgen.tiny.train import autoencoder, critic, drawings, export, identity_net, judge, kolors, plus, pulid, sd15, sdxl, seen
+from idgen.tiny.train import autoencoder, critic, drawings, evaluate, export, identity_net, judge, kolors, plus, pulid, sd15, sdxl, seen
 from idgen.tiny.train.workspace import Workspace
 
 STAGES: dict[str, Callable[[Workspace], None]] = {
@@ -20,4 +20,5 @@ STAGES: dict[str, Callable[[Workspace], None]] = {
     "kolors": kolors.train,
     "kolors_plus": kolors.train_plus,
     "export": export.export,
+    "evaluate": evaluate.evaluate,
 }
