@@ -19,7 +19,7 @@ _STOCK = functional.scaled_dot_product_attention
 def plain_attention(device: torch.device) -> Iterator[None]:
     """Let everything inside use it, on CPUs."""
     if device.type == "cpu":
-        functional.scaled_dot_product_attention = _plain
+        functional.scaled_dot_product_attention = _plain  # type: ignore[assignment]  # its keywords are in **rest
     try:
         yield
     finally:
@@ -34,4 +34,5 @@ def _plain(
     if attn_mask is not None or dropout_p or is_causal or any(value for value in rest.values()):
         return _STOCK(query, key, value, attn_mask, dropout_p, is_causal, **rest)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    return scores.softmax(-1).to(value.dtype) @ value
+    seen: Tensor = scores.softmax(-1).to(value.dtype) @ value
+    return seen

@@ -100,11 +100,13 @@ def encode_all(space: Workspace) -> None:
         side = space.plan.latent_side
         draft = path.with_suffix(".part.npy")
         shape = (*pixels.shape[:2], CHANNELS, side, side)
-        out = np.lib.format.open_memmap(draft, "w+", np.float16, shape)  # type: ignore[no-untyped-call]
+        out = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
         for start in range(0, len(pixels), 16):
             part = torch.from_numpy(np.asarray(pixels[start : start + 16])).to(space.device)
             with space.autocast():
-                means = net.encode(unit(part.flatten(0, 1)).contiguous(memory_format=torch.channels_last)).latent_dist.mean
+                means = net.encode(
+                    unit(part.flatten(0, 1)).contiguous(memory_format=torch.channels_last)
+                ).latent_dist.mean
             out[start : start + 16] = means.unflatten(0, part.shape[:2]).half().cpu().numpy()
             space.check_time()
         draft.replace(path)

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from idgen.tiny.train.latents import Batch, Latents
 from idgen.tiny.train.loop import Loop
-from idgen.tiny.train.networks import Critic
+from idgen.tiny.train.networks import Critic, Reader
 from idgen.tiny.train.pictures import facts_loss
 from idgen.tiny.train.workspace import Workspace
 
@@ -57,13 +57,12 @@ def judge(critic: Critic, predicted: Tensor, batch: Batch, known: Tensor, told: 
     identity, points, facts = critic(predicted)
     rows = 1 - functional.cosine_similarity(identity.float(), known[torch.from_numpy(batch.who).to(known.device)])
     where = (points.float() - batch.points.flatten(1)).abs().mean(1)
-    parts = facts.float().split([8, 8, 4], dim=1)
-    words = sum(
-        functional.cross_entropy(part, batch.numbers[:, at], reduction="none") for at, part in enumerate(parts)
-    )
+    parts = torch.split(facts.float(), Reader.SIZES, dim=1)
+    words = sum(functional.cross_entropy(part, batch.numbers[:, at], reduction="none") for at, part in enumerate(parts))
     likeness, places, said = WEIGHTS
     each = likeness * rows * told + places * where + said * words / 3
-    return (each * clear).sum() / clear.sum().clamp(min=1)
+    out: Tensor = (each * clear).sum() / clear.sum().clamp(min=1)
+    return out
 
 
 def _losses(seen: tuple[Tensor, Tensor, Tensor], batch: Batch, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """Stage render: all drawings, drawn once by several processes into memory-mapped arrays. No torch here.
 
-    calm.npy    [people, looks, S, S, 3] uint8      calm_facts.npy    [people, looks, 3] uint8 (prompts.Facts.numbers)
-    calm_points.npy [people, looks, 5, 2] float32   references.npy    [people, references, 512] float32, raw
-    placed*.npy: the same of the first placed_people
+calm.npy    [people, looks, S, S, 3] uint8      calm_facts.npy    [people, looks, 3] uint8 (prompts.Facts.numbers)
+calm_points.npy [people, looks, 5, 2] float32   references.npy    [people, references, 512] float32, raw
+placed*.npy: the same of the first placed_people
 """
 
 import multiprocessing
@@ -34,7 +34,9 @@ def render(space: Workspace) -> None:
     fill(space, _draw, {"calm": plan.people}, _shapes(plan, "calm", plan.people, plan.looks), ("calm", plan))
     fill(space, _draw, {"placed": plan.placed_people},
          _shapes(plan, "placed", plan.placed_people, plan.placed_looks), ("placed", plan))  # fmt: skip
-    fill(space, _embed, {"references": plan.people}, {"references": ((plan.people, plan.references, 512), "f4")}, (plan,))
+    fill(
+        space, _embed, {"references": plan.people}, {"references": ((plan.people, plan.references, 512), "f4")}, (plan,)
+    )
 
 
 def fill(
@@ -55,7 +57,7 @@ def fill(
     begin = time.monotonic()
     drafts = {name: path.with_suffix(".part.npy") for name, path in paths.items()}
     for one, (shape, dtype) in shapes.items():
-        np.lib.format.open_memmap(drafts[one], "w+", dtype, shape)  # type: ignore[no-untyped-call]
+        np.lib.format.open_memmap(drafts[one], "w+", dtype, shape)
     edges = [*range(0, count, SLICE), count]
     jobs = [(part, drafts, start, stop, given) for start, stop in pairwise(edges)]
     if space.processes > 1:

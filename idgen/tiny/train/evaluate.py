@@ -107,7 +107,7 @@ class Eye:
     def facts(self, picture: Pixels) -> tuple[int, ...]:
         """Return places in SCENES, SHIRTS, EXPRESSIONS."""
         logits = self.reader(unit(torch.from_numpy(picture)[None]).to(self._device))
-        return tuple(int(part.argmax()) for part in logits.split(Reader.SIZES, dim=1))
+        return tuple(int(part.argmax()) for part in torch.split(logits, Reader.SIZES, dim=1))
 
 
 def photo(person: int) -> Pixels:
@@ -156,7 +156,7 @@ def _bounds(space: Workspace, eye: Eye, crowd: NDArray[np.float32]) -> None:
     space.note("evaluate", recipe="drawn", **_measure(asked, drawn, eye, crowd))
     net = autoencoder.load(space)
     pixels = unit(torch.from_numpy(np.stack(drawn))).to(space.device)
-    latents = torch.cat([net.encode(part).latent_dist.mean for part in pixels.split(BATCH)])
+    latents = torch.cat([net.encode(part).latent_dist.mean for part in torch.split(pixels, BATCH)])
     through = [picture.numpy() for picture in decode(net, latents) if picture is not None]
     space.note("evaluate", recipe="autoencoder", **_measure(asked, through, eye, crowd))
 
@@ -185,7 +185,9 @@ def _sample(tried: Tried, asked: Sequence[Asked], space: Workspace) -> list[Pixe
     return [np.zeros((px, px, 3), np.uint8) if isinstance(one, RowError) else one for one in made]
 
 
-def _measure(asked: Sequence[Asked], pictures: Sequence[Pixels], eye: Eye, crowd: NDArray[np.float32]) -> dict[str, float]:
+def _measure(
+    asked: Sequence[Asked], pictures: Sequence[Pixels], eye: Eye, crowd: NDArray[np.float32]
+) -> dict[str, float]:
     seen = np.stack([eye.embedding(picture) for picture in pictures])
     cosines = seen @ crowd.T
     who = np.array([one.person for one in asked])

@@ -1,8 +1,8 @@
 """Stage export: the trained weights in the official layouts, under the names of the random tiny world (files.py).
 
-    world/sd15, world/sdxl, world/kolors         folders that diffusers' own pipelines read, float16
-    world/ip-adapter-faceid_sd15.bin, …          the adapters, under the hub's names
-    world/world.json                             sha256 of every file, and the plan
+world/sd15, world/sdxl, world/kolors         folders that diffusers' own pipelines read, float16
+world/ip-adapter-faceid_sd15.bin, …          the adapters, under the hub's names
+world/world.json                             sha256 of every file, and the plan
 """
 
 import hashlib

@@ -20,7 +20,7 @@ from idgen.tiny.train.loop import Loop
 from idgen.tiny.train.painter import Painter
 from idgen.tiny.train.prompts import Facts
 from idgen.tiny.train.seen import CLIP
-from idgen.tiny.train.towers import KolorsText
+from idgen.tiny.train.towers import KolorsText, Words
 from idgen.tiny.train.workspace import Workspace
 
 TOKENS, HIDDEN = 6, 256
@@ -104,26 +104,24 @@ def through_text(tokens: painter.Tokens, unet: Any) -> painter.Tokens:  # noqa: 
 
 
 def _learn_to_read(space: Workspace) -> None:
-    """Teach ChatGLM: for any wording in either language, the pooled text that SDXL's second encoder has for the facts."""
+    """Teach ChatGLM to say, of any wording in either language, what SDXL's pooled text says of the facts."""
     torch.manual_seed(space.plan.seed + 61)
     base, _ = sdxl.load(space)
     reading, length = Reading(KolorsText(space)), space.plan.kolors_reading
     loop = Loop("kolors_reading", reading, length, space)
     for _ in loop:
         rng = loop.numbers()
-        facts = [Facts.of([rng.integers(8), rng.integers(8), rng.integers(2)], bool(rng.random() < 0.7))
-                 for _ in range(length.batch)]  # fmt: skip
+        facts = [Facts.of(rng.integers((8, 8, 2)).tolist(), bool(rng.random() < 0.7)) for _ in range(length.batch)]
         with torch.no_grad():
-            wanted = base.text([prompts.english(one, rng, whole=True) for one in facts])["added_cond_kwargs"]["text_embeds"]
+            wanted = _pooled(base.text([prompts.english(one, rng, whole=True) for one in facts]))
         with space.autocast():
-            pooled = reading.text([bilingual(one, rng) for one in facts])["added_cond_kwargs"]["text_embeds"]
-            found = reading.linear(pooled)
+            found = reading.linear(_pooled(reading.text([bilingual(one, rng) for one in facts])))
         loss = ((found.float() - wanted) ** 2).mean() / wanted.var().clamp(min=1e-6)
         loop.update(loss, {"unexplained": loss})
     loop.finish()
 
 
-def _begin(space: Workspace, parts: nn.ModuleDict) -> None:
+def _begin(space: Workspace, parts: Any) -> None:  # noqa: ANN401
     """Put in what is known: SDXL's UNet, ChatGLM as it reads, InstantID's branches."""
     _, known = sdxl.load(space)
     reading = Reading(KolorsText(space))
@@ -139,6 +137,11 @@ def _begin(space: Workspace, parts: nn.ModuleDict) -> None:
         unet.add_embedding.linear_1.weight.copy_(torch.cat([pooled, first[:, width:]], dim=1))
     for mine, other in zip(parts["adapter"].branches, known["adapter"].branches, strict=True):
         mine.load_state_dict(other.state_dict())
+
+
+def _pooled(words: Words) -> Tensor:
+    pooled: Tensor = words["added_cond_kwargs"]["text_embeds"]
+    return pooled
 
 
 def _raw(projection: nn.Module) -> painter.Tokens:

@@ -81,4 +81,5 @@ def face_map(points: Tensor, side: int) -> Tensor:
     at = (torch.arange(side, device=points.device) + 0.5) / side
     across = (at[None, None, :] - middle[:, 0, None, None]) / (2.3 * reach)
     down = (at[None, :, None] - middle[:, 1, None, None]) / (3.0 * reach)
-    return (1 - (across**2 + down**2)).clamp(0, 0.5).mul(2)[:, None]
+    inside: Tensor = (1 - (across**2 + down**2)).clamp(0, 0.5).mul(2)[:, None]
+    return inside

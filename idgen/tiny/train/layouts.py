@@ -14,7 +14,7 @@ STATE_WIDTH = 128
 
 
 def sd15(plan: Plan) -> dict[str, Any]:
-    """Return the UNet's settings: attention on the two largest levels, as Stable Diffusion 1.5 has it on all but one."""
+    """Return the UNet's settings: attention on the two largest levels of three."""
     return {
         **_common(plan, plan.sd15_widths),
         "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),

@@ -23,10 +23,10 @@ CLIP = 1.0
 class Loop:
     """Trains those of `parts`' parameters that require gradients; `mean` smooths them (0 = not at all).
 
-        loop = Loop("critic", net, plan.critic, space)
-        for step in loop:
-            loop.update(loss, {"what": value})
-        loop.finish()      # writes the smoothed weights, and puts them into `parts`
+    loop = Loop("critic", net, plan.critic, space)
+    for step in loop:
+        loop.update(loss, {"what": value})
+    loop.finish()      # writes the smoothed weights, and puts them into `parts`
     """
 
     def __init__(self, name: str, parts: nn.Module, length: Length, space: Workspace, mean: float = 0.998) -> None:

@@ -1,5 +1,8 @@
 """Small convolutional networks that look at pictures or latents during training; none of them is part of the world."""
 
+from itertools import pairwise
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from idgen.tiny.people import EXPRESSIONS, SCENES, SHIRTS
@@ -27,7 +30,7 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 32, 64, 96, 128, 192)
-        layers = [conv(a, b, 1 if a == 3 else 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        layers = [conv(a, b, 1 if a == 3 else 2) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*layers, conv(192, 192), nn.Flatten())
         self.head = nn.Linear(192 * 16, 512)
 
@@ -40,7 +43,7 @@ class Judge(nn.Module):
 class Reader(nn.Module):
     """Pictures [B, 3, S, S] to logits of scene, shirt and expression, one after the other: [B, 20]."""
 
-    SIZES = (len(SCENES), len(SHIRTS), len(EXPRESSIONS))
+    SIZES: ClassVar[list[int]] = [len(SCENES), len(SHIRTS), len(EXPRESSIONS)]
 
     def __init__(self) -> None:
         super().__init__()

@@ -85,9 +85,7 @@ def tell(painter: Painter, batch: Batch, rng: np.random.Generator) -> Rows:
         for facts, silent in zip(batch.facts, no_text, strict=True)
     ]
     device = batch.latents.device
-    return Rows(
-        said, torch.from_numpy(1.0 - no_face).float().to(device), torch.from_numpy(scale).float().to(device)
-    )
+    return Rows(said, torch.from_numpy(1.0 - no_face).float().to(device), torch.from_numpy(scale).float().to(device))
 
 
 def learn(
@@ -139,7 +137,11 @@ def separation(space: Workspace, painter: Painter, latents: Latents, size: int =
         ones = torch.ones(size, device=space.device)
         others = Batch(batch.latents, batch.points, batch.numbers, batch.facts, batch.embeddings.roll(1, 0),
                        np.roll(batch.who, 1), np.roll(batch.which, 1))  # fmt: skip
-        kinds = {"right": (right, batch), "wrong_prompt": ([*right[1:], right[0]], batch), "wrong_person": (right, others)}
+        kinds = {
+            "right": (right, batch),
+            "wrong_prompt": ([*right[1:], right[0]], batch),
+            "wrong_person": (right, others),
+        }
         for kind, (said, told) in kinds.items():
             velocity = painter.velocity(noisy, told, Rows(list(said), ones, ones), space)
             figures[f"{kind}_{time}"] = float(diffusion.error(noisy, velocity, faces).mean() / noisy.weights()[0])

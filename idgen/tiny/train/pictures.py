@@ -57,7 +57,7 @@ def harder(pictures: Tensor, generator: torch.Generator) -> Tensor:
 
 def facts_loss(logits: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean cross-entropy of Reader's `logits` [B, 20] for `facts` [B, 3], and the share right [3]."""
-    parts = logits.float().split(Reader.SIZES, dim=1)
+    parts = torch.split(logits.float(), Reader.SIZES, dim=1)
     loss = torch.stack([functional.cross_entropy(part, facts[:, at]) for at, part in enumerate(parts)]).mean()
     right = torch.stack([(part.argmax(1) == facts[:, at]).float().mean() for at, part in enumerate(parts)])
     return loss, right

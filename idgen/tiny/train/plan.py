@@ -1,6 +1,7 @@
 """How much is drawn and how long each stage trains: all of the training's numbers that cost time. No torch here."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,17 +64,16 @@ class Plan:
         return self.picture_px // 4
 
 
-_SHORT = Length(steps=6, batch=4)
+_ALL_SHORT: dict[str, Any] = {
+    field.name: Length(steps=6, batch=4) for field in fields(Plan) if isinstance(getattr(Plan(), field.name), Length)
+}
 
 PLANS: dict[str, Plan] = {
     "cpu": Plan(),
     "toy": replace(
         Plan(),
         picture_px=32, people=12, looks=2, placed_people=8, seen_people=6, judged_people=8, judged_looks=3,
-        **dict.fromkeys(
-            ("judge", "reader", "autoencoder", "critic", "sd15", "plus", "sdxl", "identity_net", "pulid", "kolors_reading", "kolors",
-             "kolors_plus"), _SHORT,
-        ),
+        **_ALL_SHORT,
         autoencoder_widths=(8, 8, 16), sd15_widths=(16, 16, 32), sdxl_widths=(16, 16, 32), sdxl_depths=(1, 1, 1),
         text_width=64,
     ),

@@ -36,12 +36,13 @@ def train(space: Workspace) -> None:
     projection.load_state_dict(parts["adapter"].projection.state_dict(), strict=False)
     adapter.projection = projection
     adapter.requires_grad_(True)
-    learns = nn.ModuleDict({"adapter": adapter, "lora": hang_lora(base.unet)})
-    for lora in learns["lora"].values():
-        lora.linear.requires_grad_(False)
+    lora = hang_lora(base.unet)
+    for one in lora.values():
+        one.get_submodule("linear").requires_grad_(False)
     nobody = ImageEncoder.load(space.folder / "encoders" / "clip_vit_h", torch.float32).zeros.hidden_states[0]
     made = replace(base, tokens=tokens(projection, space, "seen_clip_h", normed=True, nobody=nobody.clone()))
-    painter.learn(space, "plus", made, Learnt(learns), space.plan.plus, people=space.plan.seen_people, critic_from=0.02)
+    learnt = Learnt(nn.ModuleDict({"adapter": adapter, "lora": lora}))
+    painter.learn(space, "plus", made, learnt, space.plan.plus, people=space.plan.seen_people, critic_from=0.02)
 
 
 class Learnt(nn.Module):
@@ -51,13 +52,13 @@ class Learnt(nn.Module):
         super().__init__()
         self.parts = parts
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # noqa: ANN401
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # noqa: ANN401
         """As torch's, without what the LoRAs are around."""
         return {name: one for name, one in super().state_dict(*args, **kwargs).items() if ".linear." not in name}
 
-    def load_state_dict(self, state: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """As torch's; what is not in `state` stays."""
-        return super().load_state_dict(state, strict=False)
+    def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """As torch's; what is not in `state_dict` stays."""
+        return super().load_state_dict(state_dict, strict=False)
 
 
 def perceiving(count: int, hidden: int, width: int, seen: int) -> FaceIdPlusProjection:

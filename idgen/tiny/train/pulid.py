@@ -45,7 +45,7 @@ def assemble(space: Workspace, unet: Any) -> Adapter:  # noqa: ANN401
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():
             if name.startswith("mapping") and ".6." in name:
-                parameter *= QUIET
+                parameter.mul_(QUIET)
     return Adapter(unet, encoder, space.plan.text_width, combine=PULID_V1.combine, attn_mean=PULID_V1.attn_mean)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from idgen.recipes import AdapterSpec, Base, Control, Recipe
 from idgen.tiny.files import PATHS
@@ -31,8 +32,9 @@ def recipes(world: Path) -> dict[str, Tried]:
         return Base(kind=kind, weights=at(kind), dtype="float32", vae_dtype="float32")  # type: ignore[arg-type]
 
     identity = Control(name="identity", weights=at("identity_net"), scale=1.0)
-    eva = {"image_encoder": at("eva_clip"), "face_parser": at("face_parser")}
-    clip_h, clip_l = {"image_encoder": at("clip_vit_h")}, {"image_encoder": at("clip_vit_l_336")}
+    eva: dict[str, Any] = {"image_encoder": at("eva_clip"), "face_parser": at("face_parser")}
+    clip_h: dict[str, Any] = {"image_encoder": at("clip_vit_h")}
+    clip_l: dict[str, Any] = {"image_encoder": at("clip_vit_l_336")}
     every = {
         "sd15": Tried(Recipe(base=base("sd15")), "ddim"),
         "faceid-sd15": Tried(Recipe(base=base("sd15"), adapters=[
@@ -50,15 +52,15 @@ def recipes(world: Path) -> dict[str, Tried]:
             AdapterSpec(name="ecomid", kind="ecomid", weights=at("pulid_v1_sdxl"), context_weights=at("instantid"),
                         **eva)]), "euler", 0.8, placed=True),
         "kolors": Tried(Recipe(base=base("kolors")), "euler"),
-        "kolors-faceid-plus": Tried(Recipe(base=base("kolors"), adapters=[
-            AdapterSpec(name="faceid", kind="kolors_faceid_plus", weights=at("kolors_faceid_plus"), **clip_l)]), "euler"),
+        "kolors-faceid-plus": Tried(Recipe(base=base("kolors"), adapters=[AdapterSpec(
+            name="faceid", kind="kolors_faceid_plus", weights=at("kolors_faceid_plus"), **clip_l)]), "euler"),
     }  # fmt: skip
     return {name: tried for name, tried in every.items() if _there(tried.recipe)}
 
 
 def _there(recipe: Recipe) -> bool:
     wanted = [recipe.base.weights]
-    wanted += [place for one in recipe.adapters
-               for place in (one.weights, one.image_encoder, one.face_parser, one.context_weights) if place]  # fmt: skip
+    for one in recipe.adapters:
+        wanted += [one.weights, one.image_encoder, one.face_parser, one.context_weights]
     wanted += [one.weights for one in recipe.controls]
-    return all(Path(place).exists() for place in wanted)
+    return all(Path(place).exists() for place in wanted if place)

@@ -25,9 +25,9 @@ from idgen.tiny.train.plan import Plan
 from idgen.tiny.train.workspace import Workspace
 
 CLIP: dict[str, dict[str, Any]] = {
-    name: {**image_encoders.ENCODERS[name], "num_hidden_layers": 2, "patch_size": image_encoders.ENCODERS[name]["image_size"] // 8}
-    for name in ("clip_vit_h", "clip_vit_l_336")
-}  # fmt: skip
+    name: {**image_encoders.ENCODERS[name], "num_hidden_layers": 2, "patch_size": side_px // 8}
+    for name, side_px in (("clip_vit_h", 224), ("clip_vit_l_336", 336))
+}
 EVA = EvaConfig(side_px=112, layers=20, width=32, head_width=16, mlp_width=85, pooled_width=64, trained_grid=8)
 TOKENS = 65
 """Of every encoder: 8 x 8 patches and the class."""

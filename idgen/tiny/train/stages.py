@@ -2,7 +2,21 @@
 
 from collections.abc import Callable
 
-from idgen.tiny.train import autoencoder, critic, drawings, evaluate, export, identity_net, judge, kolors, plus, pulid, sd15, sdxl, seen
+from idgen.tiny.train import (
+    autoencoder,
+    critic,
+    drawings,
+    evaluate,
+    export,
+    identity_net,
+    judge,
+    kolors,
+    plus,
+    pulid,
+    sd15,
+    sdxl,
+    seen,
+)
 from idgen.tiny.train.workspace import Workspace
 
 STAGES: dict[str, Callable[[Workspace], None]] = {

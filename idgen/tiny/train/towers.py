@@ -106,7 +106,7 @@ def chatglm(words: ChatGLMTokenizer) -> dict[str, Any]:
 def _begin(encoder: ChatGLMModel) -> ChatGLMModel:
     """Draw ChatGLM's weights, which its class leaves as memory was."""
     for module in encoder.modules():
-        for name, weight in module.named_parameters(recurse=False):
+        for weight in module.parameters(recurse=False):
             if isinstance(module, RMSNorm):
                 weight.fill_(1)
             elif weight.ndim > 1:
@@ -133,4 +133,5 @@ def _clip_words(space: Workspace, name: str, pad: str = "<|endoftext|>") -> CLIP
 def _ids(words: CLIPTokenizer, prompts: Prompts, beside: nn.Module) -> Tensor:
     given = words([prompt or "" for prompt in prompts], padding="max_length", max_length=words.model_max_length,
                   truncation=True, return_tensors="pt")  # fmt: skip
-    return given.input_ids.to(next(beside.parameters()).device)
+    ids: Tensor = given.input_ids.to(next(beside.parameters()).device)
+    return ids
