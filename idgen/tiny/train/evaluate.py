@@ -29,13 +29,13 @@ from idgen.tiny.render import draw_portrait
 from idgen.tiny.train import autoencoder, judge, people
 from idgen.tiny.train.networks import Judge, Reader
 from idgen.tiny.train.pictures import unit
+from idgen.tiny.train.plan import Plan
 from idgen.tiny.train.prompts import Facts
-from idgen.tiny.train.recipes import GUIDANCE, STEPS, Tried, recipes
+from idgen.tiny.train.recipes import GUIDANCE, Tried, recipes
 from idgen.tiny.train.recogniser import face_crops
 from idgen.tiny.train.workspace import Workspace
 from idgen.tiny.world import locate
 
-PEOPLE, PROMPTS, CROWD = 50, 2, 100
 PHOTO_PX = 320
 BATCH = 25
 SHOWN = 8
@@ -62,15 +62,21 @@ def evaluate(space: Workspace) -> None:
         locate("facepack"), PHOTO_PX, 0.4, threads=1, config=FacesConfig(min_face_px=10, warn_face_fraction=0.0)
     )
     eye = Eye(space, analyser)
-    photos = [photo(people.HELD_OUT + at) for at in range(CROWD)]
+    photos = [photo(people.HELD_OUT + at) for at in range(space.plan.crowd)]
     crowd = np.stack([eye.embedding(one) for one in photos])
-    sheet = [[cv2.resize(one, (192, 192), interpolation=cv2.INTER_AREA) for one in photos[:SHOWN]]]
+    prompts = space.plan.evaluated_prompts
+    sheet = [
+        [
+            cv2.resize(one, (192, 192), interpolation=cv2.INTER_AREA)
+            for one in photos[: min(SHOWN, space.plan.evaluated_people)]
+        ]
+    ]
     _bounds(space, eye, crowd)
     for name, tried in recipes(space.folder / "world").items():
-        asked = _asked(tried, analyser, photos, space.plan.picture_px)
+        asked = _asked(tried, analyser, photos, space.plan)
         pictures = _sample(tried, asked, space)
         space.note("evaluate", recipe=name, **_measure(asked, pictures, eye, crowd))
-        shown = pictures[: SHOWN * PROMPTS : PROMPTS]
+        shown = pictures[: SHOWN * prompts : prompts]
         sheet.append([cv2.resize(one, (192, 192), interpolation=cv2.INTER_CUBIC) for one in shown])
         grid = np.concatenate([np.concatenate(row, 1) for row in sheet], 0)
         cv2.imwrite(str(space.folder / "evaluation.png"), grid[:, :, ::-1])
@@ -115,13 +121,13 @@ def photo(person: int) -> Pixels:
     return draw_portrait(Person.sample(person), Look.sample(person + 77, calm=True), PHOTO_PX).image
 
 
-def _asked(tried: Tried, analyser: FaceAnalyser, photos: Sequence[Pixels], px: int) -> list[Asked]:
-    asked = []
+def _asked(tried: Tried, analyser: FaceAnalyser, photos: Sequence[Pixels], plan: Plan) -> list[Asked]:
+    asked, px = [], plan.picture_px
     wanted = needs(tried.recipe)
-    for at in range(PEOPLE):
+    for at in range(plan.evaluated_people):
         face = analyser.analyse(photos[at], "largest")
         cut = {need.name: crops.cut(need, photos[at], face)[None] for need in wanted.pictures}
-        for number in range(PROMPTS):
+        for number in range(plan.evaluated_prompts):
             rng = np.random.default_rng([at, number, 11])
             facts = Facts(SCENES[int(rng.integers(8))], tuple(SHIRTS)[int(rng.integers(8))],
                           EXPRESSIONS[int(rng.integers(2))])  # fmt: skip
@@ -147,9 +153,10 @@ def prompt(facts: Facts) -> str:
 def _bounds(space: Workspace, eye: Eye, crowd: NDArray[np.float32]) -> None:
     """Note what other drawings of the people would get, as they are and through the autoencoder."""
     asked, drawn = [], []
-    for at in range(PEOPLE * PROMPTS):
+    plan = space.plan
+    for at in range(plan.evaluated_people * plan.evaluated_prompts):
         look = Look.sample(people.HELD_OUT + 555 + at, calm=True)
-        person = at // PROMPTS
+        person = at // plan.evaluated_prompts
         drawn.append(draw_portrait(Person.sample(people.HELD_OUT + person), look, space.plan.picture_px).image)
         row = SampleRow(key="", prompt="", negative_prompt=None, seed=0, id_embedding=np.zeros((0, 512), np.float32))
         asked.append(Asked(person, Facts.of_look(look), row, None, 1.0))
@@ -176,7 +183,8 @@ def _sample(tried: Tried, asked: Sequence[Asked], space: Workspace) -> list[Pixe
     sampler = Sampler.load(tried.recipe, lora_scale=1.0, device=str(space.device))
     px = space.plan.picture_px
     bucket = Bucket(
-        width=px, height=px, num_inference_steps=STEPS, scheduler=tried.scheduler, guidance_scale=GUIDANCE,
+        width=px, height=px, num_inference_steps=space.plan.denoising_steps, scheduler=tried.scheduler,
+        guidance_scale=GUIDANCE,
         controls=(ControlUse(name="identity", scale=1.0),) if tried.placed else (),
     )  # fmt: skip
     made: list[Any] = []

@@ -125,8 +125,9 @@ def learn(
 
 
 @torch.no_grad()
-def separation(space: Workspace, painter: Painter, latents: Latents, size: int = 64) -> dict[str, float]:
+def separation(space: Workspace, painter: Painter, latents: Latents) -> dict[str, float]:
     """Return the error of people nobody learnt from, at two times: all right, wrong prompt, wrong person."""
+    size = space.plan.measured
     batch = latents.batch(size, 0.0, np.random.default_rng(5), held_back=True)
     figures = {}
     for time in (500, 800):

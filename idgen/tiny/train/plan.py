@@ -36,6 +36,14 @@ class Plan:
     judged_people: int = 3000
     """Others, for the judge alone."""
     judged_looks: int = 8
+    measured: int = 64
+    """Pictures on which separation is measured."""
+    evaluated_people: int = 50
+    evaluated_prompts: int = 2
+    """Of each of them."""
+    crowd: int = 100
+    """Among whom the right person is to be the nearest."""
+    denoising_steps: int = 20
 
     judge: Length = field(default_factory=lambda: Length(steps=2400, batch=64, rate=2e-3))
     reader: Length = field(default_factory=lambda: Length(steps=1200, batch=64, rate=2e-3))
@@ -65,17 +73,25 @@ class Plan:
 
 
 _ALL_SHORT: dict[str, Any] = {
-    field.name: Length(steps=6, batch=4) for field in fields(Plan) if isinstance(getattr(Plan(), field.name), Length)
+    field.name: Length(steps=4, batch=2) for field in fields(Plan) if isinstance(getattr(Plan(), field.name), Length)
 }
 
 PLANS: dict[str, Plan] = {
     "cpu": Plan(),
+    "draft": replace(
+        Plan(),
+        reader=Length(steps=400, batch=64, rate=2e-3), autoencoder=Length(steps=1600, batch=8, rate=1.5e-3),
+        critic=Length(steps=400, batch=64, rate=2e-3), sd15=Length(steps=900, batch=48),
+        sdxl=Length(steps=1200, batch=48),
+    ),
     "toy": replace(
         Plan(),
         picture_px=32, people=12, looks=2, placed_people=8, seen_people=6, judged_people=8, judged_looks=3,
+        measured=4, evaluated_people=2, evaluated_prompts=2, crowd=4, denoising_steps=2,
         **_ALL_SHORT,
         autoencoder_widths=(8, 8, 16), sd15_widths=(16, 16, 32), sdxl_widths=(16, 16, 32), sdxl_depths=(1, 1, 1),
         text_width=64,
     ),
 }  # fmt: skip
-"""By the name that --plan takes; toy shows in seconds that everything runs, and learns nothing."""
+"""By the name that --plan takes; toy shows in seconds that everything runs, and learns nothing; draft shows in about an
+hour whether the bases learn what they are told."""

@@ -8,7 +8,6 @@ from idgen.recipes import AdapterSpec, Base, Control, Recipe
 from idgen.tiny.files import PATHS
 
 GUIDANCE = 3.0
-STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
