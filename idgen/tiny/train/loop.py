@@ -38,7 +38,7 @@ class Loop:
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=length.rate, weight_decay=0.01, betas=(0.9, 0.99), fused=True
         )
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
         self._counted = 0
         if space.checkpoint(name).exists():
             self._load()
@@ -124,11 +124,12 @@ class Loop:
 
     def _show(self, shown: dict[str, Tensor]) -> None:
         for name, value in shown.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
+            before = self._sums.get(name)  # on the device: a look at every step would hold it up
+            self._sums[name] = value.detach() if before is None else before + value.detach()
         self._counted += 1
         if self.done % LOG_EVERY == 0 or self.done == self.length.steps:
             each = (time.monotonic() - self._begin) / (self.done - self._first)
-            means = {name: value / self._counted for name, value in self._sums.items()}
+            means = {name: float(value) / self._counted for name, value in self._sums.items()}
             left = round(each * (self.length.steps - self.done))
             self.space.note(self.name, step=self.done, of=self.length.steps, **means,
                             ms_per_sample=1e3 * each / self.length.batch, left_s=left)  # fmt: skip

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from idgen.adapters.face_eye import FaceEye
 from idgen.faces.alignment import align
-from idgen.faces.crops import box_square
 from idgen.networks.eva_clip import EvaConfig
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.tiny import image_encoders, pulid
@@ -60,6 +59,8 @@ def write_encoders(space: Workspace) -> None:
 
 
 def _look(arrays: dict[str, NDArray[np.float16]], start: int, stop: int, folder: Path, plan: Plan) -> None:
+    from idgen.faces.crops import box_square  # imports insightface
+
     torch.set_num_threads(1)
     clip_h, clip_l = (ImageEncoder.load(folder / name, torch.float32) for name in CLIP)
     eye = FaceEye.load(folder / "eva" / "EVA02_CLIP_L_336_psz14_s6B.pt", folder / "face_parser.pth")
