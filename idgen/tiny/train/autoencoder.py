@@ -102,7 +102,7 @@ def encode_all(space: Workspace) -> None:
         shape = (*pixels.shape[:2], CHANNELS, side, side)
         out = np.lib.format.open_memmap(draft, "w+", np.float16, shape)
         for start in range(0, len(pixels), 16):
-            part = torch.from_numpy(np.asarray(pixels[start : start + 16])).to(space.device)
+            part = torch.from_numpy(np.array(pixels[start : start + 16])).to(space.device)
             with space.autocast():
                 means = net.encode(
                     unit(part.flatten(0, 1)).contiguous(memory_format=torch.channels_last)

@@ -70,7 +70,7 @@ class Latents:
 
     def people_embeddings(self) -> Tensor:
         """Return every person's mean embedding of length 1, [people, 512]."""
-        each = torch.from_numpy(self._references).to(self._device)
+        each = torch.from_numpy(self._references.copy()).to(self._device)
         return torch.nn.functional.normalize(torch.nn.functional.normalize(each, dim=-1).mean(1), dim=-1)
 
 
