@@ -84,6 +84,15 @@ PLANS: dict[str, Plan] = {
         critic=Length(steps=400, batch=64, rate=2e-3), sd15=Length(steps=900, batch=48),
         sdxl=Length(steps=1200, batch=48),
     ),
+    "gpu": replace(
+        Plan(),
+        people=20_000, placed_people=12_000, seen_people=5000,
+        autoencoder=Length(steps=5000, batch=16), critic=Length(steps=1200, batch=128, rate=2e-3),
+        sd15=Length(steps=2500, batch=192, rate=1.5e-3), plus=Length(steps=400, batch=128),
+        sdxl=Length(steps=3000, batch=192, rate=1.5e-3), identity_net=Length(steps=1200, batch=128),
+        pulid=Length(steps=600, batch=128), kolors=Length(steps=800, batch=128, rate=7e-4),
+        kolors_plus=Length(steps=400, batch=128),
+    ),
     "toy": replace(
         Plan(),
         picture_px=32, people=12, looks=2, placed_people=8, seen_people=6, judged_people=8, judged_looks=3,
@@ -94,4 +103,5 @@ PLANS: dict[str, Plan] = {
     ),
 }  # fmt: skip
 """By the name that --plan takes; toy shows in seconds that everything runs, and learns nothing; draft shows in about an
-hour whether the bases learn what they are told."""
+hour whether the bases learn what they are told; gpu has larger batches and more people, for minutes on a large GPU [not
+measured]."""
