@@ -1,7 +1,8 @@
 """Stages kolors and kolors_plus: SDXL's UNet behind ChatGLM, English and Chinese, and Kolors-FaceID-Plus on it.
 
-The UNet begins as SDXL's. ChatGLM first learns, without any UNet, to say what SDXL's pooled text says; then both learn
-on, with the embedding's tokens alone; then FaceID-Plus learns to see on the frozen base.
+The UNet begins as SDXL's, and only what reads words learns on: its other tensors stay the same, so they need be stored
+once. ChatGLM first learns, without any UNet, to say what SDXL's pooled text says; then both learn, with the embedding's
+tokens alone; then FaceID-Plus learns to see on the frozen base.
 """
 
 from dataclasses import replace
@@ -25,6 +26,8 @@ from idgen.tiny.train.workspace import Workspace
 
 TOKENS, HIDDEN = 6, 256
 CHINESE_SHARE = 0.5
+READS_WORDS = ("attn2.to_k.", "attn2.to_v.", "encoder_hid_proj.", "add_embedding.")
+"""In the names of the UNet's parameters that learn."""
 
 
 class Reading(nn.Module):
@@ -135,6 +138,8 @@ def _begin(space: Workspace, parts: Any) -> None:  # noqa: ANN401
         width = layouts.TOWER_WIDTH
         pooled = first[:, :width] @ reading.linear.weight
         unet.add_embedding.linear_1.weight.copy_(torch.cat([pooled, first[:, width:]], dim=1))
+    for name, parameter in unet.named_parameters():
+        parameter.requires_grad_(any(part in name for part in READS_WORDS))
     for mine, other in zip(parts["adapter"].branches, known["adapter"].branches, strict=True):
         mine.load_state_dict(other.state_dict())
 
