@@ -25,6 +25,7 @@ from torch import Tensor
 
 from idgen.networks import attention
 from idgen.tiny.files import PATHS
+from idgen.tiny.packed import pack
 from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, kolors, sd15, sdxl
 from idgen.tiny.train.workspace import Workspace
 
@@ -45,11 +46,9 @@ def export(space: Workspace) -> None:
     sums = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     record = {"plan": asdict(space.plan), "sha256": sums}
     (folder / "world.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    different = {digest: folder / name for name, digest in sums.items()}
-    space.note(
-        "export", files=len(files), megabytes=sum(path.stat().st_size for path in files) / 1e6,
-        different_megabytes=sum(path.stat().st_size for path in different.values()) / 1e6,
-    )  # fmt: skip
+    whole = sum(path.stat().st_size for path in files)
+    packed = pack(folder, space.folder / "pack")
+    space.note("export", files=len(files), megabytes=whole / 1e6, packed_megabytes=packed / 1e6)
 
 
 def _sd15(space: Workspace, folder: Path) -> None:
