@@ -1,7 +1,7 @@
 """A base with one identity adapter learns from latents: what the bases' stages and some adapters' share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ from idgen.tiny.train.workspace import Workspace
 
 DROP_BOTH, DROP_TEXT, DROP_FACE = 0.05, 0.05, 0.12
 """Shares of the rows: nothing is said, no prompt, nobody. Nobody is half the tokens of zeros, half no branch at all."""
+CHECK_AT = 0.25
+HEEDED = 1.003
+"""By what factor wrong words must be worse: where nothing is heeded, it is 1 to three decimals."""
 NO_TEXT = 0.5
 """Share of dropped prompts that are None, where the family knows it."""
 
@@ -90,11 +93,13 @@ def tell(painter: Painter, batch: Batch, rng: np.random.Generator) -> Rows:
 
 def learn(
     space: Workspace, name: str, painter: Painter, parts: nn.Module, length: Length, *, people: int | None = None,
-    critic_from: float = 0.1, check_at: float = 0.2,
+    critic_from: float = 0.1, teacher: Painter | None = None, must_heed: bool = False,
 ) -> None:  # fmt: skip
     """Train `parts`, among them those of the painter that learn, and write them.
 
-    The critic joins in from a share of the steps on. Separation is measured at `check_at` and at the end.
+    The critic joins in from a share of the steps on. Separation is measured after a quarter of the steps and at the
+    end; what `must_heed` prompt and person and does not stops there, saved. A frozen `teacher`'s predictions are a
+    share of the target (Plan.taught).
     """
     latents, look = Latents(space, people), critic.load(space)
     known = latents.people_embeddings()
@@ -106,6 +111,8 @@ def learn(
         batch = latents.batch(length.batch, painter.placed_share, rng)
         noisy = diffusion.add_noise(batch.latents, loop.generator())
         rows = tell(painter, batch, rng)
+        if teacher is not None:
+            noisy = _taught(noisy, teacher, batch, rows, space)
         velocity = painter.velocity(noisy, batch, rows, space)
         faces = face_map(batch.points, space.plan.latent_side)
         errors = diffusion.error(noisy, velocity, faces)
@@ -117,8 +124,12 @@ def learn(
                 terms["critic"] = critic.judge(look, noisy.clean(velocity), batch, known, rows.told, clear)
             total = total + terms["critic"] * clear.mean()
         loop.update(total, terms)
-        if step + 1 == round(check_at * length.steps):
-            space.note(name, **separation(space, painter, latents))
+        if step + 1 == round(CHECK_AT * length.steps):
+            figures = separation(space, painter, latents)
+            space.note(name, **figures)
+            if must_heed and space.plan.stops_early and not heeds(figures):
+                loop.save()
+                raise RuntimeError(f"{name} heeds not both prompt and person after {step + 1} steps: {figures}")
     loop.use_smooth()
     space.note(name, **separation(space, painter, latents))
     loop.finish()
@@ -147,6 +158,20 @@ def separation(space: Workspace, painter: Painter, latents: Latents) -> dict[str
             velocity = painter.velocity(noisy, told, Rows(list(said), ones, ones), space)
             figures[f"{kind}_{time}"] = float(diffusion.error(noisy, velocity, faces).mean() / noisy.weights()[0])
     return figures
+
+
+def heeds(figures: Mapping[str, float]) -> bool:
+    """Say whether a wrong prompt and a wrong person both make the error larger where noise hides the picture."""
+    right = figures["right_800"]
+    return all(figures[f"wrong_{kind}_800"] > HEEDED * right for kind in ("prompt", "person"))
+
+
+@torch.no_grad()
+def _taught(noisy: Noisy, teacher: Painter, batch: Batch, rows: Rows, space: Workspace) -> Noisy:
+    """Return `noisy` with a share of the teacher's prediction in its target, in rows of large faces, which it knows."""
+    known = torch.tensor([facts.portrait for facts in batch.facts], device=noisy.target.device)
+    share = space.plan.taught * known.float()[:, None, None, None]
+    return replace(noisy, target=noisy.target.lerp(teacher.velocity(noisy, batch, rows, space), share))
 
 
 def _nothing(painter: Painter, rng: np.random.Generator) -> str | None:

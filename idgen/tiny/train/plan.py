@@ -36,6 +36,10 @@ class Plan:
     judged_people: int = 3000
     """Others, for the judge alone."""
     judged_looks: int = 8
+    taught: float = 0.0
+    """Share of the SD1.5-like base's prediction in the SDXL-like one's target; a third more time. Not tried."""
+    stops_early: bool = True
+    """A base that heeds neither prompt nor person after a quarter of its steps ends the training: go on or mend it."""
     measured: int = 64
     """Pictures on which separation is measured."""
     evaluated_people: int = 50
@@ -96,7 +100,7 @@ PLANS: dict[str, Plan] = {
     "toy": replace(
         Plan(),
         picture_px=32, people=12, looks=2, placed_people=8, seen_people=6, judged_people=8, judged_looks=3,
-        measured=4, evaluated_people=2, evaluated_prompts=2, crowd=4, denoising_steps=2,
+        taught=0.5, stops_early=False, measured=4, evaluated_people=2, evaluated_prompts=2, crowd=4, denoising_steps=2,
         **_ALL_SHORT,
         autoencoder_widths=(8, 8, 16), sd15_widths=(16, 16, 32), sdxl_widths=(16, 16, 32), sdxl_depths=(1, 1, 1),
         text_width=64,

@@ -27,7 +27,7 @@ def train(space: Workspace) -> None:
         return
     torch.manual_seed(space.plan.seed + 10)
     made, parts = assemble(space)
-    painter.learn(space, "sd15", made, parts, space.plan.sd15)
+    painter.learn(space, "sd15", made, parts, space.plan.sd15, must_heed=True)
 
 
 def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from idgen.networks.resampler import Resampler
-from idgen.tiny.train import layouts, painter
+from idgen.tiny.train import layouts, painter, sd15
 from idgen.tiny.train.branches import Adapter
 from idgen.tiny.train.latents import Batch
 from idgen.tiny.train.painter import Painter
@@ -30,7 +30,8 @@ def train(space: Workspace) -> None:
         return
     torch.manual_seed(space.plan.seed + 20)
     made, parts = assemble(space)
-    painter.learn(space, "sdxl", made, parts, space.plan.sdxl, critic_from=0.02)
+    teacher = sd15.load(space)[0] if space.plan.taught else None
+    painter.learn(space, "sdxl", made, parts, space.plan.sdxl, critic_from=0.02, teacher=teacher, must_heed=True)
 
 
 def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
