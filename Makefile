@@ -1,4 +1,4 @@
-# make demo    install, run the demo's 37 rows on this machine, print where the gallery is
+# make demo    install, run the demo's 46 rows on this machine, print where the gallery is
 # make test    install with the developers' tools, run the tests (under 15 minutes on 2 cores)
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler
@@ -15,9 +15,10 @@ CONFIG ?= configs/demo.yaml
 demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
 
+# Three processes on two cores: the one that has the Ray clusters, one at a time, often waits (tests/conftest.py).
 test: .venv/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not cluster and not chaos and not load and not gpu" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "cluster and not chaos and not load and not gpu" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		-m "not chaos and not load and not gpu" $(PYTEST_ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

@@ -25,6 +25,8 @@ class Exit(IntEnum):
     STOPPED = 5
     UNAVAILABLE = 6
     INTERRUPTED = 130
+    READER_GONE = 141
+    """Of what is printed, as in `… | head`: what a shell says of a program that SIGPIPE ended."""
 
 
 class Code(StrEnum):
@@ -78,7 +80,7 @@ class CodeFacts:
 CODES: dict[Code, CodeFacts] = {
     Code.BAD_VALUE: CodeFacts("rejected", False, "a value in this row cannot be used", "mend the column named in the detail"),
     Code.MISSING_VALUE: CodeFacts("rejected", False, "the recipe needs a value this row lacks", "fill the column named in the detail"),
-    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "no recipe of that name", "use a name from configs/recipes"),
+    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "no recipe of that name", "take a name that the detail gives"),
     Code.COLUMN_NOT_USED: CodeFacts("rejected", False, "this recipe cannot use a column that the row sets", "leave the column empty or choose a recipe that uses it"),
     Code.DUPLICATE_ROW_ID: CodeFacts("rejected", False, "another row has the same row_id", "make row_id unique"),
     Code.DUPLICATE_OUTPUT_NAME: CodeFacts("rejected", False, "another row has the same output_name", "make output_name unique"),

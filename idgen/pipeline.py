@@ -13,11 +13,9 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from idgen.actors.cluster import Pool, Pools
-from idgen.actors.faces import FaceActor, FaceSettings
-from idgen.actors.facts import RunFacts
+from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
 from idgen.actors.remote_monitor import RemoteMonitor
-from idgen.actors.sampler import SamplerActor, SamplerSettings
-from idgen.actors.texts import TextActor, TextSettings
+from idgen.actors.stages import Faces, Sampling, Texts
 from idgen.manifest.prompts import TextBlock
 from idgen.manifest.shards import ShardRef
 
@@ -38,13 +36,13 @@ class Line:
 
 def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
     """Run the line; yield each shard's COUNTS as it ends, in the plan's order."""
-    analysed = _stage(_items(shards, line), FaceActor, line.faces, line.pools.faces, line)
-    yield from _stage(analysed, SamplerActor, line.sampler, line.pools.sampling, line).iter_rows()
+    analysed = _stage(_items(shards, line), Faces, line.faces, line.pools.faces, line)
+    yield from _stage(analysed, Sampling, line.sampler, line.pools.sampling, line).iter_rows()
 
 
 def encode(blocks: Sequence[TextBlock], texts: TextSettings, pool: Pool, line: Line) -> Iterator[dict[str, object]]:
     """Run the short line ahead of it: encode prompts; yield each block's TEXT_COUNTS as it ends."""
-    yield from _stage(_items(blocks, line), TextActor, texts, pool, line).iter_rows()
+    yield from _stage(_items(blocks, line), Texts, texts, pool, line).iter_rows()
 
 
 def _items(parts: Sequence[ShardRef] | Sequence[TextBlock], line: Line) -> Dataset:

@@ -204,7 +204,7 @@ def _on_base(recipe: Recipe, layer: Layer, file: BaseFile) -> Layer:
         "defaults": {**own, **file.defaults},
         "licence": asdict(_joined(recipe.licence, file.licence)),
     }
-    if layer.get("face_pass"):
+    if layer.get("face_pass") is not None:
         made["face_pass"] = {**layer["face_pass"], **file.face_pass}
     for name in ("timestep_spacing", "batch_size", "seconds_per_picture"):
         if getattr(file, name):

@@ -11,7 +11,7 @@ from idgen.recipes import Recipe
 _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
     "seconds_per_picture",
-    "max_references", "max_side_px", "size_multiple_px", "download_gb",
+    "max_references", "max_side_px", "size_multiple_px", "download_gb", "face_pass",
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
@@ -23,8 +23,9 @@ def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
     """Return 16 hex digits over what of a recipe decides pixels beyond the row's own columns.
 
     `identity` names the weights by content (idgen/weights.py), so where they lie does not matter. Defaults are left
-    out because resolved rows hold them; names are in, as two recipes are two things to the shop. So are empty
-    settings left out: a setting that a recipe learns later changes no old key.
+    out because resolved rows hold them, as rows that ask for a face pass hold its settings; names are in, as two
+    recipes are two things to the shop. So are empty settings left out: a setting that a recipe learns later changes no
+    old key.
     """
     facts = {name: value for name, value in asdict(recipe).items() if name not in _NOT_IN_HASH}
     text = json.dumps({"recipe": _without_locations(facts), "weights": dict(identity)}, sort_keys=True)

@@ -1,7 +1,8 @@
 """Command line -> `Config`. Recipes are read by recipe_files.py.
 
-YAML files and `key=value` words are merged, in order, into the dataclasses of config.py; an unknown key is an error
-that names the nearest known one. `${oc.env:…}` is not available: a config cannot read the environment.
+YAML files are merged, in order, into the dataclasses of config.py, then `key=value` words, which win wherever they
+stand; an unknown key is an error that names the nearest known one. `${oc.env:…}` is not available: a config cannot read
+the environment.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
-from idgen.yaml_files import explain, read_yaml
+from idgen.yaml_files import explain, list_over_which, read_yaml
 
 LITERAL_KEYS = ("manifest", "output", "reference", "prompt", "select.where", "select.file")
 """Text of people: never parsed as YAML, where `a: b` is a table, 0123 is 83 and ${…} reads other values."""
@@ -26,19 +27,20 @@ def load_config(words: Sequence[str]) -> Config:
     OmegaConf.clear_resolver("oc.env")
     merged = OmegaConf.structured(Config)
     literal: dict[str, str] = {}
+    layers: list[tuple[str, Any]] = []
     try:
-        for word in words:
+        for word in sorted(words, key=lambda word: "=" in word):  # files first
             key, equals, value = word.partition("=")
             if equals and key in LITERAL_KEYS:
                 literal[key] = value
-            else:
-                layer = OmegaConf.from_dotlist([word]) if equals else read_yaml(Path(word))
-                merged = OmegaConf.merge(merged, layer)
+                continue
+            layers.append((word, OmegaConf.from_dotlist([word]) if equals else read_yaml(Path(word))))
+            merged = OmegaConf.merge(merged, layers[-1][1])
         config = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise RunError(Exit.USAGE, explain(error)) from error
-    except TypeError as error:  # a.0.b=… where an earlier file has a list under a
-        raise RunError(Exit.USAGE, "a list of an earlier file is replaced whole: write key=[…]") from error
+    except TypeError as error:  # by name or number what an earlier file has as a list
+        raise RunError(Exit.USAGE, list_over_which(layers)) from error
     assert isinstance(config, Config)
     return _with_literals(config, literal)
 

@@ -1,6 +1,8 @@
 """YAML files as OmegaConf reads them, and what it says when they are wrong in words for people."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -27,3 +29,28 @@ def explain(error: Exception) -> str:
     text = str(error).splitlines()[0]
     key = getattr(error, "full_key", "") or ""
     return f"{key}: {text}" if key and key not in text else text
+
+
+def list_over_which(layers: Sequence[tuple[str, Any]]) -> str:
+    """Return in words why the last of `layers` (a file's name or key=value, its settings) does not go over the others.
+
+    A setting that is a list in one of them, and by name (or number) in the last, cannot be merged.
+    """
+    (last, over), plain = layers[-1], [(name, OmegaConf.to_container(layer)) for name, layer in layers[:-1]]
+    for name, layer in reversed(plain):
+        key = _list_meets_table(layer, OmegaConf.to_container(over))
+        if key:
+            return (
+                f"{key}: {name} gives it as a list, {last} changes it by name; a list is only replaced whole: write it "
+                f"by name in {name} too ({key}: {{<name>: {{…}}}}), or as a list in {last}"
+            )
+    return f"{last} changes by name what an earlier file gives as a list; a list is only replaced whole: write key=[…]"
+
+
+def _list_meets_table(under: Any, over: Any, key: str = "") -> str:  # noqa: ANN401
+    if isinstance(under, list) and isinstance(over, Mapping):
+        return key
+    if not (isinstance(under, Mapping) and isinstance(over, Mapping)):
+        return ""
+    parts = ((name, under[name], part) for name, part in over.items() if name in under)
+    return next(filter(None, (_list_meets_table(a, b, f"{key}.{name}".strip(".")) for name, a, b in parts)), "")

@@ -1,15 +1,48 @@
-"""Fixtures that every room may use."""
+"""Fixtures that every room may use, and which tests may run beside which."""
 
+import functools
+import os
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
+# Ray gives its workers nice 15: beside the other tests they would hardly get a turn
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 from doubles.s3 import S3Server
+
+
+@functools.cache
+def starts_ray(file: str) -> bool:
+    """Whether a file of tests has some that start a cluster."""
+    return "mark.cluster" in (Path(__file__).parents[1] / file).read_text()
+
+
+class Lanes(LoadFileScheduling):
+    """A file's tests in one process, and all files with clusters in the same: two clusters are too much for two cores.
+
+    (Groups of `--dist loadgroup` do nothing under pytest 9.2 with pytest-xdist 3.8.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return "ray" if starts_ray(file) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
+    """Use lanes with `pytest --dist loadfile`."""
+    return Lanes(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the clusters, which take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What every job does with its command line and its errors."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,33 @@ def test_a_run_error_is_one_line_for_people(capsys):
 def test_an_unknown_key_ends_with_2(capsys):
     assert main("", raising(AssertionError("ran")), ["manifst=x"]) == 2
     assert "manifest" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])
+@pytest.mark.parametrize("then", ["return 0", "raise RunError(2, 'no')"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_went_away_ends_the_job_without_a_word(lines, then, unbuffered):
+    code = (
+        "import sys; from idgen.command import main; from idgen.errors import RunError\n"
+        "def job(config):\n"
+        f"  for _ in range({lines}): print('line')\n"
+        f"  {then}\n"
+        "sys.stdin.readline(); sys.exit(main('', job, []))"
+    )
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, env=env, **pipes) as done:
+        done.stdout.close()
+        done.stdin.write("go\n")
+        done.stdin.close()
+        errors = done.stderr.read()
+    assert done.returncode == 141
+    assert errors in ("", "error: no\n")
+
+
+def test_a_pipe_of_something_else_that_breaks_is_told(capsys):
+    assert main("", raising(BrokenPipeError("of a store")), []) == 1
+    assert "of a store" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("job", JOBS)

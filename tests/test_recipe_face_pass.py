@@ -25,12 +25,17 @@ def test_the_default_is_sound_and_so_is_none():
             "face_pass.scheduler: none is called 'kdpm2_karas', did you mean 'kdpm2_karras'",
         ),
         ({"num_inference_steps": 5000}, "face_pass.num_inference_steps: kdpm2_karras does at most"),
+        ({"num_inference_steps": 0}, "face_pass.num_inference_steps: 0 must be 1 or more"),
         ({"strength": 0.0}, "face_pass.strength: 0 must be more than 0"),
         ({"strength": 1.5}, "face_pass.strength: 1.5 must be"),
         ({"num_inference_steps": 2}, "face_pass.strength: 0.4 leaves none of 2 steps; at least 0.5"),
         ({"side_px": 1000}, "face_pass.side_px: 1000 must be a multiple of 64, at most 2048"),
         ({"side_px": 4096}, "face_pass.side_px: 4096 must be"),
         ({"crop_scale": 0.5}, "face_pass.crop_scale: 0.5 would cut the face"),
+        ({"crop_scale": float("nan")}, "face_pass.crop_scale: nan would cut the face"),
+        ({"guidance_scale": -1.0}, "face_pass.guidance_scale: -1 must be 0 to 100"),
+        ({"ip_adapter_scale": float("nan")}, "face_pass.ip_adapter_scale: nan must be 0 to 10"),
+        ({"controlnet_conditioning_scale": 11.0}, "face_pass.controlnet_conditioning_scale: 11 must be 0 to 10"),
         ({"below_px": 0}, "face_pass.below_px: 0 must be 1 to side_px"),
         ({"below_px": 1025}, "face_pass.below_px: 1025 must be"),
     ],
@@ -38,6 +43,12 @@ def test_the_default_is_sound_and_so_is_none():
 def test_what_cannot_be_sampled_is_said_with_the_setting(change, words):
     (fault,) = faults(replace(RECIPE, face_pass=replace(FacePass(), **change)))
     assert fault.startswith(words)
+
+
+def test_a_pass_that_is_the_default_of_a_recipe_whose_rows_cannot_have_it_is_said():
+    asks = replace(RECIPE, defaults=replace(RECIPE.defaults, face_pass="auto"))
+    assert list(faults(asks)) == ["defaults.face_pass: does nothing, as columns lack face_pass"]
+    assert list(faults(replace(asks, columns=["face_pass"]))) == []
 
 
 def test_a_base_of_few_steps_keeps_its_steps_in_the_pass():

@@ -191,5 +191,7 @@ def test_a_base_changes_how_faces_are_sampled_again_where_a_recipe_does_that(fol
     assert recipes["one"].face_pass == FacePass(strength=0.5)
     assert recipes["one@fast"].face_pass == FacePass(strength=0.5, num_inference_steps=4)
     assert recipes_with(folders, words[0])["one@fast"].face_pass is None
+    empty = recipes_with(folders, words[0], "overrides.one.face_pass={}")
+    assert empty["one@fast"].face_pass == FacePass(num_inference_steps=4)
     with pytest.raises(RunError, match=r"base fast: .*stepz"):
         recipes_with(folders, "base_overrides.fast.face_pass.stepz=4")

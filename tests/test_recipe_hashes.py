@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from idgen.recipe_hashes import recipe_hash
-from idgen.recipes import AdapterSpec, Base, Defaults, Licence, Recipe
+from idgen.recipes import AdapterSpec, Base, Control, Defaults, Licence, Recipe
 
 RECIPE = Recipe(
     name="one", base=Base(weights="/a"), adapters=[AdapterSpec(name="f", weights="/a.bin")], licence=Licence(name="x")
@@ -14,6 +14,19 @@ WEIGHTS = {"base": "11", "adapter:f": "22"}
 def test_where_weights_lie_does_not_change_the_hash():
     moved = replace(RECIPE, base=Base(weights="/elsewhere"), adapters=[AdapterSpec(name="f", weights="/b.bin")])
     assert recipe_hash(moved, WEIGHTS) == recipe_hash(RECIPE, WEIGHTS)
+
+
+def test_nor_does_where_lies_what_adapters_and_nets_have_beside_their_weights():
+    def placed(folder: str) -> Recipe:
+        spec = AdapterSpec(
+            name="e", kind="ecomid", weights=f"{folder}/e", image_encoder=f"{folder}/eva", face_parser=f"{folder}/p",
+            context_weights=f"{folder}/i",
+        )  # fmt: skip
+        net = Control(name="identity", weights=f"{folder}/net", config=f"{folder}/settings")
+        return replace(RECIPE, adapters=[spec], controls=[net])
+
+    assert recipe_hash(placed("/a"), WEIGHTS) == recipe_hash(placed("https://b.example"), WEIGHTS)
+    assert recipe_hash(placed("/a"), WEIGHTS) != recipe_hash(RECIPE, WEIGHTS)
 
 
 def test_other_weights_change_the_hash():

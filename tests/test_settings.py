@@ -22,6 +22,23 @@ def test_later_words_win(tmp_path):
     assert config.run.second_pass is False
 
 
+def test_a_setting_of_the_command_line_wins_wherever_it_stands(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("recipe: of-the-file\nrun: {max_attempts: 5}\nprompt: of the file\n")
+    config = load_config(["recipe=mine", "prompt=mine", str(path), "run.max_attempts=7"])
+    assert (config.recipe, config.prompt, config.run.max_attempts) == ("mine", "mine", 7)
+
+
+def test_a_change_by_name_of_a_list_names_the_key_and_both_files(tmp_path):
+    first, second = tmp_path / "list.yaml", tmp_path / "by-name.yaml"
+    first.write_text("overrides: {other: {batch_size: 2}, faceid-sd15: {adapters: [{name: faceid}]}}\n")
+    second.write_text("overrides: {faceid-sd15: {adapters: {faceid: {weights: x.bin}}}}\n")
+    words = refused([str(first), str(second)])
+    assert words.startswith(f"overrides.faceid-sd15.adapters: {first} gives it as a list, {second} changes it by name")
+    change = "overrides.faceid-sd15.adapters.0.weights=x.bin"
+    assert f"{first} gives it as a list, {change} changes" in refused([change, str(first)])
+
+
 def test_an_unknown_key_names_the_nearest_one():
     assert "max_attempts" in refused(["run.max_atempts=3"])
 

@@ -1,10 +1,17 @@
 """The face packs of a run's recipes on this node, each loaded when a face is first looked for."""
 
+from typing import TYPE_CHECKING
+
 from idgen import weights
 from idgen.actors.facts import RunFacts
 from idgen.config import FacesConfig
-from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes import FacePack
+
+if TYPE_CHECKING:
+    from idgen.faces.analysis import FaceAnalyser
+
+SMALL_FACES = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
+"""How finished pictures are looked at for the face pass. 10 px is FaceDetailer's drop size."""
 
 
 class FacePacks:
@@ -17,8 +24,10 @@ class FacePacks:
         self._threads = max(1, int(num_cpus))
         self._loaded: dict[FacePack, FaceAnalyser] = {}
 
-    def get(self, pack: FacePack) -> FaceAnalyser:
+    def get(self, pack: FacePack) -> "FaceAnalyser":
         """Return the loaded pack. Raises RunError when its files are missing, or others than the driver's."""
+        from idgen.faces.analysis import FaceAnalyser  # seconds, and most sampling processes never look for faces
+
         if pack not in self._loaded:
             recipe = next(r for r in self._run.recipes.values() if r.face_pack == pack and weights.needs_face_pack(r))
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())

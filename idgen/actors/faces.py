@@ -7,16 +7,16 @@ on.
 import faulthandler
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import pyarrow as pa
 
 from idgen.actors.face_packs import FacePacks
-from idgen.actors.facts import RunFacts
+from idgen.actors.facts import FaceSettings, RunFacts
+from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
 from idgen.adapters.variants import needs
-from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.keypoints import FaceTarget
@@ -31,16 +31,6 @@ INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
 
 Row = dict[str, Any]
 Result = Identity | RowError | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FaceSettings:
-    """What only a face actor is told."""
-
-    faces: FacesConfig
-    sources: SourcesConfig
-    roots: list[str]
-    """Folders that may be read beside `sources.roots`: the manifest's own."""
 
 
 class FaceActor:
@@ -60,7 +50,7 @@ class FaceActor:
         shard = ShardRef(**item.select([field.name for field in fields(ShardRef)]).to_pylist()[0])
         orders = self._monitor.begin_shard("faces", shard.name)
         if orders.stop:
-            return _all_left(shard)
+            return all_left(shard)
         rows = read_shard(self._store, shard).to_pylist()
         recipe = self._run.recipes[rows[0]["recipe"]]
         analyses, fetches = self._reader.analyses, self._reader.fetches
@@ -85,21 +75,6 @@ class FaceActor:
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         requests = [_request(row, recipe) for row in rows]
         return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
-
-
-def rows_left(table: pa.Table) -> int | None:
-    """Return how many rows the stop left of a shard that was not begun, None for a shard that was."""
-    return int(table["position"][0].as_py()) if table["key"][0].as_py() == "" else None
-
-
-def _all_left(shard: ShardRef) -> pa.Table:
-    """One row that stands for a whole shard which a stop came before: its size instead of a position, no key.
-
-    Thousands of shards may be left; reading each of them would outlast any grace period.
-    """
-    empty = {field.name: "" for field in ANALYSED if field.type == pa.string() and not field.nullable}
-    mark = {**empty, "shard": shard.name, "position": shard.rows, "image_index": 0, "attempt": 0}
-    return pa.Table.from_pylist([mark], schema=ANALYSED)
 
 
 def _request(row: Row, recipe: Recipe) -> Request:

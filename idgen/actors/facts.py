@@ -1,7 +1,8 @@
-"""What every actor of a run is told; small and picklable."""
+"""What actors of a run are told; small, picklable, and without the libraries that only actors need."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from idgen.config import FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
 from idgen.outputs.run_log import keep_log
 from idgen.recipes import Recipe
 from idgen.stores.opening import open_store
@@ -24,6 +25,37 @@ class RunFacts:
         store = open_store(self.output)
         keep_log(store, self.run_id, actor, self.signature_parameters)
         return store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaceSettings:
+    """What only a face actor is told."""
+
+    faces: FacesConfig
+    sources: SourcesConfig
+    roots: list[str]
+    """Folders that may be read beside `sources.roots`: the manifest's own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplerSettings:
+    """What only a sampling actor is told."""
+
+    sampling: SamplingConfig
+    images: ImagesConfig
+    failed_texts: dict[str, str] = field(default_factory=dict)
+    """Path of a text that could not be encoded ahead -> code."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextSettings:
+    """What only a text actor is told."""
+
+    texts: TextsConfig
+    """Its num_gpus is a number."""
+    device: str
+    encoders: dict[str, str]
+    """Text encoder -> a recipe that has it."""
 
 
 def torch_device(asked: str, num_gpus: float) -> str:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,21 +18,19 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from idgen import weights
-from idgen.actors.face_packs import FacePacks
-from idgen.actors.faces import rows_left
-from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.face_packs import SMALL_FACES, FacePacks
+from idgen.actors.facts import RunFacts, SamplerSettings, torch_device
+from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.pixels import Pixels
 from idgen.actors.telling import counts, told
-from idgen.config import ImagesConfig, SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
-from idgen.sampling.face_pass import LOOKING, FaceRepair
-from idgen.sampling.finishing import finish, write_facts
+from idgen.sampling.finishing import Repair, finish, write_facts
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
@@ -46,22 +44,12 @@ Told = Callable[[list[Row]], None]
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplerSettings:
-    """What only a sampling actor is told."""
-
-    sampling: SamplingConfig
-    images: ImagesConfig
-    failed_texts: dict[str, str] = field(default_factory=dict)
-    """Path of a text that could not be encoded ahead -> code."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Tools:
     """What the batches of one shard are made with."""
 
     sampler: Sampler
-    repair: FaceRepair | None
+    repair: Repair | None
     pixels: Pixels
 
 
@@ -78,7 +66,7 @@ class SamplerActor:
         self._monitor = monitor
         self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
-        self._face_packs = FacePacks(run, LOOKING, settings.sampling.num_cpus)
+        self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus)
         self._load_group = ""
         self._sampler: Sampler | None = None
         self._texts_ahead = False
@@ -170,11 +158,13 @@ class SamplerActor:
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
         return [done.picture for done in finished]
 
-    def _repair(self, row: Row) -> FaceRepair | None:
+    def _repair(self, row: Row) -> Repair | None:
         """Return what the face pass of the row's shard needs; the face pack is loaded for no other."""
         recipe = self._run.recipes[row["recipe"]]
         if not Bucket.from_picture(row).face_pass or recipe.face_pass is None:
             return None
+        from idgen.sampling.face_pass import FaceRepair  # brings the libraries that find faces
+
         return FaceRepair(self._load(row), self._face_packs.get(recipe.face_pack), recipe.face_pass)
 
     def _load(self, row: Row) -> Sampler:

@@ -9,17 +9,15 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 import ray
 import torch
 
 from idgen import weights
-from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.facts import RunFacts, TextSettings, torch_device
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
-from idgen.config import TextsConfig
 from idgen.errors import Code, Exit, RunError
 from idgen.manifest.prompts import TextBlock
 from idgen.recipes import Base
@@ -38,17 +36,6 @@ FAILURES_IN_A_ROW = 20
 """So many prompts without a good one are the encoder's fault, not theirs."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextSettings:
-    """What only a text actor is told."""
-
-    texts: TextsConfig
-    """Its num_gpus is a number."""
-    device: str
-    encoders: dict[str, str]
-    """Text encoder -> a recipe that has it."""
 
 
 class TextActor:

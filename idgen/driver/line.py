@@ -5,10 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from idgen import pipeline
 from idgen.actors import cluster
-from idgen.actors.faces import FaceSettings
-from idgen.actors.facts import RunFacts
+from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
 from idgen.actors.remote_monitor import RemoteMonitor
-from idgen.actors.sampler import SamplerSettings
 from idgen.driver.chapter import run_chapter
 from idgen.driver.setup import Run
 from idgen.driver.shown import Shown

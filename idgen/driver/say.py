@@ -1,9 +1,11 @@
 """What people read in the terminal before and after a run."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from idgen.driver.examples import examples_of, failed_pictures, print_lines, refused_rows
 from idgen.driver.setup import Run
 from idgen.errors import CODES, Code, Exit
 from idgen.manifest.planner import PlanSummary
@@ -14,16 +16,24 @@ if TYPE_CHECKING:
     from idgen.driver.line import Work
 
 
+_COLUMNS, _COLUMN_CHARS = 20, 40
+"""A header can be anything: of columns no more than this is shown."""
+
+
 def print_plan(run: Run, plan: PlanSummary) -> None:
     """Say in a few lines what the plan found."""
     manifest = f"rows of {run.folder.redacted(run.config.manifest)}" if not run.config.reference else "row"
     print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
     print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
+    if plan.own_columns:
+        print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
     before = " (" + ", ".join(f"{status} {count:,}" for status, count in plan.skipped.items()) + ")" if skipped else ""
     print(f"  settled before {skipped:,}{before}, duplicates {plan.duplicates:,}, refused {refused:,}")
+    refused_like = examples_of(refused_rows(run.scratch), plan.refused)
     for code, count in sorted(plan.refused.items()):
         print(f"    {code}: {count:,}  ({CODES[Code(code)].what_to_do})")
+        print_lines(refused_like.get(code, []), "      ")
     if refused:
         print(f"  refused rows: {run.store.uri(f'runs/{run.id}/plan/refused.csv')}")
 
@@ -35,9 +45,13 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"
     left = f" + left {balance.unfinished:,}" if balance.unfinished else ""
     print(f"{line} + skipped {balance.skipped:,}{left}   in {run.now_s():.0f} s")
+    failed_like = examples_of(failed_pictures(run.scratch), balance.codes)
     for name, count in balance.codes.items():
         facts = CODES[Code(name)]
         print(f"  {name}: {count:,}  {facts.meaning}; {facts.what_to_do}")
+        print_lines(failed_like.get(name, []), "    ")
+    if balance.codes:
+        print(f"  their rows, with why: {run.store.uri(f'runs/{run.id}/failed.parquet')}")
     if work and work.stop_reason:
         print(f"stopped: {work.stop_reason}; run the same command again to go on")
     if gallery:
@@ -49,6 +63,12 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
     print(f"exit {int(code)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ["".join(c if c.isprintable() else "?" for c in name[:_COLUMN_CHARS]) for name in names[:_COLUMNS]]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def _nothing(plan: PlanSummary) -> str:

@@ -7,7 +7,7 @@ from itertools import islice
 
 from idgen import pipeline
 from idgen.actors import cluster
-from idgen.actors.texts import TextSettings
+from idgen.actors.facts import TextSettings
 from idgen.driver.chapter import run_chapter
 from idgen.driver.setup import Run
 from idgen.driver.shown import Shown

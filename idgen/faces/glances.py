@@ -41,6 +41,7 @@ class Glance:
     size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
     ground: Ground = "white"  # what shows where it is transparent
     mask_mode: MaskMode = ""  # of an input image that is a mask
+    cut_out: bool = False  # of an input image whose transparency is the mask: its own colours at the edges
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -110,13 +111,17 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
     if request.face_target and request.face_pose_uri:
         pose = Glance(name(request.face_pose_uri), face_pack=request.face_pack, face_select=request.face_select)
         found.append(Part(POSE_COLUMN, pose, (request.face_pose_uri,)))
-    return found + [_input(image, name(image.uri)) for image in request.images]
+    cut_out = any(image.mask_mode == "alpha" for image in request.images)
+    return found + [
+        _input(image, name(image.uri), cut_out=cut_out and image.column == INIT_COLUMN) for image in request.images
+    ]
 
 
-def _input(image: InputImage, file: str) -> Part:
+def _input(image: InputImage, file: str, *, cut_out: bool) -> Part:
     nothing_shows = image.column.startswith("control_") or image.mask_mode not in ("", "alpha")
     ground: Ground = "black" if nothing_shows else "white"
-    glance = Glance(file, size=(image.width, image.height), ground=ground, mask_mode=image.mask_mode)
+    size = (image.width, image.height)
+    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, cut_out=cut_out)
     return Part(image.column, glance, (image.uri,))
 
 

@@ -31,6 +31,8 @@ RADIUS_PX = 10
 """Absolute: the points are as large in a small picture as in a large one."""
 SMALL_SPREAD_PX = 2 * RADIUS_PX
 FAR_PX = 1_000_000
+HEAD_SCALE = 1.5
+"""A head in boxes of its face, which end at forehead and chin; what `cover` keeps in the picture if it can."""
 
 _NOSE = 2
 
@@ -55,7 +57,8 @@ class FaceTarget:
 
     fit: Fit = "cover"
     """fit: the whole photo inside the picture, cover: the photo over the whole picture, both in the middle and in its
-    own shape, so that the face is where it was in the photo. place: `box` says it, and has to be there."""
+    own shape, so that the face is where it was in the photo; cover leaves the middle where that would cut the head off,
+    as in a square of a person standing. place: `box` says it, and has to be there."""
     box: Sequence[float] | None = None
     """Left, top, right, bottom in 0..1 of the picture: the face as the detector frames it goes into the middle of it,
     as large as it fits in its own shape."""
@@ -135,7 +138,10 @@ def notes(keypoints: Floats, size: Size) -> list[str]:
         found.append(f"face_cut: {outside} of its 5 points lie outside the picture")
     spread = spread_px(keypoints)
     if spread < SMALL_SPREAD_PX:
-        found.append(f"small_target_face: its points are {spread:.0f} px from their middle, drawn {RADIUS_PX} px large")
+        found.append(
+            f"small_target_face: its points run together, {spread:.0f} px from their middle, {RADIUS_PX} px large; "
+            "make the box or the picture larger, or use face_pass auto"
+        )
     return found
 
 
@@ -158,7 +164,15 @@ def _moved(source: SourceFace, target: FaceTarget, size: Size) -> tuple[Floats, 
         ratios = np.array(size) / source.size
         scale = min(ratios) if target.fit == "fit" else max(ratios)
         middle = np.array(size) / 2 + (face - np.array(source.size) / 2) * scale
+        middle = middle + _shift(middle, np.array([right - left, bottom - top]) * scale, source.size, size, scale)
     return (source.keypoints - face) * scale + middle, middle, column
+
+
+def _shift(middle: Floats, face: Floats, photo: Size, size: Size, scale: float) -> Floats:
+    """Return how far a photo is moved so that the head around `middle` [2] is seen: no more than it covers."""
+    room = np.maximum(np.array(photo) * scale - size, 0) / 2
+    half = np.minimum(face * HEAD_SCALE, size) / 2
+    return np.clip(np.clip(middle, half, size - half) - middle, -room, room)
 
 
 def _limb(point: Floats, nose: Floats) -> npt.NDArray[np.int32]:

@@ -13,7 +13,7 @@ from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
 from idgen.faces.glances import INIT_COLUMN, MASK_COLUMN, Glance, Seen
 from idgen.sources.ahead import File
-from idgen.sources.fitting import cover, cover_mask, cover_notes, png
+from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png
 from idgen.sources.images import Ground, Photo, decode
 
 _KEPT = 127  # the darker half of a mask: it is left in what the control inpaint is shown
@@ -67,8 +67,10 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     if glance.size and glance.mask_mode:
         return _init_mask(photo, glance, digest)
     if glance.size:
-        image = png(cover(photo.rgb, *glance.size))
-        return Seen(digest, size, (*photo.warnings, *cover_notes(size, *glance.size)), png=image)
+        notes = (*photo.warnings, *cover_notes(size, *glance.size))
+        if glance.cut_out and photo.alpha is not None:
+            return Seen(digest, size, notes, png=png(cover_cut_out(photo.rgb, photo.alpha, *glance.size)))
+        return Seen(digest, size, notes, png=png(cover(photo.rgb, *glance.size)))
     mask = opened.mask() if glance.mask else None  # a broken one is cheaper to find than a face
     face = analyse(photo.rgb, glance) if glance.face_pack else None
     crops = {need.name: cut(need, photo.rgb, face, mask.rgb if mask else None).tobytes() for need in glance.pictures}

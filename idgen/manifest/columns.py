@@ -101,8 +101,8 @@ COLUMNS: tuple[Column, ...] = (
         "face_fit",
         _STRING,
         "K",
-        "cover or fit: the face is where it is in its photo, laid over the whole picture or wholly into it; place: as "
-        "face_box says",
+        "cover or fit: the face is where it is in its photo, laid over the whole picture (so that its head is seen) or "
+        "wholly into it; place: as face_box says",
     ),
     Column("face_pass", _STRING, "B", "auto: a small face in the finished picture is made again, larger; off"),
     Column(
@@ -118,7 +118,7 @@ COLUMNS: tuple[Column, ...] = (
         "K",
         "mask of init_image_uri, in its shape; without one what is transparent there is made anew, what is opaque kept",
     ),
-    Column("mask_mode", _STRING, "K", "what is white in mask_image_uri: repaint_white (made anew) or keep_white"),
+    Column("mask_mode", _STRING, "K", "what is white in mask_image_uri: keep_white or repaint_white (made anew)"),
     Column(
         "strength",
         _FLOAT,

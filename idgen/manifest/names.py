@@ -1,6 +1,6 @@
 """The manifest's header: columns that look like a slip of the pen, and columns of a type that cannot be used."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -11,9 +11,22 @@ from idgen.manifest.columns import BY_NAME, COLUMNS, Column
 OWN_PREFIX = "idgen_"
 """Columns that idgen itself adds to failed.parquet; a manifest may bring them along, they are not read."""
 
-_WORDS = frozenset({"persona", "personas", "schedule", "scheduled", "schedules"})
+_WORDS = frozenset({"model", "persona", "personas", "schedule", "scheduled", "schedules", "shots"})
 """Words of shops that happen to lie near a word of ours."""
+_OWN = frozenset({"reference", "guidance"})
+"""Names that shops have for other things: an article's number, a size guide. Rows without a photo are told so anyway."""
 _ADDRESSES = frozenset({"uri", "uris", "url", "urls"})
+_SHORTHAND = {
+    "bbox": "box",
+    "bboxes": "box",
+    "neg": "negative",
+    "point": "keypoints",
+    "points": "keypoints",
+    "ref": "reference",
+}
+"""Words that people write for a word of ours."""
+_ENDINGS = ("_image_uri", "_uri", "_scale", "_scales", "_deg")
+"""What people leave out at the end of a name."""
 _SHORT_CHARS, _LONG_CHARS = 4, 8
 
 
@@ -31,19 +44,16 @@ def check_header(schema: pa.Schema) -> None:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Raise RunError(USAGE) when two names differ in nothing but case, or one is nearly a known one."""
+    """Raise RunError(USAGE) when two names differ in nothing but case, or some are nearly known ones: all of those."""
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)
         if other is not name or list(names).count(name) > 1:
             raise RunError(Exit.USAGE, f"manifest: columns {other!r} and {name!r} are hard to tell apart")
-    for name in names:
-        meant = near_miss(name)
-        if meant:
-            raise RunError(
-                Exit.USAGE,
-                f"manifest: column {name!r} is unknown; did you mean {meant}? (your own columns need other names)",
-            )
+    slips = [(name, meant) for name in names if (meant := near_miss(name, names))]
+    if slips:
+        what = "; ".join(f"column {name!r} is unknown; did you mean {meant}?" for name, meant in slips)
+        raise RunError(Exit.USAGE, f"manifest: {what} (your own columns need other names)")
 
 
 def carried_columns(names: Sequence[str]) -> list[str]:
@@ -51,12 +61,12 @@ def carried_columns(names: Sequence[str]) -> list[str]:
     return [name for name in names if name not in BY_NAME and not name.startswith(OWN_PREFIX)]
 
 
-def near_miss(name: str) -> str | None:
-    """Return the known column that `name` is probably meant to be, or None.
+def near_miss(name: str, header: Collection[str] = ()) -> str | None:
+    """Return the known column that `name`, one of `header`, is probably meant to be, or None.
 
     Case, spaces, dashes and lost underscores are always slips. Else it must have as many words as the known name, and
-    each must be the same but for a slip of the pen (`_is_slip`). One word of up to four letters says too little: `size`
-    is not `seed`.
+    each must be the same but for a slip of the pen (`_is_slip`); or it lacks the known name's ending, and no column of
+    that name is there. One word of up to four letters says too little: `size` is not `seed`.
     """
     if name in BY_NAME or name.startswith(OWN_PREFIX):
         return None
@@ -64,31 +74,58 @@ def near_miss(name: str) -> str | None:
     for known in BY_NAME:
         if plain.replace("_", "") == known.replace("_", ""):
             return known
-    if len(plain) <= _SHORT_CHARS:
+    if len(plain) <= _SHORT_CHARS or plain in _OWN:
         return None
-    near = [column.name for column in COLUMNS if _is_near(plain.split("_"), column.name.split("_"))]
-    return min(near, key=lambda known: slips_between(plain, known)) if near else None
+    words = plain.split("_")
+    near = [column.name for column in COLUMNS if _is_near(words, column.name.split("_"))]
+    if near:
+        return min(near, key=lambda known: slips_between(plain, known))
+    meant = next((column.name for column in COLUMNS if _is_short(words, column.name)), "")
+    return meant if meant and not {meant, f"{meant}s"} & set(header) else None
 
 
 def _is_near(words: list[str], known: list[str]) -> bool:
     return len(words) == len(known) and all(
-        word == meant or _is_slip(word, meant) for word, meant in zip(words, known, strict=True)
+        _is_same(word, meant) or _is_slip(word, meant, alone=len(words) == 1)
+        for word, meant in zip(words, known, strict=True)
     )
 
 
-def _is_slip(word: str, meant: str) -> bool:
+def _is_short(words: list[str], name: str) -> bool:
+    """Whether `words` are the known name without its ending, or with `image` left out or put in before its `uri`."""
+    for ending in _ENDINGS:
+        stem = name.removesuffix(ending)
+        if stem == name or (len(stem) <= _SHORT_CHARS and len(words) == 1):
+            continue
+        endings = ("", "_image", "_uri", "_image_uri") if ending.endswith("_uri") else ("",)
+        if any(_are_same(words, (stem + other).split("_")) for other in endings):
+            return True
+    return False
+
+
+def _are_same(words: list[str], known: list[str]) -> bool:
+    return len(words) == len(known) and all(_is_same(word, meant) for word, meant in zip(words, known, strict=True))
+
+
+def _is_same(word: str, meant: str) -> bool:
+    """Whether `word` is `meant`, in the plural or singular, or another word for it. `url` is `uri`."""
+    if word == meant or _SHORTHAND.get(word) == meant or {word, meant} <= _ADDRESSES:
+        return True
+    return word not in _WORDS and (word in (f"{meant}s", f"{meant}es") or meant in (f"{word}s", f"{word}es"))
+
+
+def _is_slip(word: str, meant: str, *, alone: bool) -> bool:
     """Whether `word` is probably a slip for `meant`: the first letter stays (`weight` is not `height`).
 
-    A letter more, less or other, or two swapped; two of that in words from eight letters, only a swap in those up to
-    four. `url` is `uri`.
+    A letter more, less or other, or two swapped; two of that in words from eight letters; in words of four no other
+    letter, and only a swap where that is the whole name.
     """
-    if {word, meant} <= _ADDRESSES:
-        return True
     if word in _WORDS or word[:1] != meant[:1]:
         return False
     slips = slips_between(word, meant)
     if len(meant) <= _SHORT_CHARS:
-        return slips == 1 and sorted(word) == sorted(meant)
+        other = len(word) != len(meant) and len(meant) == _SHORT_CHARS and not alone
+        return slips == 1 and (other or sorted(word) == sorted(meant))
     return slips <= (2 if len(meant) >= _LONG_CHARS else 1)
 
 

@@ -18,6 +18,7 @@ from idgen.config import Config
 from idgen.manifest.asking import ORDINAL, load_asked, write_asked
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
 from idgen.manifest.judging import Force, check_force, judge, load_codes
+from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
 from idgen.manifest.reading import stage
 from idgen.manifest.refusals import write_refused
@@ -60,6 +61,8 @@ class PlanSummary:
     """Estimate from the recipes' seconds_per_picture."""
     refused_new: int = 0
     """Refused pictures whose refusal the ledger does not have yet: 0 when plan/refused.parquet is empty."""
+    own_columns: list[str] = field(default_factory=list)
+    """The manifest's columns that idgen does not know and only carries along."""
 
 
 def plan(
@@ -106,6 +109,7 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
+    summary = replace(summary, own_columns=carried_columns(staged.schema.names))
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
 

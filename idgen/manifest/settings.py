@@ -8,7 +8,7 @@ still works, only slower. `Settings` is a row's resolved values without person, 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from idgen.adapters.variants import needs
@@ -48,7 +48,7 @@ CHECKS: dict[str, Check] = {
     "control_guidance_start": _SHARE,
     "control_guidance_end": _SHARE,
     "face_box": values.box,
-    "face_keypoints": values.numbers(10, -0.5, 1.5),
+    "face_keypoints": values.shares(10, -0.5, 1.5),
     "face_angle_deg": values.number(-180.0, 180.0),
     "face_fit": values.one_of("fit", "cover", "place"),
     "face_pass": values.one_of("off", "auto"),
@@ -159,7 +159,7 @@ class SettingsTable:
             recipe=recipe,
             recipe_hash=recipe_hash,
             columns=columns,
-            contents=_contents(columns, recipe_hash),
+            contents={"recipe_hash": recipe_hash, **_contents(columns, recipe)},
             load_group=_load_group(columns, recipe_hash),
             bucket_name=_bucket_name(columns, images),
             needs_face=face_needs.analysis,
@@ -175,11 +175,13 @@ class SettingsTable:
         return self._recipes[name]
 
 
-def _contents(columns: Mapping[str, Any], recipe_hash: str) -> dict[str, Any]:
-    contents: dict[str, Any] = {"recipe_hash": recipe_hash}
+def _contents(columns: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    contents: dict[str, Any] = {}
     for name, value in columns.items():
         if BY_NAME[name].part != "-" and value != _SAYS_NOTHING.get(name):
             contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
+    if "face_pass" in contents and recipe.face_pass is not None:
+        contents["face_pass"] = canonical(asdict(recipe.face_pass))
     return contents
 
 

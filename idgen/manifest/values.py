@@ -162,8 +162,8 @@ def sha256s(name: str, value: Cell) -> list[str]:
     return [item.lower() for item in sums]
 
 
-def numbers(count: int, low: float, high: float) -> Check:
-    """Check for exactly `count` numbers in low..high; from text a JSON array, or else parts separated by |."""
+def shares(count: int, low: float, high: float) -> Check:
+    """Check for `count` shares of the picture in low..high; from text a JSON array, or else parts separated by |."""
 
     def check(name: str, value: Cell, recipe: Recipe) -> list[float]:
         """Return the checked value; RowError that names the column otherwise."""
@@ -171,15 +171,16 @@ def numbers(count: int, low: float, high: float) -> Check:
         if isinstance(value, str):
             items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
         if len(items) != count:
-            raise bad(name, f"must be {count} numbers")
-        return [_float32(name, item, low, high) for item in items]
+            commas = isinstance(value, str) and len(items) == 1 and "," in value
+            raise bad(name, f"must be {count} numbers" + (" separated by |" if commas else ""))
+        return [_float32(name, item, low, high, "; they are shares of the picture, not pixels") for item in items]
 
     return check
 
 
 def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
     """Return left, top, right, bottom in 0..1 of the output."""
-    left, top, right, bottom = numbers(4, 0.0, 1.0)(name, value, recipe)
+    left, top, right, bottom = shares(4, 0.0, 1.0)(name, value, recipe)
     if left >= right or top >= bottom:
         raise bad(name, "must be left < right and top < bottom")
     return [left, top, right, bottom]
@@ -225,8 +226,8 @@ def _number(name: str, value: Cell) -> float | int:
     return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
 
 
-def _float32(name: str, value: Cell, low: float, high: float) -> float:
+def _float32(name: str, value: Cell, low: float, high: float, hint: str = "") -> float:
     exact = _number(name, value)
     if not min(low, float(np.float32(low))) <= exact <= high:  # 0.01 of a float32 column is less than 0.01
-        raise bad(name, f"must be {low:g} to {high:g}")
+        raise bad(name, f"must be {low:g} to {high:g}{hint}")
     return float(np.float32(exact)) + 0.0  # -0.0 and 0.0 make the same picture

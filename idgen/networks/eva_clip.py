@@ -77,7 +77,8 @@ class EvaConfig:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 Exit.USAGE,
-                f"{path} is no config of an EVA02-CLIP model in eva_clip's layout: {type(error).__name__} {error}",
+                f"{path} is no config of an EVA02-CLIP model in eva_clip's layout ({type(error).__name__} {error}): if "
+                "it is another model's, keep the EVA02-CLIP file in a folder of its own",
             ) from error
 
 

@@ -75,7 +75,7 @@ class FaceParser(nn.Module):
         with torch.device("meta"):
             module = cls(_width(weights))
         places = module.state_dict()
-        check_keys(weights, set(places), source, "the face parser")
+        check_keys(weights, set(places), source, "the face parser", "give facexlib's parsing_bisenet.pth")
         for name, place in places.items():
             if weights[name].shape != place.shape:
                 raise RunError(

@@ -128,7 +128,8 @@ def _from_file(weights: Path, dtype: torch.dtype, config: Path | None) -> Identi
     tensors = checkpoints.read(weights / WEIGHTS_FILE if weights.is_dir() else weights)
     with torch.device("meta"):
         shape = IdentityNet.from_config(IdentityNet.load_config(config, local_files_only=True))
-    check_keys(tensors, set(shape.state_dict()), str(weights), "the ControlNet")
+    remedy = "give an SDXL ControlNet in diffusers' layout, or convert it to that"
+    check_keys(tensors, set(shape.state_dict()), str(weights), "the ControlNet", remedy)
     net = IdentityNet.from_single_file(tensors, config=str(config), local_files_only=True)
     cast_net: IdentityNet = torch.nn.Module.to(net, dtype=dtype)  # diffusers' own warns for nothing
     return cast_net

@@ -153,13 +153,21 @@ def keys_of(weights: Mapping[str, Tensor], expected: set[str], source: str) -> N
     check_keys(weights, expected, source, "image_proj")
 
 
-def check_keys(weights: Mapping[str, Tensor], expected: set[str], source: str, part: str) -> None:
-    """Raise RunError when the keys of `part` are not exactly the expected ones; the message shows which."""
+RIGHT_KIND = "is `kind` in the recipe right for this file?"
+
+
+def check_keys(
+    weights: Mapping[str, Tensor], expected: set[str], source: str, part: str, remedy: str = RIGHT_KIND
+) -> None:
+    """Raise RunError when the keys of `part` are not exactly the expected ones; the message shows which.
+
+    `remedy` ends it: what to do about a file that is another.
+    """
     missing, unknown = sorted(expected - weights.keys()), sorted(weights.keys() - expected)
     if not missing and not unknown:
         return
     raise RunError(
         Exit.USAGE,
-        f"{source}: {part} is not laid out as this kind of adapter is: {len(missing)} keys missing {missing[:3]}, "
-        f"{len(unknown)} unknown {unknown[:3]}; is `kind` in the recipe right for this file?",
+        f"{source}: {part} is not laid out as its kind is: {len(missing)} keys missing {missing[:3]}, "
+        f"{len(unknown)} unknown {unknown[:3]}; {remedy}",
     )

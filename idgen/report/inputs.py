@@ -18,8 +18,12 @@ def inputs_of(settings: str | None) -> dict[str, str]:
     """Return column -> redacted address of what a row of results.parquet with these settings (JSON) was made of."""
     if not settings or '_uri"' not in settings:
         return {}
-    given = json.loads(settings)
-    return {name: str(given[name]) for name in INPUTS if given.get(name)}
+    try:
+        given = json.loads(settings)
+    except ValueError:  # the page shows such settings as they are
+        return {}
+    found = {name: given.get(name) for name in INPUTS} if isinstance(given, dict) else {}
+    return {name: uri for name, uri in found.items() if isinstance(uri, str) and uri}
 
 
 def ground_of(column: str) -> Ground:

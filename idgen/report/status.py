@@ -20,7 +20,7 @@ STALE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """A run: `state` is running, stale, ended or unknown (nothing written yet); `exit_code` only when it ended."""
+    """A run: `state` is running, stale, ended, planned (nothing made yet) or unknown (nothing written yet)."""
 
     run_id: str
     state: str
@@ -29,6 +29,9 @@ class RunStatus:
     age_s: float | None
     """Since the last sign of life: of progress.json, or of summary.json when the run has ended."""
     exit_code: int | None
+    """Of a run that ended."""
+    to_make: int | None
+    """What the plan found to make, of a run that has only planned."""
     started_at: str
 
 
@@ -36,17 +39,17 @@ def run_status(store: ObjectStore, run_id: str, now: datetime | None = None) -> 
     """Read how the run stands; RunError(USAGE) when it has no folder. `now` is for tests."""
     now = now or datetime.now(UTC)
     folder = run_folder(run_id)
-    for name in ("summary.json", "progress.json"):
+    for name in ("summary.json", "progress.json", "plan/summary.json"):
         info = store.head(f"{folder}/{name}")
         if info is None:
             continue
         facts = read_json(store, f"{folder}/{name}")
         age_s = max((now - info.modified).total_seconds(), 0.0)
-        return _status(run_id, facts, age_s, ended=name == "summary.json")
+        return _planned(run_id, facts, age_s) if "/" in name else _status(run_id, facts, age_s, name == "summary.json")
     if next(iter(store.list(f"{folder}/")), None) is None:
         known = ", ".join(run_ids(store)[:5]) or "none"
         raise RunError(Exit.USAGE, f"no run {run_id} in {store.root}; newest runs: {known}")
-    return _status(run_id, {}, None, ended=False)
+    return _status(run_id, {}, None, False)
 
 
 def run_ids(store: ObjectStore) -> list[str]:
@@ -65,7 +68,7 @@ def list_runs(store: ObjectStore, limit: int = 20, now: datetime | None = None) 
 def format_status(status: RunStatus) -> str:
     """Return a run's state in three lines for a terminal."""
     lines = [f"run {one_line(status.run_id)}: {_headline(status)}", format_progress(status.counts, status.images_per_s)]
-    if status.age_s is not None and status.state != "ended":
+    if status.age_s is not None and status.state in ("running", "stale"):
         stale = f"; older than {STALE_S:.0f} s: the driver may be dead" if status.state == "stale" else ""
         lines.append(f"last written {duration(status.age_s)} ago{stale}")
     return "\n".join(lines)
@@ -76,14 +79,13 @@ def format_runs(runs: list[RunStatus]) -> str:
     if not runs:
         return "no runs yet"
     width = max(len(one_line(run.run_id)) for run in runs)
-    lines = [
-        f"{'run':<{width}}  {'state':<14} {'asked':>10} {'ok':>10} {'rejected':>9} {'failed':>9} {'skipped':>10}  age"
-    ]
+    wide = max(14, *(len(_state(run)) for run in runs))
+    counted = f"{'asked':>10} {'ok':>10} {'rejected':>9} {'failed':>9} {'skipped':>10}"
+    lines = [f"{'run':<{width}}  {'state':<{wide}} {counted}  age"]
     for run in runs:
-        state = f"ended, exit {run.exit_code}" if run.state == "ended" else run.state
         of = run.counts
         counts = f"{of.asked:>10,} {of.ok:>10,} {of.rejected:>9,} {of.failed:>9,} {of.skipped:>10,}"
-        lines.append(f"{one_line(run.run_id):<{width}}  {state:<14} {counts}  {duration(run.age_s)}")
+        lines.append(f"{one_line(run.run_id):<{width}}  {_state(run):<{wide}} {counts}  {duration(run.age_s)}")
     return "\n".join(lines)
 
 
@@ -104,7 +106,7 @@ def counts_of(facts: Mapping[str, Any]) -> Counts:
     return Counts(**{name: _whole(source.get(name)) for name in names})
 
 
-def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, *, ended: bool) -> RunStatus:
+def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, ended: bool) -> RunStatus:
     running = "unknown" if age_s is None else "stale" if age_s > STALE_S else "running"
     rate, code = facts.get("images_per_s"), facts.get("exit_code")
     return RunStatus(
@@ -114,7 +116,25 @@ def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, *, ended
         images_per_s=float(rate) if isinstance(rate, int | float) else None,
         age_s=age_s,
         exit_code=code if ended and isinstance(code, int) else None,
+        to_make=None,
         started_at=one_line(facts.get("started_at") or ""),
+    )
+
+
+def _planned(run_id: str, plan: Mapping[str, Any], age_s: float) -> RunStatus:
+    refused, skipped = (
+        sum(_whole(count) for count in part.values()) if isinstance(part := plan.get(name), Mapping) else 0
+        for name in ("refused", "skipped")
+    )
+    return RunStatus(
+        run_id=run_id,
+        state="planned",
+        counts=Counts(asked=_whole(plan.get("asked")), rejected=refused, skipped=skipped),
+        images_per_s=None,
+        age_s=age_s,
+        exit_code=None,
+        to_make=_whole(plan.get("to_make")),
+        started_at="",
     )
 
 
@@ -122,9 +142,17 @@ def _headline(status: RunStatus) -> str:
     if status.state == "ended":
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         return f"ended{code} {duration(status.age_s)} ago"
+    if status.state == "planned":
+        return f"{_state(status)}; no picture was begun yet, or only the plan was wanted"
     if status.state == "unknown":
         return "nothing written yet (still planning, or it ended before the first picture)"
     return "running" if status.state == "running" else "stale"
+
+
+def _state(run: RunStatus) -> str:
+    if run.state == "planned":
+        return f"planned, {run.to_make:,} to make"
+    return f"ended, exit {run.exit_code}" if run.state == "ended" else run.state
 
 
 def _whole(value: object) -> int:

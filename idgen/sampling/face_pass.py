@@ -20,21 +20,16 @@ from hashlib import blake2b
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from idgen.config import FacesConfig
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import Face
 from idgen.recipes import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
+from idgen.sampling.finishing import Finished, Pixels
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 IDENTITY = "identity"
-LOOKING = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
-"""How finished pictures are looked at: small faces are what the pass is for. 10 px is FaceDetailer's drop size."""
-
-Pixels = NDArray[np.uint8]
 Place = tuple[float, float]
 
 
@@ -54,20 +49,6 @@ class Samples(Protocol):
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[Pixels | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or why there is none."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """One picture of a batch, and what is known of its face."""
-
-    picture: Pixels | RowError
-    result: str | None = None
-    """done | no_face | large_enough | failed; None where no pass was asked for or there is no picture."""
-    similarity_before: float | None = None
-    """Cosine of the sampled face to the mean of the references' normed embeddings; None where either is missing."""
-    similarity: float | None = None
-    """The same after the pass, before anything is pasted back; None also when no face is found any more."""
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +86,8 @@ class FaceRepair:
         finished: list[Finished] = []
         due: list[_Due] = []
         for at, (picture, row, points) in enumerate(zip(pictures, rows, wanted, strict=True)):
-            face = None if isinstance(picture, RowError) else self._find(picture, _middle(points))
+            near = _middle(points) if row.identity_scale else None  # at 0 IdentityNet was told nothing
+            face = None if isinstance(picture, RowError) else self._find(picture, near)
             if isinstance(picture, RowError):
                 finished.append(Finished(picture=picture))
             elif face is None:
@@ -170,10 +152,11 @@ class FaceRepair:
             return replace(before, result="failed", warnings=(*notes, note))
         mask = soft_mask(due.face.box, due.square, due.face.size)
         blended = due.square.blended(due.picture, made, mask)
-        left, top, right, bottom = due.face.box.tolist()
-        after = self._find(blended, ((left + right) / 2, (top + bottom) / 2))
+        after = self._find(blended, _middle_of(due.face))
+        if after is not None and not _stands_in(after, due.face):
+            after = None
         if after is None:
-            notes = (*notes, "face_lost: no face is found after the face pass")
+            notes = (*notes, "face_lost: no face is found there after the face pass")
         return replace(
             before,
             picture=blended,
@@ -195,6 +178,17 @@ def _middle(points: Sequence[float] | None) -> Place | None:
         return None
     x, y = np.asarray(points, np.float64).reshape(5, 2).mean(axis=0).tolist()
     return x, y
+
+
+def _middle_of(face: Face) -> Place:
+    left, top, right, bottom = face.box.tolist()
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def _stands_in(face: Face, other: Face) -> bool:
+    """True when the middle of `face` is in the box of `other`; else it is somebody else's, nearest as it may be."""
+    (x, y), (left, top, right, bottom) = _middle_of(face), other.box.tolist()
+    return bool(left <= x <= right and top <= y <= bottom)
 
 
 def _cosine(face: Face, row: SampleRow) -> float | None:

@@ -12,13 +12,17 @@ from torch import Tensor
 
 from idgen.sampling.caches import Bounded
 
+MAX_BYTES = 64 * 2**20
+"""Of what the encoder gave, on the device: 128 pictures of 1024 px. Product photos come again within a shard; the faces
+of the face pass never do, and would fill any room."""
+
 
 class Starts:
     """Latents of start pictures; what the encoder gives is kept, the draw from it is the row's own."""
 
-    def __init__(self, vae: Any) -> None:  # noqa: ANN401
+    def __init__(self, vae: Any, max_bytes: int = MAX_BYTES) -> None:  # noqa: ANN401
         self._vae = vae
-        self._moments: Bounded[Hashable, Tensor] = Bounded(lambda moments: moments.nbytes)
+        self._moments: Bounded[Hashable, Tensor] = Bounded(lambda moments: moments.nbytes, max_bytes)
         self.encodings = 0
 
     def get(self, image: NDArray[np.uint8], generator: torch.Generator) -> Tensor:

@@ -23,6 +23,27 @@ def cover(rgb: Pixels, width: int, height: int) -> Pixels:
     return np.asarray(fitted, dtype=np.uint8)
 
 
+def cover_cut_out(rgb: Pixels, alpha: Pixels, width: int, height: int) -> Pixels:
+    """Return `cover` of a cut-out that `rgb` shows on white, but in its own colours where `alpha` [H, W] is above 0.
+
+    The white is taken out of half transparent edges again: what they are mixed with is decided where they are pasted,
+    and white in them would be a line around the product.
+    """
+    white = (255 - alpha)[..., None]
+    weighted = np.empty((*alpha.shape, 4), np.uint8)  # colours times alpha, as resizing needs them
+    colors = weighted[..., :3]
+    np.subtract(np.maximum(rgb, white, out=colors), white, out=colors)
+    weighted[..., 3] = alpha
+    layered = Image.frombuffer("RGBa", alpha.shape[::-1], weighted, "raw", "RGBa", 0, 1)
+    sharp, soft = (
+        np.asarray(ImageOps.fit(layered, (width, height), how, centering=(0.5, 0.5)).convert("RGBA"))
+        for how in (Image.Resampling.LANCZOS, Image.Resampling.BILINEAR)
+    )
+    # where little of the product is left, bilinear as its mask: Lanczos may have nothing where the mask has something
+    pixels = np.where(sharp[..., 3:] > 127, sharp, soft)
+    return np.where(pixels[..., 3:] > 0, pixels[..., :3], np.uint8(255))
+
+
 def cover_mask(grey: Pixels, width: int, height: int) -> Pixels:
     """Return the middle of the mask `grey` [H, W] as uint8 [height, width], cut as `cover` cuts its picture.
 

@@ -15,6 +15,7 @@ from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
 from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
+from idgen.weights.headers import shapes_of
 from idgen.weights.locations import (
     HubPlace,
     face_pack_folder,
@@ -55,8 +56,7 @@ def fetch(part: Part, recipe: Recipe, say: Say) -> None:
     if place is not None:
         _fetch_hub(place, part, recipe, say)
     elif is_address(part.location):
-        say(f"  {redact_text(part.location.partition('?')[0])}")
-        downloads.download(part.location, fetched_file(part.location))
+        _fetch_file(part.location, say)
     elif part.kind == "face_pack" and "/" not in part.location:
         _fetch_face_pack(recipe, say)
     else:
@@ -166,6 +166,20 @@ def _check_room(needed: int, place: HubPlace, recipe: Recipe) -> None:
             f"{place.repository} needs {needed / 1e9:.1f} GB and {cache} has {free / 1e9:.1f} GB free; make room, or "
             f"set HF_HOME to a larger disk, then `{fetch_command(recipe.name)}`",
         )
+
+
+def _fetch_file(address: str, say: Say) -> None:
+    """Get a file of weights from its address. What holds none, as the page that asks to log in, would pass for it."""
+    shown = redact_text(address.partition("?")[0])
+    say(f"  {shown}")
+    path = downloads.download(address, fetched_file(address))
+    try:
+        shapes_of(path)
+    except RunError as error:
+        path.unlink()
+        raise RunError(
+            Exit.UNAVAILABLE, f"{shown} gave no file of weights, nothing of it was kept; mend the address ({error})"
+        ) from error
 
 
 def _fetch_face_pack(recipe: Recipe, say: Say) -> None:

@@ -102,18 +102,20 @@ def tower_files(path: Path) -> Files:
     return [("tower", path), *([("config.json", beside)] if beside.is_file() else [])]
 
 
-def control_files(place: Path, *, own_settings: bool) -> Files:
+def control_files(place: Path, *, own_settings: bool, of_face: bool) -> Files:
     """Return a ControlNet's settings and weights, of a folder; or one file, as SDXL-EcomID's is.
 
-    Raises RunError(USAGE) when it has no weights, or none of the settings that it has to bring as `own_settings`.
+    Only nets that look at a face (`of_face`) may have their settings elsewhere. Raises RunError(USAGE) when it has no
+    weights, or none of the settings that it has to bring as `own_settings`.
     """
     if own_settings and not (place / "config.json").is_file():
-        raise RunError(
-            Exit.USAGE,
-            f"{place} has no config.json: give beside it, as `config`, a folder that has one of an SDXL ControlNet's, "
-            "such as InstantX/InstantID:ControlNetModel",
+        elsewhere = (
+            "give beside it, as `config`, a folder that has one of an SDXL ControlNet's, such as "
+            "InstantX/InstantID:ControlNetModel"
         )
-    return model_files(place) if place.is_dir() else [("net", place)]
+        remedy = elsewhere if of_face else "give the net's folder in diffusers layout"
+        raise RunError(Exit.USAGE, f"{place} has no config.json: {remedy}")
+    return model_files(place) if place.is_dir() else [(place.name, place)]
 
 
 def control_settings(folder: Path) -> Files:

@@ -69,7 +69,10 @@ def is_address(location: str) -> bool:
 
 
 def fetched_file(address: str) -> Path:
-    """Return where the file of a web address belongs on this machine; equal names of two addresses do not meet."""
+    """Return where the file of a web address belongs on this machine; equal names of two hosts or paths do not meet.
+
+    What follows a `?` does not count: it may be tonight's signature.
+    """
     parts = urlsplit(address)
     digest = hashlib.sha256(f"{parts.netloc}{parts.path}".encode()).hexdigest()[:12]
     return (DOWNLOADS / digest / (Path(parts.path).name or "file")).expanduser()

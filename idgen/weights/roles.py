@@ -143,8 +143,9 @@ def _single_base_files(path: Path, recipe: Recipe) -> Files:
 def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
     if part.kind == "control_config":
         return files.control_settings(path)
-    elsewhere = any(f"control:{control.name}" == part.role and control.config for control in recipe.controls)
-    return files.control_files(path, own_settings=not elsewhere)
+    spec = next(control for control in recipe.controls if f"control:{control.name}" == part.role)
+    of_face = spec.name == "identity" or spec.context == "face"
+    return files.control_files(path, own_settings=not spec.config, of_face=of_face)
 
 
 def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:

@@ -13,10 +13,11 @@ from doubles.tiny_recipe import TINY
 from PIL import Image
 
 from idgen import weights
-from idgen.actors.faces import FaceActor, FaceSettings, rows_left
-from idgen.actors.facts import RunFacts
+from idgen.actors.faces import FaceActor
+from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
+from idgen.actors.left import rows_left
 from idgen.actors.monitor import MonitorState
-from idgen.actors.sampler import SamplerActor, SamplerSettings
+from idgen.actors.sampler import SamplerActor
 from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces.analysis import FaceAnalyser

@@ -11,8 +11,8 @@ from doubles.tiny_recipe import control, recipe
 from PIL import Image
 
 from idgen import weights
-from idgen.actors.faces import FaceActor, FaceSettings
-from idgen.actors.facts import RunFacts
+from idgen.actors.faces import FaceActor
+from idgen.actors.facts import FaceSettings, RunFacts
 from idgen.actors.monitor import MonitorState
 from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, PlannerConfig, SourcesConfig

@@ -177,6 +177,15 @@ def test_a_pass_that_does_not_fit_halves_the_batch_and_tells_nothing_twice(shop,
     assert all(sum("prompt_cut" in note for note in row["warnings"]) == 1 for row in told.values())
 
 
+def test_warnings_of_the_photo_the_prompt_and_the_pass_stand_together(shop, ada):
+    crowd = scene()
+    crowd[:64, :64] = scene(0, 0, 64)[:64, :64]
+    shop.scenes[1] = crowd
+    told = shop.run([asked(1, ada, prompt="a red coat " * 60, warnings=["small_photo: of 100 px"])])
+    words = [note.partition(":")[0] for note in told[1]["warnings"]]
+    assert words[:3] == ["small_photo", "prompt_cut", "face_pass"]
+
+
 def test_a_bug_in_the_pass_costs_its_own_row(shop, ada, monkeypatch):
     analyse = FaceAnalyser.analyse
 

@@ -96,6 +96,22 @@ def test_each_kind_makes_its_number_of_tokens_and_zeros_stand_at_their_end(any_k
     assert (tokens.cond - tokens.uncond).abs().max() > 0.1
 
 
+@pytest.mark.parametrize(
+    ("kind", "zeros"),
+    [
+        ("pulid_v1", {"add": 0, "ortho": 16, "ortho_v2": 8}),
+        ("ecomid", {"add": 0, "ortho": 16, "ortho_v2": 8}),
+        ("pulid_v1_1", {"add": 20, "ortho": 20, "ortho_v2": 20}),
+    ],
+)
+def test_zero_tokens_are_as_many_as_the_authors_have_with_each_way_to_join_or_as_the_recipe_says(kind, zeros):
+    authors = VARIANTS[kind].pulid
+    assert {way: authors.as_said(replace(spec_of(kind), combine=way)).zeros for way in zeros} == zeros
+    assert authors.as_said(spec_of(kind)).zeros == zeros["ortho_v2"]
+    assert {authors.as_said(replace(spec_of(kind), combine=way, num_zero=3)).zeros for way in zeros} == {3}
+    assert authors.as_said(replace(spec_of(kind), num_zero=0)).zeros == 0
+
+
 def test_instantid_and_ecomid_alone_give_a_context(any_kind):
     (tokens,) = encode(any_kind)
     assert any_kind.gives_context == (tokens.context is not None) == (any_kind.kind in ("instantid", "ecomid"))
@@ -181,7 +197,10 @@ def test_branches_join_as_the_recipe_says():
 def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(v1, ecomid, monkeypatch):
     named = {"a": "pulid_v1", "b": "pulid_v1_1", "c": "instantid"}
     both = [replace(spec_of(kind), name=name) for name, kind in named.items()]
+    loads, plain = [], FaceEye.load
+    monkeypatch.setattr(FaceEye, "load", lambda *files: loads.append(files) or plain(*files))
     shared = table.eyes(both, torch.float16)
+    assert len(loads) == 1
     assert shared.keys() == {"a", "b"}
     assert shared["a"] is shared["b"]
     for adapter in (v1, ecomid):
@@ -196,6 +215,9 @@ def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(
     v1.forget()
     encode(v1, someone(8))
     assert eye().encodings - before == 5
+    v1.to(torch.device("cpu"))
+    encode(v1, someone(8))
+    assert eye().encodings - before == 6, "what was seen lies on the device that was left"
 
 
 def test_an_eye_remembers_a_few_faces_alone(monkeypatch):

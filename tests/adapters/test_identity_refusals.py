@@ -24,7 +24,7 @@ from idgen.errors import Exit, RunError
         (replace(spec_of("ecomid"), context_weights=""), "context_weights are for ecomid, which needs them"),
         (replace(spec_of("pulid_v1"), context_weights="tiny:instantid"), "context_weights are for ecomid"),
         (replace(spec_of("ecomid"), context_weights="tiny:ip_adapter_plus_sdxl_vit_h"), "is it InstantID's"),
-        (replace(spec_of("ecomid"), context_weights="tiny:pulid_v1_sdxl"), "image_proj is not laid out"),
+        (replace(spec_of("ecomid"), context_weights="tiny:pulid_v1_sdxl"), "image_proj is not laid out .* `kind`"),
         (replace(spec_of("pulid_v1"), weights="tiny:pulid_v1_1"), r"is PuLID v1\.1, but v1 is asked for"),
         (replace(spec_of("pulid_v1_1"), weights="tiny:instantid"), "looks like an IP-Adapter-Plus, or InstantID"),
         (replace(spec_of("instantid"), weights="tiny:pulid_v1_sdxl"), "it looks like pulid_v1 or ecomid; set `kind`"),
@@ -69,7 +69,7 @@ def test_a_person_without_what_the_adapter_needs_is_a_bug_that_says_so():
 
 def test_a_parser_or_tower_that_is_something_else_is_refused():
     for changes, message in (
-        ({"face_parser": EYES["image_encoder"]}, "the face parser is not laid out"),
+        ({"face_parser": EYES["image_encoder"]}, "the face parser is not laid out .* give facexlib's"),
         ({"image_encoder": EYES["face_parser"]}, "not the EVA02-CLIP"),
     ):
         with pytest.raises(RunError, match=message):

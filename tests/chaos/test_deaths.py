@@ -13,32 +13,41 @@ def attempted(log):
     return Counter(Path(log).read_text().split())
 
 
-def test_a_row_that_kills_its_process_costs_only_itself(tmp_path):
-    shop = Catalogue(tmp_path)
-    shop.write([*rows(11), {"row_id": "poison", "photo": "ada", "prompt": "boom"}])
-    log = tmp_path / "attempts"
-    shop.run("sampling.batch_size=4", faults={"die_on": ["boom"], "log": str(log)})
-    results = shop.results()
+class Poisoned(Catalogue):
+    """One row ends each process that samples it, and two show a photo that ends each process that decodes it."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        photo = (PHOTOS / "hana.png").read_bytes() + b"\0" * 7
+        (folder / "poison.png").write_bytes(photo)
+        bad = [{"row_id": f"bad{i}", "photo": str(folder / "poison.png"), "prompt": f"bad {i}"} for i in range(2)]
+        self.write([*rows(11), {"row_id": "poison", "photo": "ada", "prompt": "boom"}, *bad])
+        log = folder / "attempts"
+        self.run("sampling.batch_size=4", faults={"die_on": ["boom"], "die_on_size": len(photo), "log": str(log)})
+        self.attempted = attempted(log)
+
+
+@pytest.fixture(scope="module")
+def poisoned(tmp_path_factory):
+    return Poisoned(tmp_path_factory.mktemp("poisoned"))
+
+
+def test_a_row_that_kills_its_process_costs_only_itself(poisoned):
+    results = poisoned.results()
     assert results["poison"]["status"] == "failed"
     assert results["poison"]["code"] == "worker_crashed"
-    assert Counter(row["status"] for row in results.values()) == {"ok": 11, "failed": 1}
-    assert set(shop.statuses().values()) == {"ok", "failed"}
-    assert len(shop.ledger()) == 12
-    assert attempted(log)[results["poison"]["key"]] == 3, "once in company, twice alone"
-    assert shop.summary()["worker_deaths"] == 3
+    assert Counter(row["status"] for row in results.values()) == {"ok": 11, "failed": 1 + 2}
+    assert set(poisoned.statuses().values()) == {"ok", "failed"}
+    assert len(poisoned.ledger()) == 14
+    assert poisoned.attempted[results["poison"]["key"]] == 3, "once in company, twice alone"
+    assert poisoned.summary()["worker_deaths"] == 3 + 2
 
 
-def test_a_photo_that_kills_its_decoder_costs_only_its_own_rows(tmp_path):
-    shop = Catalogue(tmp_path)
-    poison = (PHOTOS / "hana.png").read_bytes() + b"\0" * 7
-    (tmp_path / "poison.png").write_bytes(poison)
-    bad = [{"row_id": f"bad{i}", "photo": str(tmp_path / "poison.png"), "prompt": f"bad {i}"} for i in range(2)]
-    shop.write([*rows(5), *bad])
-    shop.run(faults={"die_on_size": len(poison)})
-    results = shop.results()
-    assert {row["code"] for name, row in results.items() if name.startswith("bad")} == {"worker_crashed"}
-    assert Counter(row["status"] for row in results.values()) == {"ok": 5, "failed": 2}
-    assert shop.summary()["worker_deaths"] == 2
+def test_a_photo_that_kills_its_decoder_costs_only_its_own_rows(poisoned):
+    results = poisoned.results()
+    codes = {name: row["code"] for name, row in results.items() if row["code"]}
+    assert codes == dict.fromkeys(("poison", "bad0", "bad1"), "worker_crashed")
+    assert not {results["bad0"]["key"], results["bad1"]["key"]} & set(poisoned.attempted), "never sampled"
 
 
 def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes_the_same_pictures_once(tmp_path):

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from doubles.catalogue import Catalogue, rows
 
+from idgen.actors.stages import Faces, Sampling
+
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(3600)]
-ACTORS = ("FaceActor", "SamplerActor")
+ACTORS = tuple(f"MapBatches({stage.__name__})" for stage in (Faces, Sampling))
 
 
 def actor_processes(mark):

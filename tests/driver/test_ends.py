@@ -33,11 +33,27 @@ def test_a_commercial_run_of_research_weights_is_refused_before_anything_starts(
 def test_a_plan_leaves_only_what_people_read(shop):
     signed = f"https://shop.example/a.png?X-Amz-Signature={CANARY}"
     shop.write([{"row_id": "a", "photo": signed, "prompt": "x", "others": json.dumps([signed])}])
-    shop.run(job="plan")
+    assert "  your own columns, carried along: others\n" in shop.run(job="plan")
     (run,) = runs(shop)
     names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
     assert names == {"plan/summary.json", "plan/refused.csv"}
     assert not any(CANARY in path.read_text() for path in run.rglob("*") if path.is_file())
+
+
+def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
+    shop.write([{**row, "recipe": "faceid-sdxl@sd15"} for row in rows(1)])
+    text = shop.run(job="plan")
+    assert "faceid-sdxl goes with the bases " in text
+    assert "take a name that the detail gives" in text
+    assert "configs/recipes" not in text
+
+
+def test_a_long_header_of_own_columns_is_cut(shop):
+    shop.write([{**row, **{f"own{n}\x1b{'x' * 99}": "1" for n in range(23)}} for row in rows(1)])
+    (line,) = [line for line in shop.run(job="plan").splitlines() if "your own columns" in line]
+    assert line.startswith("  your own columns, carried along: own0?xxx")
+    assert line.endswith("x and 3 more")
+    assert len(line) < 900
 
 
 @pytest.mark.parametrize(

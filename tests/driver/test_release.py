@@ -7,9 +7,8 @@ import pytest
 
 from idgen.actors import cluster
 from idgen.actors.cluster import Pool, Pools
-from idgen.actors.facts import RunFacts
+from idgen.actors.facts import RunFacts, SamplerSettings
 from idgen.actors.monitor import MonitorState
-from idgen.actors.sampler import SamplerSettings
 from idgen.config import Config, ImagesConfig, SamplingConfig
 from idgen.driver import line
 from idgen.errors import Exit, RunError

@@ -2,9 +2,11 @@
 
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,25 +29,27 @@ def cluster(tmp_path_factory):
     gcs, dashboard, agent = free_port(), free_port(), free_port()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    temp = tmp_path_factory.mktemp("r", numbered=True)
+    environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32), "RAY_worker_niceness": "0"}
+    temp = Path(tempfile.mkdtemp(prefix="r", dir="/tmp"))  # Ray's sockets lie in it: 107 letters are all they may have
     start = [
         RAY, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2",
         "--include-dashboard=true", f"--dashboard-agent-listen-port={agent}", "--object-store-memory=134217728",
         "--disable-usage-stats", f"--temp-dir={temp}",
     ]  # fmt: skip
     # --block: its end ends this cluster and no other; `ray stop` would end every cluster of the machine
-    with (temp.parent / "ray.log").open("w") as log:
+    said = tmp_path_factory.mktemp("ray") / "ray.log"
+    with said.open("w") as log:
         head = subprocess.Popen(start, env=environment, stdout=log, stderr=subprocess.STDOUT)
     environment["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard}"
     deadline = time.monotonic() + 120
     while ray_job(environment, "list").returncode != 0:
-        assert head.poll() is None, (temp.parent / "ray.log").read_text()[-3000:]
+        assert head.poll() is None, said.read_text()[-3000:]
         assert time.monotonic() < deadline, "the job server did not come up"
         time.sleep(1)
     yield environment
     head.terminate()
     head.wait(60)
+    shutil.rmtree(temp, ignore_errors=True)
 
 
 def ray_job(environment, *words, timeout=300):

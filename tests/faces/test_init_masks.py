@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 from test_aiming import bomb
 
 from idgen.adapters.variants import FaceNeeds
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.references import InputImage, ReferenceReader, Request
+from idgen.sampling.pasting import paste_back
 from idgen.sources.fetch import Fetcher
 
 SOURCES = SourcesConfig(threads=3)
@@ -86,6 +87,22 @@ def test_without_a_mask_what_is_opaque_is_kept(room):
     (found,) = room.read(ask(room.cut_out()))
     assert found.warnings == []  # a cut-out is meant to be transparent
     assert (start_of(found)[0, 0].tolist(), start_of(found)[100, 150].tolist()) == ([255] * 3, [200, 0, 0])
+
+
+@pytest.mark.parametrize("size", [(900, 600), (300, 200), (1200, 900)])
+def test_a_cut_out_has_no_white_line_around_it_when_it_is_pasted_on_its_own_colour(room, size):
+    """A cut-out's edge is half transparent: what is pasted there is the product's colour, not its mix with white."""
+    large = Image.new("L", (3600, 2400))
+    ImageDraw.Draw(large).ellipse((600, 400, 3000, 2000), fill=255)
+    navy, alpha = (20, 40, 70), np.asarray(large.resize((900, 600), Image.Resampling.LANCZOS))
+    uri = room.saved("navy.png", np.dstack([np.full((600, 900, 3), navy, np.uint8), alpha]))
+    (found,) = room.read(ask(uri, size=size))
+    (mask,) = room.masked(ask(uri, size=size))
+    pasted = paste_back(np.full((*size[::-1], 3), navy, np.uint8), start_of(found), mask)
+    assert ((mask > 0) & (mask < 255)).sum() > 200
+    assert np.abs(pasted.astype(int) - navy).max() <= 8  # Lanczos rings a little; mixed with white it would be 55
+    assert np.abs(start_of(found)[mask == 0].astype(int) - navy).max() <= (1 if size == (900, 600) else 8)
+    assert (start_of(found)[mask == 255] == 255).mean() > 0.99  # but for noise that the mask leaves out
 
 
 @pytest.mark.parametrize("size", [(96, 128), (128, 96), (64, 200), (450, 300), (640, 640)])
@@ -218,4 +235,5 @@ def test_rows_share_masks_and_a_cut_out_is_fetched_and_decoded_once(room, monkey
     found = room.read(*(ask(room.cut_out()) for _ in range(20)), *(ask(room.photo(), room.mask()) for _ in range(20)))
     assert (room.reader.fetches, len(decoded)) == (3, 3)
     assert len({id(one.images["mask_image_uri"]) for one in found}) == 2
-    assert len({digest for asked in (ask("a"), ask("a", "b")) for digest in room.reader.digests(asked)}) == 3
+    digests = {digest for asked in (ask("a"), ask("a", "b")) for digest in room.reader.digests(asked)}
+    assert len(digests) == 4  # two masks, and "a" as a cut-out and as a photo

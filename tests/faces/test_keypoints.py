@@ -68,7 +68,7 @@ def test_fit_shows_the_whole_photo_in_the_middle():
     assert np.abs(target_keypoints(SOURCE, FaceTarget("fit"), SQUARE) - wanted).max() < 1e-3
 
 
-@pytest.mark.parametrize("size", [(512, 512), (768, 320), (320, 640)])
+@pytest.mark.parametrize("size", [(512, 512), (768, 420), (320, 640)])
 def test_cover_puts_the_points_where_a_covering_photo_has_them(size):
     photo = np.zeros((PHOTO_SIZE[1], PHOTO_SIZE[0], 3), np.uint8)
     middle_face = SourceFace(np.add(POINTS, [0, 250]), np.add(SOURCE.box, [0, 250, 0, 250]), PHOTO_SIZE)
@@ -78,6 +78,19 @@ def test_cover_puts_the_points_where_a_covering_photo_has_them(size):
         down, across = np.nonzero(cover(photo, *size)[..., 0] > 127)
         found = target_keypoints(middle_face, FaceTarget("cover"), size)[number]
         assert np.abs(found - [across.mean(), down.mean()]).max() < 1
+
+
+@pytest.mark.parametrize("size", [SQUARE, LYING, STANDING, (1016, 1016), (1536, 640)])
+@pytest.mark.parametrize("move", [(0, -280), (0, 900), (-350, 0), (400, -280)])
+def test_cover_leaves_the_middle_rather_than_cut_the_head_off(move, size):
+    """A square of a standing person has the belt in its middle: every row of full-body photos would be refused."""
+    source = SourceFace(POINTS + move, np.add(SOURCE.box, [*move, *move]), PHOTO_SIZE)
+    points = target_keypoints(source, FaceTarget("cover"), size)
+    scale = max(size[0] / 1000, size[1] / 1500)
+    assert inside(points, size).all()
+    corner = points[0] - source.keypoints[0] * scale  # where the photo's corner lies: it still covers the picture
+    assert (corner <= 0.01).all()
+    assert (corner + np.array(PHOTO_SIZE) * scale >= np.array(size) - 0.01).all()
 
 
 def test_the_default_is_cover_and_a_box_wins_over_it():
@@ -167,12 +180,14 @@ def test_a_source_without_a_box_is_refused_as_no_face(box):
 
 
 def test_a_face_cut_off_is_said_and_one_wholly_outside_refused():
-    top = SourceFace(POINTS - [0, 370], np.subtract(SOURCE.box, [0, 310, 0, 310]), PHOTO_SIZE)
-    assert "outside the picture" in refusal(top, FaceTarget("cover"), LYING).detail
+    beyond = SourceFace(POINTS - [0, 600], np.subtract(SOURCE.box, [0, 600, 0, 600]), PHOTO_SIZE)
+    assert "outside the picture" in refusal(beyond, FaceTarget("cover"), LYING).detail
     points = np.array([[-5, 9], [90, 9], [40, 40], [9, 90], [90, 100]], np.float32)
     assert inside(points, (100, 100)).tolist() == [False, True, True, True, False]
     assert notes(points, (100, 100)) == ["face_cut: 2 of its 5 points lie outside the picture"]
-    assert notes(points[[1, 2, 2, 3, 3]] * 0.2, (100, 100))[0].startswith("small_target_face: ")
+    (small,) = notes(points[[1, 2, 2, 3, 3]] * 0.2, (100, 100))
+    assert small.startswith("small_target_face: ")
+    assert small.endswith("; make the box or the picture larger, or use face_pass auto")
     assert notes(target_keypoints(SOURCE, FaceTarget("fit"), SQUARE), SQUARE) == []
 
 

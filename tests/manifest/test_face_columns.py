@@ -9,6 +9,7 @@ from planning import Desk, row
 from test_keys import SIGNED, pictures
 
 from idgen.errors import Code
+from idgen.recipe_hashes import recipe_hash
 from idgen.recipes import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
 
 FACE_COLUMNS = ["face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit"]
@@ -129,6 +130,24 @@ def test_a_value_that_cannot_be_costs_its_own_row(column, value):
     assert found[1]["detail"].startswith(f"{column}: ")
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "advice"),
+    [
+        ("face_box", [10.0, 20.0, 300.0, 400.0], "0 to 1; they are shares of the picture, not pixels"),
+        ("face_keypoints", "|".join(["500"] * 10), "-0.5 to 1.5; they are shares of the picture, not pixels"),
+        ("face_box", "0.1,0.2,0.5,0.6", "must be 4 numbers separated by |"),
+        ("face_keypoints", ",".join(["0.5"] * 10), "must be 10 numbers separated by |"),
+        ("face_box", "0.1|0.2|0.5", "must be 4 numbers"),
+    ],
+)
+def test_pixels_and_commas_are_told_what_they_should_be(column, value, advice):
+    (found,) = pictures(
+        [row(1, recipe="identity", **{column: value})], recipes=ALL, hashes=HASHES, as_text=isinstance(value, str)
+    )
+    assert found["detail"].startswith(f"{column}: ")
+    assert found["detail"].endswith(advice)
+
+
 def test_points_may_lie_a_little_outside_as_those_of_a_face_that_is_cut_off():
     cut = [-0.5, 0.3, 1.5, *EYES_TO_MOUTH[3:]]
     assert made(face_keypoints=cut)["face_keypoints"] == pytest.approx(cut)
@@ -220,3 +239,11 @@ def test_a_drawing_for_every_row_makes_shards_smaller(desk: Desk, monkeypatch: p
     assert [ref.rows for ref in desk.refs()] == [8, 8, 8]
     desk.plan([row(n, recipe="plain") for n in range(24)])
     assert [ref.rows for ref in desk.refs()] == [24]
+
+
+def test_settings_of_the_face_pass_are_in_the_keys_of_rows_that_ask_for_one():
+    stronger = {**ALL, "plain": replace(PLAIN, face_pass=FacePass(strength=0.5))}
+    assert recipe_hash(ALL["plain"], {}) == recipe_hash(stronger["plain"], {})
+    for asked, differs in (({}, False), ({"face_pass": "auto"}, True)):
+        (other,) = pictures([row(1, recipe="plain", **asked)], recipes=stronger, hashes=HASHES)
+        assert (other["key"] != made("plain", **asked)["key"]) is differs

@@ -74,7 +74,7 @@ def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
     with pytest.raises(RunError, match=r"1 unknown \['more.weight'\]"):
         identity_net.load(ecomid, torch.float32, config=folder)
     save_file({"conv.weight": torch.zeros(1)}, file)
-    with pytest.raises(RunError, match="the ControlNet is not laid out"):
+    with pytest.raises(RunError, match=r"is not laid out .*; give an SDXL ControlNet in diffusers' layout"):
         identity_net.load(ecomid, torch.float32, config=folder)
 
 

@@ -23,12 +23,19 @@ ROWS = [
     row(
         1, reference_uris=[f"s3://people/{n}.jpg" for n in range(3)], settings=json.dumps({"init_image_uri": "s3://x"})
     ),
-    row(2, status="rejected", code="bad_value", image_path="", prompt="", settings="", reference_uris=[], warnings=[]),
+    row(2, status="rejected", code="bad_value", image_path="", prompt="", settings="", reference_uris=[], warnings=[])
+    | {"sku": "", "key": ""},
     product_row(3, settings=json.dumps(CUT_OUT), person_id=HOSTILE, face_pass_result=HOSTILE, reference_uris=[HOSTILE]),
     product_row(4, settings=json.dumps(KEPT), face_pass_result="large_enough", face_similarity_before=None),
     product_row(5, status="failed", code="face_too_small", image_path="", target_keypoints=None),
-    row(6, prompt=""),
-    product_row(7, width=128, height=128, target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40]),
+    row(6, prompt="", sku="", face_pass_result="no_face"),
+    product_row(
+        7,
+        width=128,
+        height=128,
+        face_pass_result="failed",
+        target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40],
+    ),
 ]
 
 
@@ -71,6 +78,12 @@ def open_row(driver, number):
 
 def captions(driver):
     return [found.get_attribute("textContent") for found in driver.find_elements(By.CSS_SELECTOR, "figcaption .words")]
+
+
+def test_a_card_without_sku_names_its_row_and_one_whose_face_was_not_found_says_so(gallery):
+    texts = [card.find_element(By.TAG_NAME, "footer").get_attribute("textContent") for card in cards(gallery)]
+    assert ["row-0000" in text for text in texts] == [number in (2, 6) for number in range(len(ROWS))]
+    assert ["face pass: no face" in text for text in texts] == [number == 6 for number in range(len(ROWS))]
 
 
 def test_result_and_all_it_was_made_of_stand_side_by_side_with_words(gallery):
@@ -171,6 +184,10 @@ def test_what_the_face_pass_did_is_told_with_both_likenesses(gallery):
     assert "0.78 (1 = the same face)" in facts
     assert "→" not in facts
     assert "the face was large enough" in facts
+    gallery.get(gallery.current_url.partition("#")[0])
+    until(gallery, lambda: cards(gallery))
+    open_row(gallery, 7)
+    assert "it failed; the face is as it was" in gallery.find_element(By.CSS_SELECTOR, ".viewer-facts").text
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,19 @@ def test_masks_and_maps_lie_on_black_and_photos_on_white():
     assert {column for column in INPUTS if ground_of(column) == "black"} == ON_BLACK
 
 
-@pytest.mark.parametrize("settings", [None, "", "{}", '{"scheduler": "ddim"}', '{"mask_image_uri": null}'])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        None,
+        "",
+        "{}",
+        '{"scheduler": "ddim"}',
+        '{"mask_image_uri": null}',
+        '{"mask_image_uri"',
+        '["mask_image_uri"]',
+        '{"mask_image_uri": 5, "init_image_uri": ["a"]}',
+    ],
+)
 def test_a_row_without_further_pictures_has_none(settings):
     assert inputs_of(settings) == {}
 

@@ -66,6 +66,18 @@ def test_a_run_that_has_only_planned_says_so(store):
     assert "nothing written yet" in format_status(run_status(store, "a"))
 
 
+def test_a_run_that_was_only_planned_shows_what_it_would_make(store):
+    plan = {"asked": 1300, "to_make": 1234, "refused": {"bad_value": 6}, "skipped": {"ok": 60}}
+    write(store, "a", "plan/summary.json", plan)
+    status = run_status(store, "a", later(12))
+    assert (status.state, status.to_make) == ("planned", 1234)
+    assert status.counts == Counts(asked=1300, rejected=6, skipped=60)
+    assert "run a: planned, 1,234 to make" in format_status(status)
+    assert "planned, 1,234 to make" in format_runs([status])
+    write(store, "a", "progress.json", progress_record("a", COUNTS, 2.0))
+    assert run_status(store, "a", later(12)).state == "running"
+
+
 def test_an_unknown_run_is_a_usage_error_that_names_the_newest(store):
     write(store, "20260101", "summary.json", {})
     with pytest.raises(RunError, match="newest runs: 20260101") as caught:

@@ -9,11 +9,12 @@ from doubles.tiny_recipe import TINY, row
 from PIL import Image
 
 from idgen import weights
+from idgen.actors.face_packs import SMALL_FACES
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes import FacePass
-from idgen.sampling.face_pass import LOOKING, FaceRepair, second_seed
+from idgen.sampling.face_pass import FaceRepair, second_seed
 from idgen.sampling.finishing import finish
 from idgen.sampling.rows import Bucket, ControlUse
 from idgen.sampling.sampler import Sampler
@@ -28,7 +29,7 @@ BUCKET = Bucket(
 
 @pytest.fixture(scope="module")
 def finder():
-    return FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=LOOKING)
+    return FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=SMALL_FACES)
 
 
 def photo(name, side=320):
@@ -204,6 +205,13 @@ def test_of_several_faces_the_one_nearest_to_the_target_is_taken_else_the_larges
     assert any(note.startswith("face_pass: several_faces: 2 found") for note in done.warnings)
 
 
+def test_a_place_that_identity_net_of_strength_0_was_not_told_counts_for_nothing(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    rows = [row(identity_scale=scale) for scale in (0.0, 0.3)]
+    done, _ = run(finder, [picture, picture], rows, wanted=[[60.0] * 10] * 2)
+    assert [changed(picture, one.picture)[1] > 200 for one in done] == [True, False]
+
+
 def test_rows_without_a_picture_pass_through_and_all_others_share_one_call(finder):
     failed = RowError(Code.NON_FINITE)
     people = [scene((name, 100, 200, 96)) for name in ("ada", "ben")]
@@ -231,6 +239,21 @@ def test_a_face_that_the_pass_destroyed_has_no_similarity_and_a_warning(finder):
     assert done.similarity_before is not None
     assert done.similarity is None
     assert any(note.startswith("face_lost") for note in done.warnings)
+
+
+def test_the_likeness_of_a_bystander_is_not_told_for_a_face_that_the_pass_destroyed(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    flat = Painter(lambda asked: np.full_like(asked.init_image, 130))
+    ((done,), _) = run(finder, [picture], wanted=[[60.0] * 10], painter=flat)
+    assert (done.result, done.similarity) == ("done", None)
+    assert any(note.startswith("face_lost") for note in done.warnings)
+
+
+def test_after_the_pass_the_face_that_was_made_anew_is_looked_at_not_the_largest(finder):
+    picture = scene(("ada", 20, 10, 96), ("ben", 130, 240, 160))
+    ada, ben = (finder.analyse(picture, "largest", near=place).embedding for place in ((60, 60), (210, 320)))
+    ((done,), _) = run(finder, [picture], [row(id_embedding=ada[None])], wanted=[[60.0] * 10])
+    assert done.similarity > 0.5 > float(ada @ ben / np.linalg.norm(ada) / np.linalg.norm(ben))
 
 
 def test_second_seeds_are_seeds_and_differ():

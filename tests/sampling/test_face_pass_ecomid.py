@@ -10,9 +10,10 @@ from doubles.tiny_recipe import bucket_for, recipe, row_for
 from PIL import Image
 
 from idgen import weights
+from idgen.actors.face_packs import SMALL_FACES
 from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes import FacePass
-from idgen.sampling.face_pass import LOOKING, FaceRepair
+from idgen.sampling.face_pass import FaceRepair
 from idgen.sampling.face_square import around, soft_mask
 from idgen.sampling.finishing import finish
 from idgen.sampling.sampler import Sampler
@@ -37,7 +38,7 @@ def scene(name, left=100, top=200, side=96):
 @pytest.fixture(scope="module")
 def repair():
     torch.set_num_threads(1)
-    finder = FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=LOOKING)
+    finder = FaceAnalyser(weights.locate("tiny:facepack"), 320, 0.5, threads=1, config=SMALL_FACES)
     return FaceRepair(Sampler.load(ECOMID, lora_scale=1.0, device="cpu"), finder, SETTINGS)
 
 

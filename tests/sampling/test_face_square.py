@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from idgen.sampling.face_square import BORDER_FRACTION, SOFT_FRACTION, Square, around, soft_mask
 
@@ -48,6 +49,12 @@ def test_a_square_that_cuts_the_face_leaves_no_seam_where_the_picture_goes_on():
     assert (mask[-1] == 255).all(), "it ends below"
     assert (mask[edge:, 0] == 255).all(), "and at both sides"
     assert (mask[edge:, -1] == 255).all()
+    upper = soft_mask((0, 0, 400, 500), Square(0, 0, 400), SIZE)
+    assert upper[-1].max() <= 1, "the picture goes on below"
+    assert (upper[:-edge] == 255).all()
+    wide = soft_mask((0, 0, 500, 400), Square(0, 0, 400), (600, 400))
+    assert wide[:, -1].max() <= 1, "the picture goes on to the right"
+    assert (wide[:, :-edge] == 255).all()
 
 
 def test_blending_changes_the_soft_square_alone():
@@ -79,3 +86,10 @@ def test_points_lie_in_the_cut_where_they_lie_in_the_picture():
     ((x, y),) = square.points(np.array([[161.0, 221.0]]), 480)
     bright = np.argwhere(cut[..., 0] > 128)
     assert np.allclose(bright.mean(axis=0) + 0.5, (y, x), atol=0.5)
+
+
+@pytest.mark.parametrize("side_px", [64, 480])
+def test_squares_are_brought_to_size_by_lanczos(side_px):
+    picture = np.random.default_rng(1).integers(0, 256, (600, 400, 3), np.uint8)
+    asked = Image.fromarray(picture[170:290, 110:230]).resize((side_px, side_px), Image.Resampling.LANCZOS)
+    assert np.array_equal(Square(110, 170, 120).cut(picture, side_px), np.asarray(asked))

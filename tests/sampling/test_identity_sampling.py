@@ -97,7 +97,7 @@ def test_few_steps_without_guidance_look_at_the_face_alone_and_keep_rows_apart(s
     alone = torch.cat([latents(few, [one], bucket) for one in ROWS])
     assert difference(together, alone) < 1e-3 * alone.abs().max()
     other = latents(few, [replace(ROWS[0], id_embedding=person(9)), *ROWS[1:]], bucket)
-    assert difference(other[0], together[0]) > 0.02 * alone.abs().max()
+    assert difference(other[0], together[0]) > 0.01 * alone.abs().max()
     assert difference(other[1:], together[1:]) < 1e-5 * alone.abs().max()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from idgen.sources.fitting import cover, cover_mask, cover_notes, png, same_shape
+from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png, same_shape
 
 
 def rings(width, height):
@@ -111,3 +111,16 @@ def test_a_mask_s_noise_is_black_or_white():
 )  # fmt: skip
 def test_shapes_are_equal_but_for_rounding(one, other, same):
     assert same_shape(one, other) is same_shape(other, one) is same
+
+
+def test_a_cut_out_of_its_own_size_keeps_what_is_opaque_bit_by_bit_and_large_ones_are_no_memory_bomb():
+    import resource
+
+    layered = np.random.default_rng(3).integers(0, 256, (50, 70, 4)).astype(np.uint8)
+    layered[..., 3] = np.where(layered[..., 3] > 127, 255, 0)
+    on_white = np.where(layered[..., 3:] > 0, layered[..., :3], np.uint8(255))
+    assert np.array_equal(cover_cut_out(on_white, layered[..., 3], 70, 50), on_white)
+    large = np.full((8000, 4000, 3), 255, np.uint8)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert (cover_cut_out(large, large[..., 0] - np.uint8(1), 512, 1024) == 255).all()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # kB, of 32 megapixels

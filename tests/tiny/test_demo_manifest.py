@@ -87,6 +87,15 @@ def test_rows_move_resize_and_turn_a_face_take_another_photos_pose_and_ask_for_t
     assert (small.below_px, small.side_px) == (64, 128)
 
 
+@pytest.mark.parametrize("name", ["ecomid", "ecomid-inpaint", "ecomid-softedge", "ecomid-inpaint-softedge"])
+def test_every_recipe_for_product_photos_has_tiny_weights_in_the_demo(name):
+    recipe = load_recipes(load_config([str(ROOT / "configs" / "demo.yaml")]))[name]
+    places = [recipe.base.weights, *(part.weights for part in (*recipe.adapters, *recipe.controls))]
+    assert all(place.startswith("tiny:") for place in places), places
+    nets = {"identity", *name.split("-")[1:]}
+    assert {control.name for control in recipe.controls} == nets
+
+
 def test_one_cut_out_product_is_worn_by_several_people(rows):
     worn = [row for row in rows if row["recipe"] == PRODUCT]
     assert {row["person_id"] for row in worn} == set(MODELS)

@@ -8,9 +8,11 @@ from functools import partial
 
 import pytest
 from doubles.tiny_recipe import ecomxl, recipe
+from safetensors.torch import save_file
 
 from idgen import weights
 from idgen.errors import Exit, RunError
+from idgen.networks import checkpoints
 from idgen.weights import fetching, locations
 from idgen.weights.layouts import check_layout
 from idgen.weights.locations import fetched_file, locate
@@ -64,6 +66,10 @@ def test_every_part_is_what_its_recipe_says(name, says):
         (net(ECOMID, weights="tiny:pulid_v1_sdxl"), "is no ControlNet"),
         (net(ECOMID, config="tiny:clip_vit_h"), "is no ControlNet: its config says"),
         (net(ECOMID, config=""), r"has no config\.json: give beside it, as `config`"),
+        (
+            replace(ECOMID, controls=[*ECOMID.controls, replace(ecomxl("inpaint"), weights="tiny:ecomid_net")]),
+            r"has no config\.json: give the net's folder in diffusers layout",
+        ),
         (replace(ECOMID, base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
         (replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
     ],
@@ -72,6 +78,17 @@ def test_a_part_that_is_something_else_is_refused_with_what_it_is(wrong, message
     with pytest.raises(RunError, match=message) as caught:
         verdicts(wrong)
     assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_context_of_another_width_than_the_base_s_text_is_refused(tmp_path):
+    tensors = checkpoints.read(locate("tiny:instantid"))
+    narrow = {
+        name: one[:-1].contiguous() if name.startswith(("image_proj.proj_out", "image_proj.norm_out")) else one
+        for name, one in tensors.items()
+    }
+    save_file(narrow, tmp_path / "narrow.safetensors")
+    with pytest.raises(RunError, match=r"narrow\.safetensors makes tokens 127 wide, .* this base reads 128"):
+        verdicts(spec(ECOMID, context_weights=str(tmp_path / "narrow.safetensors")))
 
 
 @pytest.fixture
@@ -123,6 +140,7 @@ def test_a_net_may_be_named_as_one_file_and_a_further_net_is_a_folder(moved):
     folder = moved.controls[0].weights
     as_file = net(moved, weights=f"{folder}/diffusion_pytorch_model.safetensors")
     assert verdicts(as_file)["control:identity"] == verdicts(moved)["control:identity"]
+    assert weights.identity(as_file, cache=None) == weights.identity(moved, cache=None), "one net, one key"
     with_inpaint = replace(ECOMID, controls=[*ECOMID.controls, ecomxl("inpaint")])
     assert weights.identity(with_inpaint, cache=weights.hash_cache()).keys() == {*ROLES, "control:inpaint"}
     assert verdicts(with_inpaint)["control:inpaint"] == "ControlNetModel"
@@ -149,6 +167,20 @@ def served(tmp_path, monkeypatch):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+def test_what_an_address_gives_instead_of_weights_is_not_kept(served, tmp_path):
+    file = tmp_path / "served" / "parsing.pth"
+    file.write_text("<html>log in</html>")
+    made = spec(ECOMID, face_parser=f"{served}/parsing.pth?token=secret")
+    part = next(part for part in weights.parts(made) if part.kind == "face_parser")
+    with pytest.raises(RunError, match=r"parsing\.pth gave no file of weights, nothing of it was kept") as caught:
+        fetching.fetch(part, made, lambda _: None)
+    assert "secret" not in caught.value.message
+    assert not fetching.is_here(part, made), "the next fetch gets it again"
+    shutil.copy(locate("tiny:face_parser"), file)
+    fetching.fetch(part, made, lambda _: None)
+    assert fetching.is_here(part, made)
 
 
 def test_a_file_on_no_hub_is_fetched_from_its_address_and_found_there(served, tmp_path):

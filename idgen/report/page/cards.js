@@ -127,7 +127,7 @@ function likeness(row) {
 }
 
 function facts(row) {
-  const parts = [cell("sku", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
+  const parts = [cell("sku", row) || cell("row_id", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",
@@ -136,6 +136,7 @@ function facts(row) {
     cell("recipe", row) ? make("p", {}, cell("recipe", row)) : null,
     cell("seed", row) === null ? null : make("p", {}, `seed ${cell("seed", row)}`),
     likeness(row) ? make("p", {}, `likeness ${likeness(row)}`) : null,
+    cell("face_pass_result", row) === "no_face" ? make("p", {}, "face pass: no face") : null,
     warnings ? make("p", { className: "warned" }, warnings === 1 ? `⚠ ${cell("warnings", row)[0]}` : `⚠ ${warnings} warnings`) : null,
   );
 }

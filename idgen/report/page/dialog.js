@@ -5,6 +5,7 @@ const FACE_PASS_WORDS = {
   done: "the face was sampled again",
   no_face: "no face found in the picture",
   large_enough: "the face was large enough",
+  failed: "it failed; the face is as it was sampled first",
 };
 const viewer = document.getElementById("viewer");
 let viewed = { rows: [], at: 0 };

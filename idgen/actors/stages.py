@@ -1,0 +1,48 @@
+"""The actors as pipeline.py names them to Ray Data: each process imports what its own actor is made of.
+
+torch, diffusers, transformers and insightface take seconds to import, and the driver needs none of them.
+"""
+
+import pyarrow as pa
+
+from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
+from idgen.actors.monitor import Monitor
+
+
+class Faces:
+    """A `FaceActor` (faces.py)."""
+
+    def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
+        from idgen.actors.faces import FaceActor
+
+        self._actor = FaceActor(run, settings, monitor)
+
+    def __call__(self, item: pa.Table) -> pa.Table:
+        """See `FaceActor`."""
+        return self._actor(item)
+
+
+class Sampling:
+    """A `SamplerActor` (sampler.py)."""
+
+    def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
+        from idgen.actors.sampler import SamplerActor
+
+        self._actor = SamplerActor(run, settings, monitor)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """See `SamplerActor`."""
+        return self._actor(table)
+
+
+class Texts:
+    """A `TextActor` (texts.py)."""
+
+    def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
+        from idgen.actors.texts import TextActor
+
+        self._actor = TextActor(run, settings, monitor)
+
+    def __call__(self, item: pa.Table) -> pa.Table:
+        """See `TextActor`."""
+        return self._actor(item)
