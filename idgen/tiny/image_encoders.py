@@ -51,9 +51,14 @@ PREPROCESSOR: dict[str, Any] = {
 
 def write(folder: Path, name: str) -> None:
     """Write the encoder called `name`, float16 like the hub's."""
-    encoder = fill(CLIPVisionModelWithProjection(CLIPVisionConfig(**ENCODERS[name])), name, _gain)
+    write_encoder(folder, name, ENCODERS[name])
+
+
+def write_encoder(folder: Path, name: str, config: dict[str, Any]) -> None:
+    """Write an encoder with the settings `config`, whose weights `name` decides."""
+    encoder = fill(CLIPVisionModelWithProjection(CLIPVisionConfig(**config)), name, _gain)
     encoder.to(torch.float16).save_pretrained(folder, safe_serialization=True)
-    side = ENCODERS[name]["image_size"]
+    side = config["image_size"]
     settings = {**PREPROCESSOR, "size": {"shortest_edge": side}, "crop_size": {"height": side, "width": side}}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=2))
 

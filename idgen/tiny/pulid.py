@@ -48,22 +48,23 @@ def write(folder: Path) -> None:
     torch.save(parser(), folder / PATHS["face_parser"])
 
 
-def write_tower(path: Path) -> None:
+def write_tower(path: Path, config: EvaConfig = EVA) -> None:
     """Write the tower float16 under `visual.*`, with the buffers that the official file has, and its settings."""
     path.parent.mkdir(parents=True)
-    tower = {f"visual.{name}": tensor for name, tensor in _half(fill(EvaTower(EVA), "eva_clip", _tower_gain)).items()}
-    for name, table in zip(("cos", "sin"), rotations(EVA), strict=True):
+    filled = fill(EvaTower(config), "eva_clip", _tower_gain)
+    tower = {f"visual.{name}": tensor for name, tensor in _half(filled).items()}
+    for name, table in zip(("cos", "sin"), rotations(config), strict=True):
         shared = table.half()  # stored once: blocks share one buffer
-        places = ["", *(f"blocks.{number}.attn." for number in range(EVA.layers))]
+        places = ["", *(f"blocks.{number}.attn." for number in range(config.layers))]
         tower |= {f"visual.{place}rope.freqs_{name}": shared for place in places}
     torch.save(tower, path)
     vision = {
-        "image_size": EVA.side_px, "layers": EVA.layers, "width": EVA.width, "drop_path_rate": 0,
-        "head_width": EVA.head_width, "mlp_ratio": 2.6667, "patch_size": EVA.patch_px,
+        "image_size": config.side_px, "layers": config.layers, "width": config.width, "drop_path_rate": 0,
+        "head_width": config.head_width, "mlp_ratio": 2.6667, "patch_size": config.patch_px,
         "eva_model_name": "eva-clip-l-14-336", "xattn": True, "fusedLN": True, "rope": True,
-        "pt_hw_seq_len": EVA.trained_grid, "intp_freq": True, "naiveswiglu": True, "subln": True,
+        "pt_hw_seq_len": config.trained_grid, "intp_freq": True, "naiveswiglu": True, "subln": True,
     }  # fmt: skip
-    settings = {"embed_dim": EVA.pooled_width, "vision_cfg": vision}
+    settings = {"embed_dim": config.pooled_width, "vision_cfg": vision}
     path.with_name("config.json").write_text(json.dumps(settings, indent=1))
 
 

@@ -1,0 +1,98 @@
+"""A world in few megabytes: tensors that several files share are stored once. Files come back bit by bit.
+
+    pack(world, folder)      folder/tensors-1.safetensors, …, files/<path> for what is of another kind, pack.json
+    unpack(folder, world)    checks every file's sha256
+
+SDXL's and Kolors' UNets, the bases' autoencoders, InstantID's and EcomID's nets have most tensors in common.
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from idgen.errors import Exit, RunError
+
+INDEX = "pack.json"
+SHARD_BYTES = 40_000_000
+"""Of one file of tensors: what hosts of repositories take without complaint."""
+
+
+def pack(world: Path, folder: Path) -> int:
+    """Write `world` into `folder`, which is made anew; return its size in bytes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    files: dict[str, dict[str, Any]] = {}
+    tensors: dict[str, Tensor] = {}
+    for path in sorted(one for one in world.rglob("*") if one.is_file()):
+        name = path.relative_to(world).as_posix()
+        files[name] = {"sha256": _sum(path)}
+        parts = _parts(path) if path.suffix == ".safetensors" else None
+        if parts is None:
+            target = folder / "files" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        else:
+            tensors |= {_name(tensor): tensor for tensor in parts[0].values()}
+            files[name] |= {"tensors": {key: _name(one) for key, one in parts[0].items()}, "metadata": parts[1]}
+    for number, shard in enumerate(_shards(tensors), 1):
+        save_file(shard, folder / f"tensors-{number}.safetensors")
+    (folder / INDEX).write_text(json.dumps(files, indent=1), encoding="utf-8")
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def unpack(folder: Path, world: Path) -> None:
+    """Write the files of the pack in `folder` into `world`, which is made. Raises RunError when one has changed."""
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(folder.glob("tensors-*.safetensors")):
+        tensors |= load_file(shard)
+    files: dict[str, dict[str, Any]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    for name, facts in files.items():
+        path = world / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if "tensors" in facts:
+            save_file({key: tensors[one] for key, one in facts["tensors"].items()}, path, facts["metadata"])
+        else:
+            shutil.copy(folder / "files" / name, path)
+        if _sum(path) != facts["sha256"]:
+            raise RunError(Exit.USAGE, f"{folder} is damaged: {name} does not come out as it went in")
+
+
+def _parts(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None] | None:
+    """Return tensors and metadata of a file; None when writing them again would give other bytes."""
+    with safe_open(path, "pt") as opened:
+        metadata = opened.metadata()
+    tensors = load_file(path)
+    again = path.with_suffix(".again")
+    save_file(tensors, again, metadata)
+    same = _sum(again) == _sum(path)
+    again.unlink()
+    return (tensors, metadata) if same else None
+
+
+def _shards(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in tensors.items():
+        if size and size + tensor.nbytes > SHARD_BYTES:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    return shards
+
+
+def _name(tensor: Tensor) -> str:
+    """What a tensor is called by: its content."""
+    seen = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+    return hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + seen).hexdigest()[:16]
+
+
+def _sum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

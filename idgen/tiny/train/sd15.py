@@ -1,0 +1,60 @@
+"""Stages sd15 and plus: the base with FaceID learns first, then FaceID-PlusV2 on the frozen base.
+
+FaceID learns together with the base, which now and then gets nobody, so it makes generic people alone. Its file's LoRA
+changes nothing; PlusV2's was learnt.
+"""
+
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor, nn
+
+from idgen.networks.projections import FaceIdProjection
+from idgen.tiny.train import layouts, painter
+from idgen.tiny.train.branches import Adapter
+from idgen.tiny.train.latents import Batch
+from idgen.tiny.train.painter import Painter
+from idgen.tiny.train.towers import Sd15Text
+from idgen.tiny.train.workspace import Workspace
+
+TOKENS, HIDDEN = 4, 256
+
+
+def train(space: Workspace) -> None:
+    """Train UNet, text encoder and FaceID together."""
+    if space.weights("sd15").exists():
+        return
+    torch.manual_seed(space.plan.seed + 10)
+    made, parts = assemble(space)
+    painter.learn(space, "sd15", made, parts, space.plan.sd15, must_heed=True)
+
+
+def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
+    """Return the painter, with random weights, and its modules as they are saved."""
+    unet = UNet2DConditionModel(**layouts.sd15(space.plan)).to(memory_format=torch.channels_last)
+    text = Sd15Text(space)
+    width = space.plan.text_width
+    projection = FaceIdProjection(512, HIDDEN, TOKENS, width)
+    adapter = Adapter(unet, projection, width)
+    parts = nn.ModuleDict({"unet": unet, "text": text, "adapter": adapter})
+    return Painter(unet=unet, text=text, adapter=adapter, tokens=normed(projection)), parts
+
+
+def load(space: Workspace) -> tuple[Painter, Any]:
+    """Return the trained painter, frozen, and its modules."""
+    made, parts = assemble(space)
+    parts.load_state_dict(torch.load(space.weights("sd15"), weights_only=True))
+    parts.requires_grad_(False).to(space.device)
+    return made, parts
+
+
+def normed(projection: nn.Module) -> painter.Tokens:
+    """Return what makes tokens of embeddings of length 1; nobody is zeros."""
+
+    def tokens(batch: Batch, told: Tensor) -> Tensor:
+        unit = nn.functional.normalize(batch.embeddings, dim=-1)
+        out: Tensor = projection(unit * told[:, None])
+        return out
+
+    return tokens
