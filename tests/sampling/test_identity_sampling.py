@@ -6,28 +6,29 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers import ControlNetModel
-from doubles.tiny_ecomid import BUCKET, ECOMID, FROM_IMAGE, ROWS, USES, a_row, image, mask
+from doubles.tiny_ecomid import (
+    BUCKET,
+    ECOMID,
+    FROM_IMAGE,
+    ROWS,
+    TOLERANCE,
+    USES,
+    a_row,
+    difference,
+    image,
+    latents,
+    mask,
+)
 from doubles.tiny_recipe import five_points, person, row_for
 
 from idgen.recipes import Base
 from idgen.sampling.sampler import Sampler
-
-TOLERANCE = 4e-4
-"""For latents of 10 or so, as in test_variants.py."""
 
 
 @pytest.fixture(scope="module")
 def sampler():
     torch.set_num_threads(1)
     return Sampler.load(ECOMID, lora_scale=1.0, device="cpu")
-
-
-def latents(sampler, rows, bucket=BUCKET):
-    return sampler.denoise(sampler.condition(rows, bucket), bucket)
-
-
-def difference(one, other):
-    return (one - other).abs().max().item()
 
 
 def check_rows_are_their_own(sampler, rows, bucket):

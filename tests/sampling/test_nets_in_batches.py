@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from doubles.tiny_ecomid import BUCKET, ECOMID, FROM_IMAGE, NETS, ROWS, USES
+from doubles.tiny_ecomid import BUCKET, ECOMID, FROM_IMAGE, NETS, ROWS, TOLERANCE, USES, difference, latents
 from doubles.tiny_recipe import identity_net, recipe
 
 from idgen.networks.attention import BoundAttention
@@ -14,22 +14,11 @@ from idgen.sampling.controls import PresentControls
 from idgen.sampling.rows import ControlUse
 from idgen.sampling.sampler import Sampler
 
-TOLERANCE = 4e-4
-"""For latents of 10 or so, as in test_variants.py."""
-
 
 @pytest.fixture(scope="module")
 def sampler():
     torch.set_num_threads(1)
     return Sampler.load(ECOMID, lora_scale=1.0, device="cpu")
-
-
-def latents(sampler, rows, bucket=BUCKET):
-    return sampler.denoise(sampler.condition(rows, bucket), bucket)
-
-
-def difference(one, other):
-    return (one - other).abs().max().item()
 
 
 @pytest.fixture

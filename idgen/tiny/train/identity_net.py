@@ -57,6 +57,7 @@ def residuals(net: Any, space: Workspace) -> painter.Residuals:  # noqa: ANN401
     """Return what runs the net beside the UNet."""
 
     def run(batch: Batch, noisy: Noisy, tokens: Tensor, words: dict[str, Any]) -> dict[str, Any]:
+        """Return the net's residuals in the UNet's words."""
         drawn = draw(batch.points, space.plan.picture_px, space.device)
         down, mid = net(
             noisy.latents.contiguous(memory_format=torch.channels_last), noisy.timesteps, tokens, drawn,

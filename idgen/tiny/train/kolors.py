@@ -85,10 +85,7 @@ def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
 
 def load(space: Workspace) -> tuple[Painter, Any]:
     """Return the trained painter, frozen, and its modules."""
-    made, parts = assemble(space)
-    parts.load_state_dict(torch.load(space.weights("kolors"), weights_only=True))
-    parts.requires_grad_(False).to(space.device)
-    return made, parts
+    return painter.trained(space, "kolors", *assemble(space))
 
 
 def bilingual(facts: Facts, rng: np.random.Generator) -> str:
@@ -100,6 +97,7 @@ def through_text(tokens: painter.Tokens, unet: Any) -> painter.Tokens:  # noqa: 
     """Bring tokens as wide as ChatGLM's states to the UNet's text width, as the product does."""
 
     def make(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D] at the UNet's text width."""
         out: Tensor = unet.encoder_hid_proj(tokens(batch, told))
         return out
 
@@ -151,6 +149,7 @@ def _pooled(words: Words) -> Tensor:
 
 def _raw(projection: nn.Module) -> painter.Tokens:
     def tokens(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D]; of nobody where `told` is 0."""
         out: Tensor = projection(batch.embeddings * told[:, None])
         return out
 

@@ -91,6 +91,13 @@ def tell(painter: Painter, batch: Batch, rng: np.random.Generator) -> Rows:
     return Rows(said, torch.from_numpy(1.0 - no_face).float().to(device), torch.from_numpy(scale).float().to(device))
 
 
+def trained(space: Workspace, stage: str, made: Painter, parts: nn.ModuleDict) -> tuple[Painter, Any]:
+    """Return the painter and its modules with what `stage` learnt, frozen."""
+    parts.load_state_dict(torch.load(space.weights(stage), weights_only=True))
+    parts.requires_grad_(False).to(space.device)
+    return made, parts
+
+
 def learn(
     space: Workspace, name: str, painter: Painter, parts: nn.Module, length: Length, *, people: int | None = None,
     critic_from: float = 0.1, teacher: Painter | None = None, must_heed: bool = False,

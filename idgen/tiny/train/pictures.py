@@ -42,6 +42,7 @@ def harder(pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Return `pictures` [B, 3, H, H] in -1..1 in other light, softer, with noise: like generated ones."""
 
     def chance(*shape: int) -> Tensor:
+        """Return random numbers of this shape."""
         return torch.rand(shape, generator=generator).to(pictures.device)
 
     count, side = len(pictures), pictures.shape[-1]

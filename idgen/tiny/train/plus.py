@@ -75,6 +75,7 @@ def tokens(
     seen = np.asarray(drawings.load(space, features))
 
     def make(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D]; of nobody where `told` is 0."""
         given = nn.functional.normalize(batch.embeddings, dim=-1) if normed else batch.embeddings
         states = torch.from_numpy(seen[batch.who, batch.which]).float().to(space.device)
         share = told[:, None, None]

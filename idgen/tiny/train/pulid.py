@@ -59,6 +59,7 @@ def tokens(encoder: nn.Module, space: Workspace) -> painter.Tokens:
     pooled, states = (np.asarray(drawings.load(space, f"seen_{name}")) for name in ("pooled", "states"))
 
     def make(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D]; of nobody where `told` is 0."""
         seen = torch.from_numpy(pooled[batch.who, batch.which]).float().to(space.device)
         levels = torch.from_numpy(states[batch.who, batch.which]).float().to(space.device).transpose(0, 1)
         cond = pulid.id_cond(batch.embeddings, seen) * told[:, None]

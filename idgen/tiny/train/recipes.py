@@ -25,9 +25,11 @@ def recipes(world: Path) -> dict[str, Tried]:
     """Return every recipe whose files are in `world`, by its name."""
 
     def at(name: str) -> str:
+        """Return where the file or folder of this name lies."""
         return str(world / PATHS[name])
 
     def base(kind: str) -> Base:
+        """Return the base of this kind."""
         return Base(kind=kind, weights=at(kind), dtype="float32", vae_dtype="float32")  # type: ignore[arg-type]
 
     identity = Control(name="identity", weights=at("identity_net"), scale=1.0)

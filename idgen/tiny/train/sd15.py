@@ -43,16 +43,14 @@ def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
 
 def load(space: Workspace) -> tuple[Painter, Any]:
     """Return the trained painter, frozen, and its modules."""
-    made, parts = assemble(space)
-    parts.load_state_dict(torch.load(space.weights("sd15"), weights_only=True))
-    parts.requires_grad_(False).to(space.device)
-    return made, parts
+    return painter.trained(space, "sd15", *assemble(space))
 
 
 def normed(projection: nn.Module) -> painter.Tokens:
     """Return what makes tokens of embeddings of length 1; nobody is zeros."""
 
     def tokens(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D]; of nobody where `told` is 0."""
         unit = nn.functional.normalize(batch.embeddings, dim=-1)
         out: Tensor = projection(unit * told[:, None])
         return out

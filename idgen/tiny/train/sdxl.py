@@ -50,16 +50,14 @@ def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
 
 def load(space: Workspace) -> tuple[Painter, Any]:
     """Return the trained painter, frozen, and its modules."""
-    made, parts = assemble(space)
-    parts.load_state_dict(torch.load(space.weights("sdxl"), weights_only=True))
-    parts.requires_grad_(False).to(space.device)
-    return made, parts
+    return painter.trained(space, "sdxl", *assemble(space))
 
 
 def raw(resampler: nn.Module) -> painter.Tokens:
     """Return what makes tokens of raw embeddings as a sequence of one; nobody is zeros."""
 
     def tokens(batch: Batch, told: Tensor) -> Tensor:
+        """Return tokens [B, T, D]; of nobody where `told` is 0."""
         out: Tensor = resampler((batch.embeddings * told[:, None])[:, None])
         return out
 
