@@ -31,8 +31,8 @@ PIECES = 1600
 
 
 def write(folder: Path) -> ChatGLMTokenizer:
-    """Write the tokenizer's files into `folder`, which is made, and return the tokenizer read from them."""
-    folder.mkdir(parents=True)
+    """Write the tokenizer's files into `folder`, and return the tokenizer read from them."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.model").write_bytes(learn())
     tokenizer = ChatGLMTokenizer(str(folder / "tokenizer.model"))
     tokenizer.save_pretrained(folder)

@@ -27,7 +27,7 @@ END = "</w>"
 
 
 def write(folder: Path, pad: str = "<|endoftext|>") -> None:
-    """Write the tokenizer's files into `folder`, which is made; short texts are filled up with `pad`."""
+    """Write the tokenizer's files into `folder`; short texts are filled up with `pad`."""
     merges = learn(WORDS.split(), MERGES)
     pieces = _byte_characters()
     vocabulary = [*pieces, *(piece + END for piece in pieces), *("".join(pair) for pair in merges)]
@@ -43,7 +43,7 @@ def write(folder: Path, pad: str = "<|endoftext|>") -> None:
         "errors": "replace",
         "add_prefix_space": False,
     }
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "vocab.json").write_text(json.dumps({piece: number for number, piece in enumerate(vocabulary)}))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges))
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2))

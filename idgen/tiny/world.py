@@ -7,12 +7,11 @@ last, lists the sha256 of every file; a folder without it is not a world. Once m
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.tiny.files import PATHS
+from idgen.tiny.folders import made_once
 
 MAKERS = (
     "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "identity_nets.py", "pulid.py",
@@ -35,20 +34,7 @@ def locate(name: str) -> Path:
 
 def ensure() -> Path:
     """Return the world's folder, made in seconds when it is not there; processes may call this at once."""
-    folder = folder_of_the_world()
-    if (folder / "world.json").is_file():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        _make(unfinished)
-        os.replace(unfinished, folder)
-    except OSError:
-        if not (folder / "world.json").is_file():  # else another process was faster, and its world is the same
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return folder
+    return made_once(folder_of_the_world(), "world.json", _make)
 
 
 def folder_of_the_world() -> Path:

@@ -25,7 +25,6 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--processes", type=int, default=2, help="that draw at the same time")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so many, all saved")
-    parser.add_argument("--compile", action="store_true", help="compile large networks: a minute each, then faster")
     args = parser.parse_args()
     unknown = [name for name in args.stages if name not in STAGES]
     if unknown:
@@ -39,7 +38,6 @@ def main() -> int:
         plan=PLANS[args.plan],
         device=torch.device(args.device),
         processes=args.processes,
-        compiles=args.compile,
         deadline=time.monotonic() + 60 * args.minutes,
     )
     try:

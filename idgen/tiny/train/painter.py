@@ -1,7 +1,7 @@
 """A base with one identity adapter learns from latents: what the bases' stages and some adapters' share."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,6 @@ class Painter:
     """Between which the adapter's scale lies."""
     placed_share: float = 0.0
     drops: tuple[float, float, float] = (DROP_BOTH, DROP_TEXT, DROP_FACE)
-    compiled: list[Any] = field(default_factory=list)
 
     def velocity(self, noisy: Noisy, batch: Batch, rows: "Rows", space: Workspace) -> Tensor:
         """Return the UNet's prediction for the rows as they are told."""
@@ -61,9 +60,8 @@ class Painter:
                 self.adapter.bind(tokens, rows.scale, torch.bfloat16)
             if self.residuals is not None and tokens is not None:
                 words |= self.residuals(batch, noisy, tokens, words)
-            unet = self.compiled[0] if self.compiled else self.unet
             given = noisy.latents.contiguous(memory_format=torch.channels_last)
-            out: Tensor = unet(given, noisy.timesteps, **words, return_dict=False)[0]
+            out: Tensor = self.unet(given, noisy.timesteps, **words, return_dict=False)[0]
         return out.float()
 
 
@@ -111,8 +109,6 @@ def learn(
     latents, look = Latents(space, people), critic.load(space)
     known = latents.people_embeddings()
     loop = Loop(name, parts, length, space, mean=0.9985)
-    if space.compiles and not painter.compiled:
-        painter.compiled.append(torch.compile(painter.unet))
     for step in loop:
         rng = loop.numbers()
         batch = latents.batch(length.batch, painter.placed_share, rng)

@@ -21,7 +21,7 @@ class Plan:
     """Sizes and lengths. The defaults are for two CPU cores in four hours, the estimate is in README.md."""
 
     seed: int = 7
-    picture_px: int = 96
+    picture_px: int = 80
     """A multiple of 16: four pixels to a latent, and two more halvings in the UNets."""
     people: int = 9000
     looks: int = 4

@@ -4,7 +4,6 @@ A prompt of None is SDXL's "no text": zeros.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from idgen.tiny import sentence_pieces, tokenizer
+from idgen.tiny.folders import made_once
 from idgen.tiny.train import layouts
 from idgen.tiny.train.workspace import Workspace
 
@@ -22,6 +22,7 @@ Words = dict[str, Any]
 """What a UNet is called with: encoder_hidden_states, and added_cond_kwargs where it has them."""
 
 KOLORS_TOKENS = 256
+TOKENIZER = "tokenizer_config.json"
 
 
 class Sd15Text(nn.Module):
@@ -69,8 +70,8 @@ class KolorsText(nn.Module):
     def __init__(self, space: Workspace) -> None:
         super().__init__()
         self.px = space.plan.picture_px
-        folder = space.folder / "tokenizers" / "kolors"
-        self.words = ChatGLMTokenizer.from_pretrained(folder) if folder.exists() else sentence_pieces.write(folder)
+        folder = made_once(space.folder / "tokenizers" / "kolors", TOKENIZER, sentence_pieces.write)
+        self.words = ChatGLMTokenizer.from_pretrained(folder)
         self.text_encoder = _begin(ChatGLMModel(ChatGLMConfig(**chatglm(self.words))))
 
     def forward(self, prompts: Prompts) -> Words:
@@ -124,10 +125,8 @@ def _with_size(states: Tensor, pooled: Tensor, px: int) -> Words:
 
 
 def _clip_words(space: Workspace, name: str, pad: str = "<|endoftext|>") -> CLIPTokenizer:
-    folder: Path = space.folder / "tokenizers" / name
-    if not folder.exists():
-        tokenizer.write(folder, pad=pad)
-    return CLIPTokenizer.from_pretrained(folder)
+    folder = space.folder / "tokenizers" / name
+    return CLIPTokenizer.from_pretrained(made_once(folder, TOKENIZER, lambda draft: tokenizer.write(draft, pad=pad)))
 
 
 def _ids(words: CLIPTokenizer, prompts: Prompts, beside: nn.Module) -> Tensor:

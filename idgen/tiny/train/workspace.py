@@ -27,8 +27,6 @@ class Workspace:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     processes: int = 1
     """That draw at the same time."""
-    compiles: bool = False
-    """Compile the large networks: a minute each, then a quarter faster."""
     deadline: float = float("inf")
     """Of time.monotonic, after which stages stop where they are."""
 
