@@ -1,8 +1,9 @@
 """What a recipe is: base + adapters + scheduler + defaults, read from one YAML file in configs/recipes/.
 
-A *location* names weights in one of four ways: a local path, a hub id (`owner/name`, or `owner/name:path` for a file
+A *location* names weights in one of five ways: a local path, a hub id (`owner/name`, or `owner/name:path` for a file
 or folder inside it, looked up in the local hub cache only), the web address of a file that is on no hub (looked up
-where `jobs/weights.py fetch` put it), or `tiny:<name>`, a file or folder of the tiny world (idgen/tiny/world.py).
+where `jobs/weights.py fetch` put it), `tiny:<name>`, a file or folder of the tiny world (random weights,
+idgen/tiny/world.py), or `drawn:<name>`, one of the drawn world (small trained ones, idgen/tiny/drawn.py).
 """
 
 from dataclasses import dataclass, field

@@ -1,5 +1,5 @@
-"""From a location to a path: local, in the hub cache, in the tiny world, fetched from a web address, or a face pack by
-its bare name."""
+"""From a location to a path: local, in the hub cache, in the tiny or the drawn world, fetched from a web address, or a
+face pack by its bare name."""
 
 import hashlib
 import os
@@ -27,8 +27,8 @@ class HubPlace:
 
 
 def hub_place(location: str) -> HubPlace | None:
-    """Return what a hub id names; None when `location` is a path, `tiny:…`, an address or the name of a face pack."""
-    if location.startswith(("tiny:", "/", "./", "../", "~")) or Path(location).exists():
+    """Return what a hub id names; None for a path, `tiny:…`, `drawn:…`, an address and the name of a face pack."""
+    if location.startswith(("tiny:", "drawn:", "/", "./", "../", "~")) or Path(location).exists():
         return None
     match = _HUB_ID.fullmatch(location)
     if match is None or ".." in (match["path"] or "").split("/"):
@@ -49,6 +49,10 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
         from idgen.tiny import world
 
         return world.locate(location.removeprefix("tiny:"))
+    if location.startswith("drawn:"):
+        from idgen.tiny import drawn
+
+        return drawn.locate(location.removeprefix("drawn:"))
     path = Path(location).expanduser()
     if path.exists():
         return _unnested(path.resolve())

@@ -36,10 +36,10 @@ class Catalogue:
         pq.write_table(pa.table(columns), self.manifest)
 
     def words(self, *more):
-        """The command line of a job on this catalogue, on the tiny world."""
+        """The command line of a job on this catalogue, on the tiny world's random weights."""
         fixed = [f"manifest={self.manifest}", f"output={self.output}", f"sources.roots=[{PHOTOS}]"]
         quick = ["report.enabled=false", "run.max_failed_fraction=1"]
-        return [str(ROOT / "configs" / "demo.yaml"), *fixed, *quick, *more]
+        return [str(ROOT / "configs" / "tiny.yaml"), *fixed, *quick, *more]
 
     def start(self, *more, job="generate", faults=None):
         """Start a job; with `faults` (tests/doubles/worker_faults.py) its workers misbehave."""
