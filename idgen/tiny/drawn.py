@@ -6,9 +6,7 @@ sha256 is checked. After that nothing here needs torch.
 """
 
 import hashlib
-import json
 import os
-from functools import cache
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
@@ -17,15 +15,16 @@ from idgen.tiny.folders import made_once
 
 PACK = Path(__file__).parent / "drawn_weights"
 JUDGE = "judge.safetensors"
-"""Beside the weights: the networks that looked on in the evaluation (train/judge.py)."""
+"""Beside the weights: the networks that looked on in the evaluation (train/eye.py)."""
 
 
 def locate(name: str) -> Path:
     """Return the file or folder called `drawn:<name>`; the names are the tiny world's. Raises RunError on others."""
-    names = _names()
-    if name not in names:
+    folder = ensure()
+    if name not in PATHS or not (folder / PATHS[name]).exists():
+        names = [one for one, path in PATHS.items() if (folder / path).exists()]
         raise RunError(Exit.USAGE, f"there is no drawn:{name}; there are {', '.join(names)}")
-    return ensure() / PATHS[name]
+    return folder / PATHS[name]
 
 
 def ensure() -> Path:
@@ -42,13 +41,6 @@ def folder_of_the_world() -> Path:
 def version() -> str:
     """Return 12 hex digits over the sums of all files."""
     return hashlib.sha256((PACK / "pack.json").read_bytes()).hexdigest()[:12]
-
-
-@cache
-def _names() -> list[str]:
-    """Return the names of PATHS whose file, or a file of whose folder, is in the pack."""
-    files = json.loads((PACK / "pack.json").read_text(encoding="utf-8"))
-    return [name for name, path in PATHS.items() if any(f"{file}/".startswith(f"{path}/") for file in files)]
 
 
 def _unpack(folder: Path) -> None:

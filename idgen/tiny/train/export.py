@@ -2,6 +2,7 @@
 
 world/sd15, world/sdxl, world/kolors         folders that diffusers' own pipelines read, float16
 world/ip-adapter-faceid_sd15.bin, …          the adapters, under the hub's names
+world/judge.safetensors                      who looked on in the evaluation (eye.py): tests do so again
 world/world.json                             sha256 of every file, and the plan
 """
 
@@ -24,9 +25,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from idgen.networks import attention
+from idgen.tiny.drawn import JUDGE
 from idgen.tiny.files import PATHS
 from idgen.tiny.packed import pack
-from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, kolors, sd15, sdxl
+from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, judge, kolors, sd15, sdxl
+from idgen.tiny.train.eye import Eye
 from idgen.tiny.train.workspace import Workspace
 
 Tensors = dict[str, Tensor]
@@ -42,6 +45,8 @@ def export(space: Workspace) -> None:
         if space.weights(name).exists():
             write(space, folder)
     _encoders(space, folder)
+    if space.weights("judge").exists() and space.weights("reader").exists():
+        Eye(judge.load_judge(space), judge.load_reader(space)).write(folder / JUDGE)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     record = {"plan": asdict(space.plan), "sha256": sums}

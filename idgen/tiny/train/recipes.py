@@ -1,62 +1,59 @@
-"""The product's recipes over an exported world, as the evaluation samples them."""
+"""The demo's recipes over an exported world, as the evaluation samples them, and what they are without adapters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from idgen.recipes import AdapterSpec, Base, Control, Recipe
+from idgen.recipe_files import load_recipes
+from idgen.recipes import Recipe
+from idgen.settings import load_config
 from idgen.tiny.files import PATHS
 
-GUIDANCE = 3.0
+DEMO = Path(__file__).parents[3] / "configs" / "demo.yaml"
+IDENTITIES = ("faceid-sd15", "faceid-plusv2-sd15", "instantid", "pulid-v1", "ecomid", "kolors-faceid-plus")
+WITHOUT = {
+    "sd15": "faceid-sd15", "sdxl": "instantid", "kolors": "kolors-faceid-plus", "instantid-branches": "instantid",
+}  # fmt: skip
+"""Name -> recipe that it is a part of: a base alone, or InstantID without its net."""
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A recipe and how it is sampled."""
+    """A recipe and how it is asked."""
 
     recipe: Recipe
-    scheduler: str
-    scale: float = 1.0
     placed: bool = False
     """Faces are moved, resized and turned, and their places measured."""
 
 
 def recipes(world: Path) -> dict[str, Tried]:
     """Return every recipe whose files are in `world`, by its name."""
+    book = load_recipes(load_config([str(DEMO)]))
+    whole = {name: _inside(book[name], world) for name in IDENTITIES}
+    parts = {
+        name: replace(whole[source], controls=[], adapters=whole[source].adapters if "-" in name else [])
+        for name, source in WITHOUT.items()
+    }
+    made = {**parts, **whole}
+    return {name: Tried(one, placed=bool(one.controls)) for name, one in made.items() if _there(one)}
 
-    def at(name: str) -> str:
-        """Return where the file or folder of this name lies."""
-        return str(world / PATHS[name])
 
-    def base(kind: str) -> Base:
-        """Return the base of this kind."""
-        return Base(kind=kind, weights=at(kind), dtype="float32", vae_dtype="float32")  # type: ignore[arg-type]
+def _inside(recipe: Recipe, world: Path) -> Recipe:
+    """Return the recipe with its drawn weights in the folder `world`."""
 
-    identity = Control(name="identity", weights=at("identity_net"), scale=1.0)
-    eva: dict[str, Any] = {"image_encoder": at("eva_clip"), "face_parser": at("face_parser")}
-    clip_h: dict[str, Any] = {"image_encoder": at("clip_vit_h")}
-    clip_l: dict[str, Any] = {"image_encoder": at("clip_vit_l_336")}
-    every = {
-        "sd15": Tried(Recipe(base=base("sd15")), "ddim"),
-        "faceid-sd15": Tried(Recipe(base=base("sd15"), adapters=[
-            AdapterSpec(name="faceid", kind="faceid", weights=at("faceid_sd15"))]), "ddim"),
-        "faceid-plusv2-sd15": Tried(Recipe(base=base("sd15"), adapters=[
-            AdapterSpec(name="faceid", kind="faceid_plusv2", weights=at("faceid_plusv2_sd15"), **clip_h)]), "ddim"),
-        "sdxl": Tried(Recipe(base=base("sdxl")), "euler"),
-        "instantid-branches": Tried(Recipe(base=base("sdxl"), adapters=[
-            AdapterSpec(name="instantid", kind="instantid", weights=at("instantid"))]), "euler", 0.8),
-        "instantid": Tried(Recipe(base=base("sdxl"), controls=[identity], adapters=[
-            AdapterSpec(name="instantid", kind="instantid", weights=at("instantid"))]), "euler", 0.8, placed=True),
-        "pulid-v1": Tried(Recipe(base=base("sdxl"), adapters=[
-            AdapterSpec(name="pulid", kind="pulid_v1", weights=at("pulid_v1"), **eva)]), "euler", 0.8),
-        "ecomid": Tried(Recipe(base=base("sdxl"), controls=[identity], adapters=[
-            AdapterSpec(name="ecomid", kind="ecomid", weights=at("pulid_v1_sdxl"), context_weights=at("instantid"),
-                        **eva)]), "euler", 0.8, placed=True),
-        "kolors": Tried(Recipe(base=base("kolors")), "euler"),
-        "kolors-faceid-plus": Tried(Recipe(base=base("kolors"), adapters=[AdapterSpec(
-            name="faceid", kind="kolors_faceid_plus", weights=at("kolors_faceid_plus"), **clip_l)]), "euler"),
-    }  # fmt: skip
-    return {name: tried for name, tried in every.items() if _there(tried.recipe)}
+    def moved(part: Part) -> Part:
+        """Return a part whose locations are paths."""
+        places = {field.name: getattr(part, field.name) for field in fields(part)}  # type: ignore[arg-type]
+        drawn = {name: one for name, one in places.items() if isinstance(one, str) and one.startswith("drawn:")}
+        changed: Any = {name: str(world / PATHS[one.removeprefix("drawn:")]) for name, one in drawn.items()}
+        return replace(part, **changed)  # type: ignore[type-var]
+
+    return replace(
+        recipe, base=moved(recipe.base), adapters=[moved(one) for one in recipe.adapters],
+        controls=[moved(one) for one in recipe.controls],
+    )  # fmt: skip
 
 
 def _there(recipe: Recipe) -> bool:
