@@ -9,30 +9,24 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from doubles.browser import chromium
 from doubles.catalogue import ROOT
+from PIL import Image
 from selenium.webdriver.common.by import By
 
-from idgen.tiny.demo import FREE, KOLORS, LANGUAGES, MODELS, PEOPLE, PLACED, PLACES, POINTS, PRODUCT, READERS, SHOTS
+from idgen.tiny import drawn
+from idgen.tiny.demo import KOLORS, PEOPLE, PLACED, PLACES, READERS, SHOTS
+from idgen.tiny.train.eye import Eye
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
-MORE = {
-    "faceid-plusv2-sdxl": len(PEOPLE) + 1,
-    "ip-adapter-plus-face-sd15": 2,
-    "ip-adapter-plus-sd15": 2,
-    "faceid-plusv2-sd15-controls": 1,
-    KOLORS: len(READERS) * len(LANGUAGES),
-    PLACED: len(PLACES) + 1,
-    POINTS: 1,
-    FREE: 1,
-    PRODUCT: len(MODELS),
-}
-"""Pictures by recipe, where they are not one for each person."""
-WITHOUT_GUIDANCE = "faceid-sdxl@sdxl-lightning-4step"
-MOST_PROMPTS = 3
-"""Of one recipe; those that encode beside the UNet do it anew when an actor loads them again."""
+MADE = Counter(recipe for _, recipe, _ in SHOTS for _ in PEOPLE)
+MADE += Counter({KOLORS: len(READERS), PLACED: len(PLACES), SHOTS[0][1]: 1})
+ASKED = MADE.total() + 3
+SIMILAR = 0.4
+"""At least, of a recipe's results to their references in the mean, as the drawn world's judge sees them."""
 NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}  # a run that touched Ray would fail
 
 
@@ -64,32 +58,20 @@ def manifest() -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def distinct_prompts(rows) -> int:
-    """Of each recipe, its negative one among them."""
-    column, recipe = rows[0].index("prompt"), rows[0].index("recipe")
-    prompts = {(row[recipe], row[column]) for row in rows[1:]}
-    return len(prompts) + len({name for name, _ in prompts} - {WITHOUT_GUIDANCE})
-
-
-def test_the_demo_makes_43_pictures_with_eleven_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
+def test_the_demo_makes_pictures_of_these_people_with_six_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
     text = demo(folder)
-    assert "asked 46 = ok 43 + rejected 3 + failed 0 + skipped 0" in text
+    assert f"asked {ASKED} = ok {ASKED - 3} + rejected 3 + failed 0 + skipped 0" in text
     results = pq.read_table(next(Path(folder, "out", "runs").glob("*/results.parquet"))).to_pylist()
-    made = Counter(row["recipe"] for row in results if row["status"] == "ok")
-    assert made == {**{recipe: len(PEOPLE) for _, recipe, _ in SHOTS}, **MORE}
+    assert Counter(row["recipe"] for row in results if row["status"] == "ok") == MADE
+    assert len(MADE) == 6
+    these_people_are_in_them(folder, [row for row in results if row["status"] == "ok"])
     passed = {row["row_id"]: row["face_pass_result"] for row in results if row["face_pass_result"] is not None}
-    assert passed == {"cleo-far": "no_face"}  # random weights paint none
-    placed = {row["recipe"] for row in results if row["target_keypoints"] is not None}
-    assert placed == {PLACED, POINTS, PRODUCT}
-    work = work_of(folder, run_id(text))
-    assert work["text_loads"] == 1
-    asked, loaded_again = distinct_prompts(manifest()), work["loads"] - len(made)
-    assert asked <= work["prompt_encodings"] <= asked + MOST_PROMPTS * loaded_again
+    assert passed == {f"{READERS[0]}-face-far": "done"}
+    assert {row["recipe"] for row in results if row["target_keypoints"] is not None} == {"instantid", "ecomid"}
     for word in ("no_face: 1", "image_corrupt: 1", "uri_forbidden: 1", "gallery: ", "drawings only", "Next: "):
         assert word in text
-    assert len(PEOPLE) >= 6
     (page,) = Path(folder, "out", "runs").glob("*/report/index.html")
-    assert LANGUAGES["zh"] in page.read_text(encoding="utf-8")
+    assert SHOTS[-1][2] in page.read_text(encoding="utf-8")
     assert str(page) in text
     with chromium(tmp_path / "profile", tmp_path) as browser:
         browser.get(f"file://{page}")
@@ -99,22 +81,23 @@ def test_the_demo_makes_43_pictures_with_eleven_recipes_in_one_run_and_3_rows_fa
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
         assert len(shown) >= 30  # those further down are loaded when they are scrolled to
         assert all(width > 0 for width in widths)
-        for word in ("46", "No face was found", "The picture file is damaged", "This address may not be fetched"):
+        for word in (str(ASKED), "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
-        product_row_is_shown_beside_what_it_was_made_of(browser)
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
 
 
-def product_row_is_shown_beside_what_it_was_made_of(browser):
-    find = "[...document.querySelectorAll('.card')].find(card => card.textContent.includes('striped shirt'))"
-    browser.execute_script(f"{find}.querySelector('.frame').click()")
-    time.sleep(1)
-    words = browser.find_elements(By.CSS_SELECTOR, "#viewer figcaption .words")
-    parts = [word.get_attribute("textContent") for word in words]
-    assert parts == ["Reference photo", "Where the face should be", "Product cut-out", "Soft edges"]
-    widths = "return [...document.querySelectorAll('#viewer img')].map(image => image.naturalWidth)"
-    assert [width > 0 for width in browser.execute_script(widths)] == [True] * 4  # the result, and all but the drawing
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#viewer canvas")) == 1
+def these_people_are_in_them(folder, made):
+    eye = Eye.load(drawn.ensure() / drawn.JUDGE)
+    photos = ROOT / "manifests" / "demo"
+    known = np.stack([eye.embedding(np.array(Image.open(photos / f"{name}.png"))) for name in PEOPLE])
+    cosines = (
+        np.stack([eye.embedding(np.array(Image.open(folder / "out" / row["image_path"]))) for row in made]) @ known.T
+    )
+    who = np.array([[*PEOPLE].index(row["person_id"]) for row in made])
+    assert (cosines.argmax(1) == who).mean() > 0.9
+    for recipe in MADE:
+        of_recipe = np.array([row["recipe"] == recipe for row in made])
+        assert cosines[of_recipe, who[of_recipe]].mean() > SIMILAR, recipe
 
 
 def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
@@ -125,7 +108,7 @@ def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
             break
     assert seconds < 10
     assert "nothing to do" in text
-    assert "skipped 46" in text
+    assert f"skipped {ASKED}" in text
 
 
 def test_one_changed_prompt_is_exactly_one_picture_and_no_other_prompt_is_encoded(folder, tmp_path):
@@ -135,12 +118,12 @@ def test_one_changed_prompt_is_exactly_one_picture_and_no_other_prompt_is_encode
     for row in rows[1:]:
         for uri in uris:
             row[uri] = row[uri] if "://" in row[uri] or not row[uri] else str(ROOT / "manifests" / row[uri])
-    (changed_row,) = (row for row in rows if row[0] == "ada-books-zh")
-    changed_row[prompt] = "一位戴着眼镜的人在花园里微笑"
+    (changed_row,) = (row for row in rows if row[0] == "ada-forest")
+    changed_row[prompt] = "肖像，一位穿着白色衬衫的人，严肃，在海滩上"
     changed = tmp_path / "changed.csv"
     with changed.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     text = demo(folder, f"manifest={changed}", f"sources.roots=[{ROOT / 'manifests'}]")
-    assert "ok 1 + rejected 0 + failed 0 + skipped 45" in text
+    assert f"ok 1 + rejected 0 + failed 0 + skipped {ASKED - 1}" in text
     work = work_of(folder, run_id(text))
     assert work["prompt_encodings"] == 2  # the new one and the negative one
