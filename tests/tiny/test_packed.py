@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 
 from idgen.errors import RunError
-from idgen.tiny.packed import pack, unpack
+from idgen.tiny.packed import pack, squeeze, unpack, unsqueeze
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_files_come_back_bit_by_bit_and_shared_tensors_are_stored_once(world, tm
     unpack(tmp_path / "pack", tmp_path / "again")
     assert contents(tmp_path / "again") == before
     assert size < 1.4 * 40_000
-    assert len(load_file(tmp_path / "pack" / "tensors-1.safetensors")) == 4
+    assert len(load(unsqueeze((tmp_path / "pack" / "tensors-1.safetensors.z").read_bytes()))) == 4
 
 
 def test_large_worlds_are_cut_into_files(world, tmp_path, monkeypatch):
@@ -42,9 +42,31 @@ def test_large_worlds_are_cut_into_files(world, tmp_path, monkeypatch):
     assert contents(tmp_path / "again") == contents(world)
 
 
-def test_a_damaged_pack_is_refused(world, tmp_path):
+@pytest.mark.parametrize("length", [0, 1, 2, 7])
+def test_bytes_of_any_number_come_back(length):
+    data = bytes(range(length))
+    assert unsqueeze(squeeze(data)) == data
+
+
+def test_weights_of_few_digits_take_a_third_less():
+    data = torch.randn(100_000).bfloat16().half().numpy().tobytes()
+    assert len(squeeze(data)) < 0.7 * len(data)
+
+
+@pytest.mark.parametrize("file", ["tensors-1.safetensors.z", "files/a/config.json.z", "files/three.bin.z"])
+@pytest.mark.parametrize("harm", [
+    lambda data: data[:-1] + b"\xff",
+    lambda data: data[: len(data) // 2],
+], ids=["changed", "cut"])  # fmt: skip
+def test_a_damaged_pack_is_refused(world, tmp_path, file, harm):
     pack(world, tmp_path / "pack")
-    shard = tmp_path / "pack" / "tensors-1.safetensors"
-    shard.write_bytes(shard.read_bytes()[:-1] + b"\xff")
+    (tmp_path / "pack" / file).write_bytes(harm((tmp_path / "pack" / file).read_bytes()))
     with pytest.raises(RunError, match="is damaged"):
+        unpack(tmp_path / "pack", tmp_path / "again")
+
+
+def test_a_file_of_another_world_is_refused(world, tmp_path):
+    pack(world, tmp_path / "pack")
+    (tmp_path / "pack" / "files" / "a" / "config.json.z").write_bytes(squeeze(b"[]"))
+    with pytest.raises(RunError, match="does not come out as it went in"):
         unpack(tmp_path / "pack", tmp_path / "again")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from idgen.networks import attention
 from idgen.networks.branch import AttnMean, Branch, Combine
+from idgen.tiny.train.rounding import rounded
 
 LORA_RANK = 4
 
@@ -75,8 +76,8 @@ def branch_tensors(unet: Any, branches: Sequence[Branch] | nn.ModuleList) -> dic
     tensors = {}
     for index, branch in zip(cross, branches, strict=True):
         assert isinstance(branch, Branch)
-        tensors[f"{index}.to_k_ip.weight"] = branch.k.weight.detach().half().cpu().contiguous()
-        tensors[f"{index}.to_v_ip.weight"] = branch.v.weight.detach().half().cpu().contiguous()
+        tensors[f"{index}.to_k_ip.weight"] = rounded(branch.k.weight)
+        tensors[f"{index}.to_v_ip.weight"] = rounded(branch.v.weight)
     return tensors
 
 

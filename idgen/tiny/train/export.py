@@ -22,7 +22,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
 )
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from idgen.networks import attention
 from idgen.tiny.drawn import JUDGE
@@ -30,6 +30,7 @@ from idgen.tiny.files import PATHS
 from idgen.tiny.packed import pack
 from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, judge, kolors, sd15, sdxl
 from idgen.tiny.train.eye import Eye
+from idgen.tiny.train.rounding import round_, rounded
 from idgen.tiny.train.workspace import Workspace
 
 Tensors = dict[str, Tensor]
@@ -98,7 +99,7 @@ def _sdxl(space: Workspace, folder: Path) -> None:
     _ip_adapter(folder / PATHS["instantid"], parts["adapter"].projection, table, None)
     if space.weights("identity_net").exists():
         net: Any = identity_net.load(space)
-        net.half().save_pretrained(folder / PATHS["identity_net"], safe_serialization=True)
+        round_(net).save_pretrained(folder / PATHS["identity_net"], safe_serialization=True)
         (folder / PATHS["ecomid_net"]).mkdir()
         name = "diffusion_pytorch_model.safetensors"
         shutil.copy(folder / PATHS["identity_net"] / name, folder / PATHS["ecomid_net"] / name)
@@ -153,7 +154,7 @@ def _ip_adapter(path: Path, projection: Any, table: Tensors, lora: Tensors | Non
     """Write an IP-Adapter file: image_proj and ip_adapter, with the LoRA if there is one."""
     path.parent.mkdir(exist_ok=True)
     tensors = projection if isinstance(projection, dict) else projection.state_dict()
-    both = {**{name: one.half().contiguous() for name, one in (lora or {}).items()}, **table}
+    both = {**_half(lora or {}), **table}
     in_order = dict(sorted(both.items(), key=lambda item: int(item[0].partition(".")[0])))
     torch.save({"image_proj": _half(tensors), "ip_adapter": in_order}, path)
 
@@ -162,7 +163,7 @@ def _branches(state: Tensors, prefix: str, unet: Any) -> Tensors:  # noqa: ANN40
     """Return the official names of branches saved as `{prefix}{number}.k.weight`."""
     cross = [index for index, name in enumerate(unet.attn_processors) if attention.is_cross(name)]
     return {
-        f"{index}.to_{part}_ip.weight": state[f"{prefix}{number}.{part}.weight"].half().contiguous()
+        f"{index}.to_{part}_ip.weight": rounded(state[f"{prefix}{number}.{part}.weight"])
         for number, index in enumerate(cross)
         for part in "kv"
     }
@@ -173,8 +174,11 @@ def _under(state: Tensors, prefix: str) -> Tensors:
 
 
 def _half(state: Tensors) -> Tensors:
-    return {name: one.detach().cpu().half().contiguous() for name, one in state.items()}
+    return {name: rounded(one) for name, one in state.items()}
 
 
 def _save(pipeline: Any, folder: Path) -> None:  # noqa: ANN401
-    pipeline.to("cpu", dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+    for part in pipeline.components.values():
+        if isinstance(part, nn.Module):
+            round_(part)
+    pipeline.save_pretrained(folder, safe_serialization=True)

@@ -23,6 +23,7 @@ from idgen.tiny.train.networks import Judge, Reader
 from idgen.tiny.train.pictures import unit
 from idgen.tiny.train.prompts import Facts
 from idgen.tiny.train.recogniser import face_crops
+from idgen.tiny.train.rounding import rounded
 from idgen.tiny.world import locate
 
 PHOTO_PX = 320
@@ -63,7 +64,7 @@ class Eye:
 
     def write(self, path: Path) -> None:
         """Write both networks, float16."""
-        state = {f"{name}.{key}": one.detach().half().cpu().contiguous()
+        state = {f"{name}.{key}": rounded(one)
                  for name, net in (("judge", self.judge), ("reader", self.reader))
                  for key, one in net.state_dict().items()}  # fmt: skip
         save_file(state, path)

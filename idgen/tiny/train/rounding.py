@@ -1,0 +1,18 @@
+"""Weights as they are exported: float16 with no more digits than bfloat16, in which training computed with them.
+
+Half of their bits are then alike, so that they pack well (packed.py).
+"""
+
+from torch import Tensor, nn
+
+
+def rounded(tensor: Tensor) -> Tensor:
+    """Return `tensor` as such float16 on the CPU."""
+    return tensor.detach().cpu().bfloat16().half().contiguous()
+
+
+def round_(module: nn.Module) -> nn.Module:
+    """Round all weights of `module` in place, and return it."""
+    for weight in module.parameters():
+        weight.data = rounded(weight)
+    return module.half()  # buffers too
