@@ -99,7 +99,8 @@ def _sdxl(space: Workspace, folder: Path) -> None:
     _ip_adapter(folder / PATHS["instantid"], parts["adapter"].projection, table, None)
     if space.weights("identity_net").exists():
         net: Any = identity_net.load(space)
-        round_(net).save_pretrained(folder / PATHS["identity_net"], safe_serialization=True)
+        round_(net)
+        net.save_pretrained(folder / PATHS["identity_net"], safe_serialization=True)
         (folder / PATHS["ecomid_net"]).mkdir()
         name = "diffusion_pytorch_model.safetensors"
         shutil.copy(folder / PATHS["identity_net"] / name, folder / PATHS["ecomid_net"] / name)

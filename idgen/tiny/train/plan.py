@@ -50,7 +50,7 @@ class Plan:
     denoising_steps: int = 20
 
     judge: Length = field(default_factory=lambda: Length(steps=2400, batch=64, rate=2e-3))
-    reader: Length = field(default_factory=lambda: Length(steps=1200, batch=64, rate=2e-3))
+    reader: Length = field(default_factory=lambda: Length(steps=800, batch=64, rate=2e-3))
     autoencoder: Length = field(default_factory=lambda: Length(steps=5000, batch=8))
     critic: Length = field(default_factory=lambda: Length(steps=1500, batch=64, rate=2e-3))
     sd15: Length = field(default_factory=lambda: Length(steps=3400, batch=48))

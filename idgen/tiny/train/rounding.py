@@ -11,8 +11,8 @@ def rounded(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().bfloat16().half().contiguous()
 
 
-def round_(module: nn.Module) -> nn.Module:
-    """Round all weights of `module` in place, and return it."""
+def round_(module: nn.Module) -> None:
+    """Round all weights of `module` in place."""
     for weight in module.parameters():
         weight.data = rounded(weight)
-    return module.half()  # buffers too
+    module.half()  # buffers too
