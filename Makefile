@@ -15,7 +15,7 @@ CONFIG ?= configs/demo.yaml
 demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
 
-# Three processes on two cores: the one that has the Ray clusters, one at a time, often waits (tests/conftest.py).
+# Three processes on two cores: the two that have the Ray clusters, one at a time each, often wait (tests/conftest.py).
 test: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
 		-m "not chaos and not load and not gpu" $(PYTEST_ARGS)
