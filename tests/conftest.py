@@ -17,7 +17,6 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 from doubles.s3 import S3Server
 
-
 RAY_LANES = 2
 
 

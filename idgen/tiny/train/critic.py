@@ -16,8 +16,10 @@ from idgen.tiny.train.workspace import Workspace
 PLACED_SHARE = 0.35
 LATEST = 0.55
 """Share of the timesteps from which the predicted picture is too vague to be judged."""
-WEIGHTS = (0.1, 0.2, 0.02)
-"""Of identity, places, facts."""
+WEIGHTS = (0.1, 0.2, 0.007)
+"""Of identity, places, and each fact."""
+EXPRESSION, EXPRESSION_FROM = 0.06, 0.5
+"""The expression's weight from half of a run on: by then mouths have a shape, and nothing else teaches what it says."""
 
 
 def train(space: Workspace) -> None:
@@ -48,19 +50,24 @@ def load(space: Workspace) -> Critic:
     return net.requires_grad_(False).eval().to(space.device)
 
 
-def judge(critic: Critic, predicted: Tensor, batch: Batch, known: Tensor, told: Tensor, clear: Tensor) -> Tensor:
-    """Return the weighted loss of `predicted` latents [B, 4, h, h].
+def judge(
+    critic: Critic, predicted: Tensor, batch: Batch, known: Tensor, told: Tensor, said: Tensor, clear: Tensor,
+    share: float,
+) -> Tensor:  # fmt: skip
+    """Return the weighted loss of `predicted` latents [B, 4, h, h] when a `share` of the run is done.
 
-    `told` [B] says which rows were given the person: likeness counts in those alone. `clear` [B] says how much each
-    row counts.
+    `told` [B] says which rows were given the person, `said` [B] which a prompt: likeness and facts count in those
+    alone. `clear` [B] says how much each row counts.
     """
     identity, points, facts = critic(predicted)
     rows = 1 - functional.cosine_similarity(identity.float(), known[torch.from_numpy(batch.who).to(known.device)])
     where = (points.float() - batch.points.flatten(1)).abs().mean(1)
     parts = torch.split(facts.float(), Reader.SIZES, dim=1)
-    words = sum(functional.cross_entropy(part, batch.numbers[:, at], reduction="none") for at, part in enumerate(parts))
-    likeness, places, said = WEIGHTS
-    each = likeness * rows * told + places * where + said * words / 3
+    likeness, places, fact = WEIGHTS
+    weights = [fact, fact, EXPRESSION if share >= EXPRESSION_FROM else fact]
+    words = [functional.cross_entropy(part, batch.numbers[:, at], reduction="none") for at, part in enumerate(parts)]
+    spoken = torch.stack([weight * word for weight, word in zip(weights, words, strict=True)]).sum(0)
+    each = likeness * rows * told + places * where + spoken * said
     out: Tensor = (each * clear).sum() / clear.sum().clamp(min=1)
     return out
 

@@ -72,6 +72,7 @@ class Rows:
     prompts: list[str | None]
     told: Tensor  # [B] 1 where the person is given
     scale: Tensor  # [B] 0 where there is no branch
+    said: Tensor  # [B] 1 where a prompt is given
 
 
 def tell(painter: Painter, batch: Batch, rng: np.random.Generator) -> Rows:
@@ -81,12 +82,14 @@ def tell(painter: Painter, batch: Batch, rng: np.random.Generator) -> Rows:
     no_text, no_face = lot < both + text, (lot < both) | ((lot >= both + text) & (lot < both + text + face))
     branchless = no_face & (rng.random(len(lot)) < 0.5)
     scale = np.where(branchless, 0.0, rng.uniform(*painter.scales, len(lot)))
-    said = [
+    texts = [
         _nothing(painter, rng) if silent else painter.prompt(facts, rng)
         for facts, silent in zip(batch.facts, no_text, strict=True)
     ]
-    device = batch.latents.device
-    return Rows(said, torch.from_numpy(1.0 - no_face).float().to(device), torch.from_numpy(scale).float().to(device))
+    told, scales, said = (
+        torch.from_numpy(one).float().to(batch.latents.device) for one in (1.0 - no_face, scale, 1.0 - no_text)
+    )
+    return Rows(texts, told, scales, said)
 
 
 def trained(space: Workspace, stage: str, made: Painter, parts: nn.ModuleDict) -> tuple[Painter, Any]:
@@ -124,7 +127,9 @@ def learn(
         if loop.share >= critic_from:
             clear = (noisy.timesteps < critic.LATEST * diffusion.STEPS).float()
             with space.autocast():
-                terms["critic"] = critic.judge(look, noisy.clean(velocity), batch, known, rows.told, clear)
+                terms["critic"] = critic.judge(
+                    look, noisy.clean(velocity), batch, known, rows.told, rows.said, clear, loop.share
+                )
             total = total + terms["critic"] * clear.mean()
         loop.update(total, terms)
         if step + 1 == round(CHECK_AT * length.steps):
@@ -158,7 +163,7 @@ def separation(space: Workspace, painter: Painter, latents: Latents) -> dict[str
             "wrong_person": (right, others),
         }
         for kind, (said, told) in kinds.items():
-            velocity = painter.velocity(noisy, told, Rows(list(said), ones, ones), space)
+            velocity = painter.velocity(noisy, told, Rows(list(said), ones, ones, ones), space)
             figures[f"{kind}_{time}"] = float(diffusion.error(noisy, velocity, faces).mean() / noisy.weights()[0])
     return figures
 
