@@ -28,7 +28,7 @@ from idgen.networks import attention
 from idgen.tiny.drawn import JUDGE
 from idgen.tiny.files import PATHS
 from idgen.tiny.packed import pack
-from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, judge, kolors, sd15, sdxl
+from idgen.tiny.train import autoencoder, branches, diffusion, identity_net, inpaint, judge, kolors, sd15, sdxl
 from idgen.tiny.train.eye import Eye
 from idgen.tiny.train.rounding import round_, rounded
 from idgen.tiny.train.workspace import Workspace
@@ -104,6 +104,10 @@ def _sdxl(space: Workspace, folder: Path) -> None:
         (folder / PATHS["ecomid_net"]).mkdir()
         name = "diffusion_pytorch_model.safetensors"
         shutil.copy(folder / PATHS["identity_net"] / name, folder / PATHS["ecomid_net"] / name)
+    if space.weights("inpaint").exists():
+        whole: Any = inpaint.load(space)
+        round_(whole)
+        whole.save_pretrained(folder / PATHS["control_inpaint"], safe_serialization=True)
     if space.weights("pulid").exists():
         _pulid(space, folder, made.unet)
 

@@ -26,6 +26,8 @@ class Batch:
     embeddings: Tensor  # [B, 512] raw, of another drawing of the same person
     who: NDArray[np.int64]  # [B]
     which: NDArray[np.int64]  # [B] the reference that `embeddings` are of
+    placed: NDArray[np.bool_]  # [B] of the drawings with faces anywhere, not of the calm ones
+    look: NDArray[np.int64]  # [B] which drawing of the person it is
 
 
 class Latents:
@@ -47,25 +49,26 @@ class Latents:
         """Return `size` pictures, `placed_share` of them with faces anywhere."""
         low, high = (self._learnt, self._count) if held_back else (0, self._learnt)
         kinds = rng.random(size) < placed_share
-        who, places, picked = np.zeros(size, np.int64), [], []
+        who, looks, picked = np.zeros(size, np.int64), np.zeros(size, np.int64), []
         for row, placed in enumerate(kinds):
             arrays = self._kinds["placed" if placed else "calm"]
             people = len(arrays[0])
             person = int(rng.integers(low, high)) if high <= people else int(rng.integers(min(self._learnt, people)))
             who[row] = person
-            look = int(rng.integers(arrays[0].shape[1]))
-            picked.append([array[person, look] for array in arrays])
-            places.append(bool(placed))
+            looks[row] = rng.integers(arrays[0].shape[1])
+            picked.append([array[person, looks[row]] for array in arrays])
         latents, numbers, points = (np.stack([one[part] for one in picked]) for part in range(3))
         which = rng.integers(self._references.shape[1], size=size)
         return Batch(
             latents=torch.from_numpy(latents).float().to(self._device),
             points=torch.from_numpy(points).to(self._device) / self._px,
             numbers=torch.from_numpy(numbers).long().to(self._device),
-            facts=[Facts.of(row, portrait=not place) for row, place in zip(numbers, places, strict=True)],
+            facts=[Facts.of(row, portrait=not place) for row, place in zip(numbers, kinds, strict=True)],
             embeddings=torch.from_numpy(self._references[who, which]).to(self._device),
             who=who,
             which=which,
+            placed=kinds,
+            look=looks,
         )
 
     def people_embeddings(self) -> Tensor:

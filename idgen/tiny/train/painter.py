@@ -155,8 +155,9 @@ def separation(space: Workspace, painter: Painter, latents: Latents) -> dict[str
         rng = np.random.default_rng(6)
         right = [painter.prompt(facts, rng) for facts in batch.facts]
         ones = torch.ones(size, device=space.device)
-        others = Batch(batch.latents, batch.points, batch.numbers, batch.facts, batch.embeddings.roll(1, 0),
-                       np.roll(batch.who, 1), np.roll(batch.which, 1))  # fmt: skip
+        others = replace(
+            batch, embeddings=batch.embeddings.roll(1, 0), who=np.roll(batch.who, 1), which=np.roll(batch.which, 1)
+        )
         kinds = {
             "right": (right, batch),
             "wrong_prompt": ([*right[1:], right[0]], batch),

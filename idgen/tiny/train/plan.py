@@ -57,6 +57,7 @@ class Plan:
     plus: Length = field(default_factory=lambda: Length(steps=500, batch=48))
     sdxl: Length = field(default_factory=lambda: Length(steps=4600, batch=48))
     identity_net: Length = field(default_factory=lambda: Length(steps=1800, batch=32))
+    inpaint: Length = field(default_factory=lambda: Length(steps=900, batch=32))
     pulid: Length = field(default_factory=lambda: Length(steps=900, batch=48))
     kolors_reading: Length = field(default_factory=lambda: Length(steps=300, batch=32))
     kolors: Length = field(default_factory=lambda: Length(steps=1200, batch=48, rate=5e-4))

@@ -28,6 +28,7 @@ STAGES: dict[str, Stage] = {
     "sdxl": _later("sdxl", "train"),
     "identity_net": _later("identity_net", "train"),
     "pulid": _later("pulid", "train"),
+    "inpaint": _later("inpaint", "train"),
     "kolors": _later("kolors", "train"),
     "kolors_plus": _later("kolors", "train_plus"),
     "export": _later("export", "export"),
