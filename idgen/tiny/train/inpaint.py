@@ -25,9 +25,9 @@ PLACED_SHARE = 0.5
 SCALES = (0.0, 1.0)
 """Of InstantID's branches: EcomID has others."""
 DROPS = (0.06, 0.06, 0.1)
-NECK = 2.1
+NECK = 2.5
 """From the middle of the five points down to the collar, in their mean distance from it."""
-WIDTH = 6.2
+WIDTH = 7.0
 """Of the garment's outline's square, in the same."""
 MOVES = 0.15
 """Deviation of both, and of the garment's place, in parts of the outline's square."""
@@ -52,12 +52,8 @@ def residuals(net: Any, space: Workspace) -> painter.Residuals:  # noqa: ANN401
 
     def run(batch: Batch, noisy: Noisy, _: Tensor, words: dict[str, Any]) -> dict[str, Any]:
         """Return the net's residuals in the UNet's words."""
-        shown = [
-            piece(np.asarray(pixels[int(placed)][who, look]), points)
-            for placed, who, look, points in zip(
-                batch.placed, batch.who, batch.look, batch.points.cpu().numpy(), strict=True
-            )
-        ]
+        drawn = zip(batch.placed, batch.who, batch.look, batch.points.cpu().numpy(), strict=True)
+        shown = [piece(np.asarray(pixels[int(placed)][who, look]), points) for placed, who, look, points in drawn]
         down, mid = net(
             noisy.latents.contiguous(memory_format=torch.channels_last), noisy.timesteps,
             words["encoder_hidden_states"], torch.stack(shown).to(space.device),
