@@ -18,8 +18,8 @@ LATEST = 0.55
 """Share of the timesteps from which the predicted picture is too vague to be judged."""
 WEIGHTS = (0.1, 0.2, 0.007)
 """Of identity, places, and each fact."""
-EXPRESSION, EXPRESSION_FROM = 0.06, 0.5
-"""The expression's weight from half of a run on: by then mouths have a shape, and nothing else teaches what it says."""
+EXPRESSION = 0.06
+"""The expression's weight once mouths have a shape: nothing else teaches what they say."""
 
 
 def train(space: Workspace) -> None:
@@ -52,19 +52,19 @@ def load(space: Workspace) -> Critic:
 
 def judge(
     critic: Critic, predicted: Tensor, batch: Batch, known: Tensor, told: Tensor, said: Tensor, clear: Tensor,
-    share: float,
+    mouths: bool,
 ) -> Tensor:  # fmt: skip
-    """Return the weighted loss of `predicted` latents [B, 4, h, h] when a `share` of the run is done.
+    """Return the weighted loss of `predicted` latents [B, 4, h, h].
 
     `told` [B] says which rows were given the person, `said` [B] which a prompt: likeness and facts count in those
-    alone. `clear` [B] says how much each row counts.
+    alone. `clear` [B] says how much each row counts. `mouths` says whether there are any yet.
     """
     identity, points, facts = critic(predicted)
     rows = 1 - functional.cosine_similarity(identity.float(), known[torch.from_numpy(batch.who).to(known.device)])
     where = (points.float() - batch.points.flatten(1)).abs().mean(1)
     parts = torch.split(facts.float(), Reader.SIZES, dim=1)
     likeness, places, fact = WEIGHTS
-    weights = [fact, fact, EXPRESSION if share >= EXPRESSION_FROM else fact]
+    weights = [fact, fact, EXPRESSION if mouths else fact]
     words = [functional.cross_entropy(part, batch.numbers[:, at], reduction="none") for at, part in enumerate(parts)]
     spoken = torch.stack([weight * word for weight, word in zip(weights, words, strict=True)]).sum(0)
     each = likeness * rows * told + places * where + spoken * said

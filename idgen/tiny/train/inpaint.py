@@ -43,7 +43,7 @@ def train(space: Workspace) -> None:
     net.load_state_dict(parts["unet"].state_dict(), strict=False)  # what has the same name is the same layer
     attention.install(net)
     made = replace(base, residuals=residuals(net, space), placed_share=PLACED_SHARE, scales=SCALES, drops=DROPS)
-    painter.learn(space, "inpaint", made, net, space.plan.inpaint, critic_from=0.02)
+    painter.learn(space, "inpaint", made, net, space.plan.inpaint)
 
 
 def residuals(net: Any, space: Workspace) -> painter.Residuals:  # noqa: ANN401

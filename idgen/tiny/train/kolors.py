@@ -48,7 +48,7 @@ def train(space: Workspace) -> None:
     torch.manual_seed(space.plan.seed + 60)
     made, parts = assemble(space)
     _begin(space, parts)
-    painter.learn(space, "kolors", made, parts, space.plan.kolors, critic_from=0.02)
+    painter.learn(space, "kolors", made, parts, space.plan.kolors)
 
 
 def train_plus(space: Workspace) -> None:
@@ -66,9 +66,7 @@ def train_plus(space: Workspace) -> None:
     adapter.requires_grad_(True)
     look = plus.tokens(projection, space, "seen_clip_l", normed=False)
     made = replace(base, tokens=through_text(look, base.unet))
-    painter.learn(
-        space, "kolors_plus", made, adapter, space.plan.kolors_plus, people=space.plan.seen_people, critic_from=0.02
-    )
+    painter.learn(space, "kolors_plus", made, adapter, space.plan.kolors_plus, people=space.plan.seen_people)
 
 
 def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:

@@ -101,11 +101,11 @@ def trained(space: Workspace, stage: str, made: Painter, parts: nn.ModuleDict) -
 
 def learn(
     space: Workspace, name: str, painter: Painter, parts: nn.Module, length: Length, *, people: int | None = None,
-    critic_from: float = 0.1, teacher: Painter | None = None, must_heed: bool = False,
+    critic_from: float = 0.02, mouths_from: float = 0.0, teacher: Painter | None = None, must_heed: bool = False,
 ) -> None:  # fmt: skip
     """Train `parts`, among them those of the painter that learn, and write them.
 
-    The critic joins in from a share of the steps on. Separation is measured after a quarter of the steps and at the
+    The critic joins in from a share of the steps on, and minds expressions from another one on. Separation is measured after a quarter of the steps and at the
     end; what `must_heed` prompt and person and does not stops there, saved. A frozen `teacher`'s predictions are a
     share of the target (Plan.taught).
     """
@@ -128,7 +128,7 @@ def learn(
             clear = (noisy.timesteps < critic.LATEST * diffusion.STEPS).float()
             with space.autocast():
                 terms["critic"] = critic.judge(
-                    look, noisy.clean(velocity), batch, known, rows.told, rows.said, clear, loop.share
+                    look, noisy.clean(velocity), batch, known, rows.told, rows.said, clear, loop.share >= mouths_from
                 )
             total = total + terms["critic"] * clear.mean()
         loop.update(total, terms)

@@ -42,7 +42,7 @@ def train(space: Workspace) -> None:
     nobody = ImageEncoder.load(space.folder / "encoders" / "clip_vit_h", torch.float32).zeros.hidden_states[0]
     made = replace(base, tokens=tokens(projection, space, "seen_clip_h", normed=True, nobody=nobody.clone()))
     learnt = Learnt(nn.ModuleDict({"adapter": adapter, "lora": lora}))
-    painter.learn(space, "plus", made, learnt, space.plan.plus, people=space.plan.seen_people, critic_from=0.02)
+    painter.learn(space, "plus", made, learnt, space.plan.plus, people=space.plan.seen_people)
 
 
 class Learnt(nn.Module):

@@ -33,7 +33,7 @@ def train(space: Workspace) -> None:
         branch.requires_grad_(False)
     adapter = assemble(space, base.unet)
     made = replace(base, adapter=adapter, tokens=tokens(adapter.projection, space), scales=SCALES)
-    painter.learn(space, "pulid", made, adapter, space.plan.pulid, people=space.plan.seen_people, critic_from=0.02)
+    painter.learn(space, "pulid", made, adapter, space.plan.pulid, people=space.plan.seen_people)
 
 
 def assemble(space: Workspace, unet: Any) -> Adapter:  # noqa: ANN401

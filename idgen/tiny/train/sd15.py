@@ -19,6 +19,8 @@ from idgen.tiny.train.towers import Sd15Text
 from idgen.tiny.train.workspace import Workspace
 
 TOKENS, HIDDEN = 4, 256
+MOUTHS_FROM = 0.5
+"""Share of a base's steps after which the critic minds expressions: before, mouths have no shape."""
 
 
 def train(space: Workspace) -> None:
@@ -27,7 +29,7 @@ def train(space: Workspace) -> None:
         return
     torch.manual_seed(space.plan.seed + 10)
     made, parts = assemble(space)
-    painter.learn(space, "sd15", made, parts, space.plan.sd15, must_heed=True)
+    painter.learn(space, "sd15", made, parts, space.plan.sd15, critic_from=0.1, mouths_from=MOUTHS_FROM, must_heed=True)
 
 
 def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:

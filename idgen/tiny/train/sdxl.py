@@ -31,7 +31,9 @@ def train(space: Workspace) -> None:
     torch.manual_seed(space.plan.seed + 20)
     made, parts = assemble(space)
     teacher = sd15.load(space)[0] if space.plan.taught else None
-    painter.learn(space, "sdxl", made, parts, space.plan.sdxl, critic_from=0.02, teacher=teacher, must_heed=True)
+    painter.learn(
+        space, "sdxl", made, parts, space.plan.sdxl, mouths_from=sd15.MOUTHS_FROM, teacher=teacher, must_heed=True
+    )
 
 
 def assemble(space: Workspace) -> tuple[Painter, nn.ModuleDict]:
