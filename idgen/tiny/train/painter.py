@@ -105,9 +105,9 @@ def learn(
 ) -> None:  # fmt: skip
     """Train `parts`, among them those of the painter that learn, and write them.
 
-    The critic joins in from a share of the steps on, and minds expressions from another one on. Separation is measured after a quarter of the steps and at the
-    end; what `must_heed` prompt and person and does not stops there, saved. A frozen `teacher`'s predictions are a
-    share of the target (Plan.taught).
+    The critic joins in from a share of the steps on, and minds expressions from another one on. Separation is measured
+    after a quarter of the steps and at the end; what `must_heed` prompt and person and does not stops there, saved. A
+    frozen `teacher`'s predictions are a share of the target (Plan.taught).
     """
     latents, look = Latents(space, people), critic.load(space)
     known = latents.people_embeddings()
