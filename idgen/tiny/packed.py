@@ -1,6 +1,7 @@
 """A world in few megabytes: tensors that several files share are stored once. Files come back bit by bit.
 
-    pack(world, folder)      folder/tensors-1.safetensors.z, …, files/<path>.z for what is of another kind, pack.json
+    pack(world, folder)      folder/sdxl.safetensors.z, … for tensors by the first folder that has them, files/<path>.z
+                             for what is of another kind, pack.json
     unpack(folder, world)    checks every file's sha256
 
 SDXL's and Kolors' UNets, the bases' autoencoders, InstantID's and EcomID's nets have most tensors in common. Deflated,
@@ -23,8 +24,6 @@ from torch import Tensor
 from idgen.errors import Exit, RunError
 
 INDEX = "pack.json"
-SHARD_BYTES = 40_000_000
-"""Of one file of tensors: what hosts of repositories take without complaint."""
 
 
 def pack(world: Path, folder: Path) -> int:
@@ -32,7 +31,8 @@ def pack(world: Path, folder: Path) -> int:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     files: dict[str, dict[str, Any]] = {}
-    tensors: dict[str, Tensor] = {}
+    rooms: dict[str, dict[str, Tensor]] = {}
+    known: set[str] = set()
     for path in sorted(one for one in world.rglob("*") if one.is_file()):
         name = path.relative_to(world).as_posix()
         files[name] = {"sha256": _sum(path)}
@@ -42,10 +42,15 @@ def pack(world: Path, folder: Path) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.with_name(f"{target.name}.z").write_bytes(squeeze(path.read_bytes()))
         else:
-            tensors |= {_name(tensor): tensor for tensor in parts[0].values()}
+            new = {_name(tensor): tensor for tensor in parts[0].values()}
+            rooms.setdefault(path.relative_to(world).parts[0], {}).update(
+                {one: tensor for one, tensor in new.items() if one not in known}
+            )
+            known |= new.keys()
             files[name] |= {"tensors": {key: _name(one) for key, one in parts[0].items()}, "metadata": parts[1]}
-    for number, shard in enumerate(_shards(tensors), 1):
-        (folder / f"tensors-{number}.safetensors.z").write_bytes(squeeze(save(shard)))
+    for room, tensors in rooms.items():
+        if tensors:
+            (folder / f"{room.removesuffix('.safetensors')}.safetensors.z").write_bytes(squeeze(save(tensors)))
     (folder / INDEX).write_text(json.dumps(files, indent=1), encoding="utf-8")
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -53,7 +58,7 @@ def pack(world: Path, folder: Path) -> int:
 def unpack(folder: Path, world: Path) -> None:
     """Write the files of the pack in `folder` into `world`, which is made. Raises RunError when one has changed."""
     tensors: dict[str, Tensor] = {}
-    for shard in sorted(folder.glob("tensors-*.z")):
+    for shard in sorted(folder.glob("*.safetensors.z")):
         tensors |= load(_read(shard))
     files: dict[str, dict[str, Any]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     for name, facts in files.items():
@@ -98,18 +103,6 @@ def _parts(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None] | None
     same = _sum(again) == _sum(path)
     again.unlink()
     return (tensors, metadata) if same else None
-
-
-def _shards(tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-    shards: list[dict[str, Tensor]] = [{}]
-    size = 0
-    for name, tensor in tensors.items():
-        if size and size + tensor.nbytes > SHARD_BYTES:
-            shards.append({})
-            size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
-    return shards
 
 
 def _name(tensor: Tensor) -> str:
