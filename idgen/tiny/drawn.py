@@ -1,11 +1,12 @@
 """The drawn world: small trained weights in the official file layouts that paint the drawn people.
 
 idgen/tiny/train made them; README.md there has the command. They lie packed in the package (packed.py) and are unpacked
-when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>` or where IDGEN_DRAWN_DIR says; every file's
-sha256 is checked. After that nothing here needs torch.
+when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>`, or below the folder that IDGEN_DRAWN_DIR
+names; every file's sha256 is checked. After that nothing here needs torch.
 """
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -20,11 +21,11 @@ JUDGE = "judge.safetensors"
 
 def locate(name: str) -> Path:
     """Return the file or folder called `drawn:<name>`; the names are the tiny world's. Raises RunError on others."""
-    folder = ensure()
-    if name not in PATHS or not (folder / PATHS[name]).exists():
-        names = [one for one, path in PATHS.items() if (folder / path).exists()]
+    files = json.loads(_index())
+    names = [one for one, path in PATHS.items() if any(f"{file}/".startswith(f"{path}/") for file in files)]
+    if name not in names:
         raise RunError(Exit.USAGE, f"there is no drawn:{name}; there are {', '.join(names)}")
-    return folder / PATHS[name]
+    return ensure() / PATHS[name]
 
 
 def ensure() -> Path:
@@ -35,12 +36,15 @@ def ensure() -> Path:
 def folder_of_the_world() -> Path:
     """Return where the world is or will be."""
     given = os.environ.get("IDGEN_DRAWN_DIR")
-    return Path(given).absolute() if given else Path("~/.cache/idgen/drawn").expanduser() / version()
+    above = Path(given).absolute() if given else Path("~/.cache/idgen/drawn").expanduser()
+    return above / hashlib.sha256(_index()).hexdigest()[:12]
 
 
-def version() -> str:
-    """Return 12 hex digits over the sums of all files."""
-    return hashlib.sha256((PACK / "pack.json").read_bytes()).hexdigest()[:12]
+def _index() -> bytes:
+    try:
+        return (PACK / "pack.json").read_bytes()
+    except FileNotFoundError as error:
+        raise RunError(Exit.USAGE, f"{PACK} is not there: check it out, or install idgen again") from error
 
 
 def _unpack(folder: Path) -> None:

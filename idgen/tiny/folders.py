@@ -18,6 +18,7 @@ def made_once(folder: Path, last: str, make: Callable[[Path], object]) -> Path:
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         make(draft)
+        draft.chmod(0o755)  # others may read it; mkdtemp lets nobody
         os.replace(draft, folder)
     except OSError:
         if not (folder / last).is_file():  # else another process was faster

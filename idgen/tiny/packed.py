@@ -1,11 +1,11 @@
 """A world in few megabytes: tensors that several files share are stored once. Files come back bit by bit.
 
-    pack(world, folder)      folder/sdxl.safetensors.z, … for tensors by the first folder that has them, files/<path>.z
-                             for what is of another kind, pack.json
+    pack(world, folder)      folder/sdxl.z, … for tensors, by the first folder or file that has them, files/<path>.z for
+                             what is of another kind, pack.json
     unpack(folder, world)    checks every file's sha256
 
 SDXL's and Kolors' UNets, the bases' autoencoders, InstantID's and EcomID's nets have most tensors in common. Deflated,
-float16's halves apart: weights that were rounded to eight bits (train/export.py) take a third less.
+float16's halves apart: weights that were rounded to eight bits (train/rounding.py) take a third less.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, load_file, save, save_file
 from torch import Tensor
 
@@ -38,45 +38,47 @@ def pack(world: Path, folder: Path) -> int:
         files[name] = {"sha256": _sum(path)}
         parts = _parts(path) if path.suffix == ".safetensors" else None
         if parts is None:
-            target = folder / "files" / name
+            target = folder / "files" / f"{name}.z"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.with_name(f"{target.name}.z").write_bytes(squeeze(path.read_bytes()))
+            target.write_bytes(squeeze(path.read_bytes()))
         else:
-            new = {_name(tensor): tensor for tensor in parts[0].values()}
-            rooms.setdefault(path.relative_to(world).parts[0], {}).update(
-                {one: tensor for one, tensor in new.items() if one not in known}
-            )
-            known |= new.keys()
+            tensors = {_name(tensor): tensor for tensor in parts[0].values()}
+            room = rooms.setdefault(name.partition("/")[0].removesuffix(".safetensors"), {})
+            room.update({one: tensor for one, tensor in tensors.items() if one not in known})
+            known |= tensors.keys()
             files[name] |= {"tensors": {key: _name(one) for key, one in parts[0].items()}, "metadata": parts[1]}
-    for room, tensors in rooms.items():
-        if tensors:
-            (folder / f"{room.removesuffix('.safetensors')}.safetensors.z").write_bytes(squeeze(save(tensors)))
+    for name, room in rooms.items():
+        (folder / f"{name}.z").write_bytes(squeeze(save(room)))
     (folder / INDEX).write_text(json.dumps(files, indent=1), encoding="utf-8")
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def unpack(folder: Path, world: Path) -> None:
     """Write the files of the pack in `folder` into `world`, which is made. Raises RunError when one has changed."""
+    try:
+        _unpack(folder, world)
+    except (OSError, KeyError, ValueError, zlib.error, SafetensorError) as error:
+        raise RunError(
+            Exit.USAGE, f"{folder} is damaged, check it out or install idgen again: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _unpack(folder: Path, world: Path) -> None:
     tensors: dict[str, Tensor] = {}
-    for shard in sorted(folder.glob("*.safetensors.z")):
-        tensors |= load(_read(shard))
+    for room in sorted(folder.glob("*.z")):
+        tensors |= load(unsqueeze(room.read_bytes()))
     files: dict[str, dict[str, Any]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     for name, facts in files.items():
         path = world / name
+        if not path.resolve().is_relative_to(world.resolve()):
+            raise ValueError(f"{name} lies outside")
         path.parent.mkdir(parents=True, exist_ok=True)
         if "tensors" in facts:
             save_file({key: tensors[one] for key, one in facts["tensors"].items()}, path, facts["metadata"])
         else:
-            path.write_bytes(_read(folder / "files" / f"{name}.z"))
+            path.write_bytes(unsqueeze((folder / "files" / f"{name}.z").read_bytes()))
         if _sum(path) != facts["sha256"]:
-            raise RunError(Exit.USAGE, f"{folder} is damaged: {name} does not come out as it went in")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return unsqueeze(path.read_bytes())
-    except zlib.error as error:
-        raise RunError(Exit.USAGE, f"{path} is damaged: {error}") from error
+            raise ValueError(f"{name} does not come out as it went in")
 
 
 def squeeze(data: bytes) -> bytes:

@@ -1,5 +1,7 @@
 """A packed world comes back bit by bit, and stores once what files share."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load, save_file
@@ -10,6 +12,7 @@ from idgen.tiny.packed import pack, squeeze, unpack, unsqueeze
 
 @pytest.fixture
 def world(tmp_path):
+    torch.manual_seed(1)
     folder = tmp_path / "world"
     (folder / "a").mkdir(parents=True)
     shared, own = torch.randn(100, 100), torch.randn(30).half()
@@ -31,19 +34,27 @@ def test_files_come_back_bit_by_bit_and_shared_tensors_are_stored_once(world, tm
     unpack(tmp_path / "pack", tmp_path / "again")
     assert contents(tmp_path / "again") == before
     assert size < 1.4 * 40_000
-    stored = [load(unsqueeze(path.read_bytes())) for path in (tmp_path / "pack").glob("*.safetensors.z")]
+    stored = [load(unsqueeze(path.read_bytes())) for path in (tmp_path / "pack").glob("*.z")]
     assert sum(len(tensors) for tensors in stored) == 4
 
 
-def test_each_folder_has_a_file_of_its_own_tensors_so_that_another_net_changes_none(world, tmp_path):
+def test_each_folder_has_a_file_of_its_own_tensors_so_that_a_net_of_its_own_changes_none(world, tmp_path):
     pack(world, tmp_path / "pack")
     before = {path.name: path.read_bytes() for path in (tmp_path / "pack").glob("*.z")}
-    assert before.keys() == {"a.safetensors.z", "two.safetensors.z"}
+    assert before.keys() == {"a.z", "two.z"}
     (world / "0-more").mkdir()
     save_file({"n": torch.randn(50)}, world / "0-more" / "net.safetensors")
     pack(world, tmp_path / "pack")
     after = {path.name: path.read_bytes() for path in (tmp_path / "pack").glob("*.z")}
-    assert after == before | {"0-more.safetensors.z": after["0-more.safetensors.z"]}
+    assert after == before | {"0-more.z": after["0-more.z"]}
+
+
+def test_a_folder_and_a_file_of_one_name_keep_their_tensors(world, tmp_path):
+    save_file({"n": torch.randn(50)}, world / "a.safetensors")
+    before = contents(world)
+    pack(world, tmp_path / "pack")
+    unpack(tmp_path / "pack", tmp_path / "again")
+    assert contents(tmp_path / "again") == before
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 7])
@@ -57,20 +68,34 @@ def test_weights_of_few_digits_take_a_third_less():
     assert len(squeeze(data)) < 0.7 * len(data)
 
 
-@pytest.mark.parametrize("file", ["a.safetensors.z", "files/a/config.json.z", "files/three.bin.z"])
+@pytest.mark.parametrize("file", ["a.z", "files/a/config.json.z", "files/three.bin.z"])
 @pytest.mark.parametrize("harm", [
-    lambda data: data[:-1] + b"\xff",
-    lambda data: data[: len(data) // 2],
-], ids=["changed", "cut"])  # fmt: skip
+    lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 0xFF])),
+    lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    lambda path: path.write_bytes(squeeze(b"[]")),
+    lambda path: path.unlink(),
+], ids=["changed", "cut", "another", "gone"])  # fmt: skip
 def test_a_damaged_pack_is_refused(world, tmp_path, file, harm):
     pack(world, tmp_path / "pack")
-    (tmp_path / "pack" / file).write_bytes(harm((tmp_path / "pack" / file).read_bytes()))
+    harm(tmp_path / "pack" / file)
+    with pytest.raises(RunError, match="is damaged, check it out"):
+        unpack(tmp_path / "pack", tmp_path / "again")
+
+
+def test_tensors_of_another_world_are_refused(world, tmp_path):
+    pack(world, tmp_path / "pack")
+    save_file({"x": torch.randn(3)}, world / "a" / "one.safetensors")
+    pack(world, tmp_path / "other")
+    (tmp_path / "other" / "a.z").replace(tmp_path / "pack" / "a.z")
     with pytest.raises(RunError, match="is damaged"):
         unpack(tmp_path / "pack", tmp_path / "again")
 
 
-def test_a_file_of_another_world_is_refused(world, tmp_path):
+def test_a_name_that_leads_outside_is_refused(world, tmp_path):
     pack(world, tmp_path / "pack")
-    (tmp_path / "pack" / "files" / "a" / "config.json.z").write_bytes(squeeze(b"[]"))
-    with pytest.raises(RunError, match="does not come out as it went in"):
+    index = tmp_path / "pack" / "pack.json"
+    files = json.loads(index.read_text())
+    index.write_text(json.dumps({"../a/config.json": files["a/config.json"]}))
+    with pytest.raises(RunError, match="lies outside"):
         unpack(tmp_path / "pack", tmp_path / "again")
+    assert not (tmp_path / "a").exists()
