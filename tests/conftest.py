@@ -17,26 +17,25 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 from doubles.s3 import S3Server
 
-RAY_LANES = 2
+SECOND_LANE = ("test_demo.py", "test_every_kind.py", "test_texts_line.py", "test_rerun.py")
+"""Of the files that start clusters: about half of their time."""
 
 
 @functools.cache
-def ray_lanes() -> dict[str, str]:
-    """Files of tests that start clusters -> the lane of each."""
-    root = Path(__file__).parents[1]
-    files = sorted(path for path in root.glob("tests/*/test_*.py") if "mark.cluster" in path.read_text())
-    return {str(path.relative_to(root)): f"ray {number % RAY_LANES}" for number, path in enumerate(files)}
+def starts_ray(file: str) -> bool:
+    """Whether a file of tests has some that start a cluster."""
+    return "mark.cluster" in (Path(__file__).parents[1] / file).read_text()
 
 
 class Lanes(LoadFileScheduling):
-    """A file's tests in one process, and the files with clusters in two: more clusters are too much for two cores.
+    """A file's tests in one process, and the files with clusters in two: three at once are too many for two cores.
 
     (Groups of `--dist loadgroup` do nothing under pytest 9.2 with pytest-xdist 3.8.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
-        return ray_lanes().get(file, file)
+        return f"ray {file.endswith(SECOND_LANE):d}" if starts_ray(file) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:

@@ -82,15 +82,15 @@ def build_page(
 ) -> str:
     """Return the whole page as HTML; `thumbnails` are the paths that exist inside the report folder."""
     style, script = _resource("style.css"), "\n".join(_resource(name) for name in _SCRIPTS)
-    tiny = any("tiny world" in note.lower() for note in notes)
+    world = next((name for name in ("tiny", "drawn") for note in notes if f"{name} world" in note.lower()), "")
     return _fill(
         _resource("index.html"),
         {
             "policy": _policy(style, script),
             "style": style,
             "script": script,
-            "title": html.escape(f"{run_id}: pictures" + (" of the tiny world" if tiny else "")),
-            "heading": html.escape("Pictures of the tiny world" if tiny else "Pictures"),
+            "title": html.escape(f"{run_id}: pictures" + (f" of the {world} world" if world else "")),
+            "heading": html.escape(f"Pictures of the {world} world" if world else "Pictures"),
             "run_id": html.escape(run_id),
             "account": html.escape(balance(shown.tally)),
             "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),

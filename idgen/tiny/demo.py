@@ -40,7 +40,7 @@ PLACES = {
     "posed": {"face_pose_uri": "demo/leaning.png"},
     "far": {"face_box": "0.35|0.22|0.65|0.52", "face_pass": "auto"},
 }
-"""Shot -> where the face of READERS[0] is to be, for the recipe PLACED; the last one's face is painted anew, larger."""
+"""Shot -> where the face of READERS[0] is to be, for the recipe PLACED; the last face is sampled again, larger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ def _begun() -> list[Row]:
     """A picture of somebody else to start from: its light and clothes stay, the person does not."""
     _, recipe, _ = SHOTS[0]
     start = {"init_image_uri": "demo/look.png", "strength": "0.7"}
-    return [_row("gia", "begun", recipe, "portrait of a person, smiling", **start)]
+    return [_row("gia", "begun", recipe, "portrait of a person in a green shirt, smiling, meadow background", **start)]
 
 
 def _bad() -> list[Row]:

@@ -94,6 +94,7 @@ def these_people_are_in_them(folder, made):
         np.stack([eye.embedding(np.array(Image.open(folder / "out" / row["image_path"]))) for row in made]) @ known.T
     )
     who = np.array([[*PEOPLE].index(row["person_id"]) for row in made])
+    assert np.abs(cosines).sum(1).all()  # a face in each of them
     assert (cosines.argmax(1) == who).mean() > 0.9
     for recipe in MADE:
         of_recipe = np.array([row["recipe"] == recipe for row in made])

@@ -175,12 +175,13 @@ def test_an_empty_run_has_a_page(tmp_path):
     assert "asked 0 = ok 0" in page.text
 
 
-def test_pictures_of_the_tiny_world_say_so_in_the_title(tmp_path):
+@pytest.mark.parametrize("world", ["tiny", "drawn"])
+def test_pictures_of_a_small_world_say_so_in_the_title(world, tmp_path):
     store = write_run(tmp_path, [row(0)])
-    assert "tiny world" not in report(store).text
-    page = report(store, notes=["These are pictures of the tiny world: drawn people, no real model."])
-    assert f"{RUN}: pictures of the tiny world" in page.text
-    assert "Pictures of the tiny world" in page.text
+    assert f"{world} world" not in report(store).text
+    page = report(store, notes=[f"These are pictures of the {world} world: drawn people, no real model."])
+    assert f"{RUN}: pictures of the {world} world" in page.text
+    assert f"Pictures of the {world} world" in page.text
 
 
 def test_full_addresses_never_reach_the_report(tmp_path):

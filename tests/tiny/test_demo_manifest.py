@@ -75,22 +75,19 @@ def test_rows_move_resize_and_turn_a_face_take_another_photos_pose_and_ask_for_t
     assert (small.below_px, small.side_px) == (40, 80)
 
 
-def test_every_kolors_recipe_runs_on_tiny_weights_with_its_prompts_encoded_ahead():
+def test_every_recipe_has_tiny_weights_in_their_configuration():
     book = load_recipes(load_config([str(ROOT / "configs" / "tiny.yaml")]))
-    names = [name for name in book if name.startswith("kolors")]
-    assert len(names) == 5
+    names = [name for name in book if "@" not in name]
+    assert sorted(names) == sorted(path.stem for path in (ROOT / "configs" / "recipes").glob("*.yaml"))
     for name in names:
         recipe = book[name]
-        assert recipe.base.text_ahead
-        assert all(place.startswith("tiny:") for place in places_of(recipe))
+        assert all(place.startswith("tiny:") for place in places_of(recipe)), name
         assert (recipe.defaults.width, recipe.base.dtype) == (128, "float32")
-
-
-@pytest.mark.parametrize("name", ["ecomid", "ecomid-inpaint", "ecomid-softedge", "ecomid-inpaint-softedge"])
-def test_every_recipe_for_product_photos_has_tiny_weights(name):
-    recipe = load_recipes(load_config([str(ROOT / "configs" / "tiny.yaml")]))[name]
-    assert all(place.startswith("tiny:") for place in places_of(recipe))
-    assert {control.name for control in recipe.controls} == {"identity", *name.split("-")[1:]}
+        assert recipe.base.text_ahead == name.startswith("kolors")
+        if "face" in name or "id" in name:
+            assert recipe.face_pack.weights == "tiny:facepack", name
+        if name.startswith("ecomid") and name != "ecomid-workflow":
+            assert {control.name for control in recipe.controls} == {"identity", *name.split("-")[1:]}
 
 
 def test_row_ids_and_names_are_used_once(rows):

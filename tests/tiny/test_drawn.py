@@ -1,26 +1,34 @@
 """The drawn world paints who is asked for, where and how: on people nobody learnt from, as a judge of its own sees it.
 
 Bounds leave room to what was measured (idgen/tiny/train/README.md): a lost embedding, a mixed batch, a scale that is
-ignored or another recipe's weights fall far below them, which tests at the end show.
+ignored, the base in the recipe's place fall far below them, which the tests after the first show.
 """
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from idgen.errors import RunError
+from idgen.recipe_files import load_recipes
+from idgen.settings import load_config
 from idgen.tiny import drawn
 from idgen.tiny.train import evaluate, recipes
 from idgen.tiny.train.eye import Eye, measure
 
 PEOPLE, PROMPTS, PX, STEPS = 12, 2, 80, 20
 CROWD = 100
+FEW = 8
+"""People in tests that lose them."""
 LOST = 0.15
-"""Mean cosine that a result must not reach when the person did not arrive."""
+"""Mean cosine to the person, beyond that to others, which a result must not reach when the person did not arrive."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,7 +48,8 @@ def crowd(eye):
 
 @pytest.fixture(scope="module")
 def book():
-    return recipes.recipes(drawn.ensure())
+    demo = load_config([str(Path(__file__).parents[2] / "configs" / "demo.yaml")])
+    return recipes.recipes(drawn.ensure(), load_recipes(demo))
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +90,24 @@ def test_results_show_the_person_the_scene_and_the_clothes_asked_for(name, book,
     assert seen(shuffled, pictures)["own"] < LOST  # a batch whose people changed places would be told
 
 
+def people_without_the_person(figures):
+    """Whether pictures are as good as ever, but of anybody."""
+    assert figures["no_face"] <= 0.13, figures
+    assert min(figures["scene"], figures["shirt"]) >= 0.8, figures
+    return figures["own"] - figures["others"] < LOST
+
+
 @pytest.mark.parametrize("name", ["sd15", "sdxl", "kolors"])
 def test_a_base_alone_makes_generic_people(name, book, ask, seen):
-    asked = ask(book[name], 6)
-    figures = seen(asked, evaluate.sample(book[name], asked, PX, STEPS))
-    assert figures["own"] < LOST, figures
-    assert min(figures["scene"], figures["shirt"]) >= 0.8, figures
-    assert figures["no_face"] <= 0.1, figures
+    asked = ask(book[name], FEW)
+    assert people_without_the_person(seen(asked, evaluate.sample(book[name], asked, PX, STEPS)))
 
 
-@pytest.mark.parametrize("name", ["faceid-sd15", "pulid-v1", "kolors-faceid-plus"])
+@pytest.mark.parametrize("name", recipes.IDENTITIES)
 def test_at_a_scale_of_zero_nobody_arrives(name, book, ask, seen):
-    asked = changed(ask(book[name], 6, 1), ip_adapter_scale=0.0)
-    assert seen(asked, evaluate.sample(book[name], asked, PX, STEPS))["own"] < LOST
+    """IdentityNet, which looks at the face's tokens, is off too."""
+    asked = changed(ask(book[name], FEW, 1), ip_adapter_scale=0.0, identity_scale=0.0)
+    assert people_without_the_person(seen(asked, evaluate.sample(book[name], asked, PX, STEPS)))
 
 
 def test_without_its_projection_nobody_arrives(book, ask, seen, tmp_path):
@@ -103,24 +117,27 @@ def test_without_its_projection_nobody_arrives(book, ask, seen, tmp_path):
     torch.save(state, tmp_path / "lost.bin")
     adapter = replace(tried.recipe.adapters[0], weights=str(tmp_path / "lost.bin"))
     lost = replace(tried, recipe=replace(tried.recipe, adapters=[adapter]))
-    asked = ask(lost, 6, 1)
-    assert seen(asked, evaluate.sample(lost, asked, PX, STEPS))["own"] < LOST
+    asked = ask(lost, FEW, 1)
+    assert people_without_the_person(seen(asked, evaluate.sample(lost, asked, PX, STEPS)))
 
 
 def test_embeddings_that_change_places_in_a_batch_change_the_people(book, ask, seen):
-    asked = ask(book["faceid-sd15"], 6, 1)
+    asked = ask(book["faceid-sd15"], FEW, 1)
     mixed = changed(asked, id_embedding=[one.row.id_embedding for one in [*asked[1:], asked[0]]])
     pictures = evaluate.sample(book["faceid-sd15"], mixed, PX, STEPS)
-    assert seen(asked, pictures)["own"] < LOST
-    moved = [replace(one, wanted=replace(one.wanted, person=(one.wanted.person + 1) % 6)) for one in asked]
-    assert seen(moved, pictures)["own"] > 0.4
+    assert people_without_the_person(seen(asked, pictures))
+    moved = [replace(one, wanted=replace(one.wanted, person=(one.wanted.person + 1) % FEW)) for one in asked]
+    assert seen(moved, pictures)["own"] > 0.5
 
 
-def test_without_its_points_a_face_is_not_where_it_was_asked(book, ask, seen):
-    asked = [one for one in ask(book["instantid"], 6) if not one.wanted.facts.portrait]
-    assert len(asked) == 6
+@pytest.mark.parametrize("name", ["instantid", "ecomid"])
+def test_without_its_net_a_face_is_not_where_it_was_asked(name, book, ask, seen):
+    asked = [one for one in ask(book[name], FEW) if not one.wanted.facts.portrait]
+    assert len(asked) == FEW
     lost = changed(asked, identity_scale=0.0)
-    assert seen(lost, evaluate.sample(book["instantid"], lost, PX, STEPS))["points"] > 0.16
+    figures = seen(lost, evaluate.sample(book[name], lost, PX, STEPS))
+    assert figures["no_face"] <= 0.13, figures
+    assert figures["points"] > 0.16, figures
 
 
 def test_the_committed_weights_are_small_and_are_what_the_training_says():
@@ -136,6 +153,29 @@ def test_the_committed_weights_are_small_and_are_what_the_training_says():
 def test_other_names_are_refused_with_those_there_are():
     with pytest.raises(RunError, match=r"no drawn:control_pose; there are sd15, sdxl"):
         drawn.locate("control_pose")
+
+
+def test_two_that_need_the_world_at_once_both_get_it_and_a_damaged_pack_leaves_nothing(tmp_path, monkeypatch):
+    code = "from idgen.tiny import drawn; print(drawn.locate('sd15'))"
+    environment = {"IDGEN_DRAWN_DIR": str(tmp_path / "two"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[2]
+    both = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=root, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    assert len({one.communicate(timeout=300)[0] for one in both}) == 1
+    (folder,) = (tmp_path / "two").iterdir()
+    assert (folder / "world.json").read_bytes() == (drawn.ensure() / "world.json").read_bytes()
+    shutil.copytree(drawn.PACK, tmp_path / "pack")
+    (tmp_path / "pack" / "sd15.z").write_bytes(b"")
+    monkeypatch.setattr(drawn, "PACK", tmp_path / "pack")
+    monkeypatch.setenv("IDGEN_DRAWN_DIR", str(tmp_path / "damaged"))
+    with pytest.raises(RunError, match="is damaged"):
+        drawn.locate("sd15")
+    assert not [*(tmp_path / "damaged").iterdir()]
+    (tmp_path / "pack" / "pack.json").unlink()
+    with pytest.raises(RunError, match="is not there: check it out"):
+        drawn.locate("sd15")
 
 
 def test_references_of_the_crowd_are_told_apart(crowd):

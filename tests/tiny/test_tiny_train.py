@@ -12,6 +12,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from idgen.recipe_files import load_recipes
+from idgen.settings import load_config
 from idgen.tiny.people import EXPRESSIONS, SHIRTS
 from idgen.tiny.train import autoencoder, evaluate, people, prompts, recipes, recogniser
 from idgen.tiny.train.attention_cpu import plain_attention
@@ -47,7 +49,11 @@ def test_every_stage_runs_and_every_recipe_is_sampled_by_the_product(trained):
     lines = journal(trained)
     assert all(np.isfinite([one for one in line.values() if isinstance(one, float)]).all() for line in lines)
     sampled = {line["recipe"] for line in lines if line["stage"] == "evaluate"}
-    assert sampled == {"drawn", "autoencoder", *recipes.recipes(trained.folder / "world")}
+    assert sampled == {
+        "drawn",
+        "autoencoder",
+        *recipes.recipes(trained.folder / "world", load_recipes(load_config([evaluate.DEMO]))),
+    }
     assert {"faceid-sd15", "faceid-plusv2-sd15", "instantid", "pulid-v1", "ecomid", "kolors-faceid-plus"} < sampled
     assert (trained.folder / "evaluation.png").is_file()
 

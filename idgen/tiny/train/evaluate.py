@@ -18,9 +18,11 @@ from idgen.errors import RowError
 from idgen.faces import crops, keypoints
 from idgen.faces.analysis import Face
 from idgen.faces.keypoints import FaceTarget, SourceFace
+from idgen.recipe_files import load_recipes
 from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
+from idgen.settings import load_config
 from idgen.tiny.people import EXPRESSIONS, SCENES, SHIRTS, Look, Person
 from idgen.tiny.render import draw_portrait
 from idgen.tiny.train import autoencoder, judge, people
@@ -31,6 +33,8 @@ from idgen.tiny.train.recipes import Tried, recipes
 from idgen.tiny.train.workspace import Workspace
 
 BATCH = 25
+DEMO = "configs/demo.yaml"
+"""Whose recipes are evaluated; the trainer runs in a checkout."""
 SHOWN, SHOWN_PX = 8, 160
 
 
@@ -65,7 +69,7 @@ def evaluate(space: Workspace) -> None:
     crowd = Crowd.draw(eye, plan.crowd)
     _bounds(space, eye, crowd)
     sheet = [[cv2.resize(one, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_AREA) for one in crowd.photos[:SHOWN]]]
-    for name, tried in recipes(space.folder / "world").items():
+    for name, tried in recipes(space.folder / "world", load_recipes(load_config([DEMO]))).items():
         asked = ask(tried, crowd, plan.evaluated_people, plan.evaluated_prompts, plan.picture_px)
         pictures = sample(tried, asked, plan.picture_px, plan.denoising_steps, str(space.device))
         space.note("evaluate", recipe=name, **measure([one.wanted for one in asked], pictures, eye, crowd.embeddings))
@@ -111,7 +115,7 @@ def prompt(facts: Facts) -> str:
 
 
 def sample(tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: str = "cpu") -> list[Pixels]:
-    """Return the pictures [px, px, 3]; black where a row failed."""
+    """Return the pictures [px, px, 3]. Raises the first row's error when one failed."""
     sampler = Sampler.load(tried.recipe, lora_scale=1.0, device=device)
     bucket = Bucket(
         width=px, height=px, num_inference_steps=steps, scheduler=tried.recipe.defaults.scheduler,
@@ -121,7 +125,10 @@ def sample(tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: st
     made: list[Any] = []
     for start in range(0, len(asked), BATCH):
         made += sampler.sample([one.row for one in asked[start : start + BATCH]], bucket)
-    return [np.zeros((px, px, 3), np.uint8) if isinstance(one, RowError) else one for one in made]
+    for one in made:
+        if isinstance(one, RowError):
+            raise one
+    return made
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ class Eye:
         nets, state = {"judge": Judge(), "reader": Reader()}, load_file(path)
         for name, net in nets.items():
             net.load_state_dict(
-                {key.removeprefix(f"{name}."): one.float() for key, one in state.items() if key.startswith(name)}
+                {key.removeprefix(f"{name}."): one.float() for key, one in state.items() if key.startswith(f"{name}.")}
             )
         return cls(nets["judge"], nets["reader"])  # type: ignore[arg-type]
 
@@ -117,8 +117,8 @@ def measure(
     right = (facts == np.array([one.facts.numbers() for one in wanted])).mean(0)
     figures = {
         "own": float(own.mean()), "own_p10": float(np.quantile(own, 0.1)), "others": float(others.mean()),
-        "nearest": float((cosines.argmax(1) == who).mean()), "scene": float(right[0]), "shirt": float(right[1]),
-        "expression": float(right[2]), "no_face": float((np.abs(seen).sum(1) == 0).mean()),
+        "nearest": float(((cosines.argmax(1) == who) & seen.any(1)).mean()),
+        "scene": float(right[0]), "shirt": float(right[1]), "expression": float(right[2]), "no_face": float((~seen.any(1)).mean()),
     }  # fmt: skip
     away = [_away(one, picture, eye) for one, picture in zip(wanted, pictures, strict=True) if one.points is not None]
     return figures | ({"points": float(np.median(away))} if away else {})

@@ -52,8 +52,9 @@ def residuals(net: Any, space: Workspace) -> painter.Residuals:  # noqa: ANN401
 
     def run(batch: Batch, noisy: Noisy, _: Tensor, words: dict[str, Any]) -> dict[str, Any]:
         """Return the net's residuals in the UNet's words."""
-        drawn = zip(batch.placed, batch.who, batch.look, batch.points.cpu().numpy(), strict=True)
-        shown = [piece(np.asarray(pixels[int(placed)][who, look]), points) for placed, who, look, points in drawn]
+        rng = np.random.default_rng(noisy.latents[:, 0, 0, 0].cpu().numpy().view(np.uint32))
+        drawn = zip(batch.drawing, batch.points.cpu().numpy(), strict=True)
+        shown = [piece(np.asarray(pixels[kind][who, look]), points, rng) for (kind, who, look), points in drawn]
         down, mid = net(
             noisy.latents.contiguous(memory_format=torch.channels_last), noisy.timesteps,
             words["encoder_hidden_states"], torch.stack(shown).to(space.device),
@@ -64,10 +65,9 @@ def residuals(net: Any, space: Workspace) -> painter.Residuals:  # noqa: ANN401
     return run
 
 
-def piece(picture: NDArray[np.uint8], points: NDArray[np.float32]) -> Tensor:
+def piece(picture: NDArray[np.uint8], points: NDArray[np.float32], rng: np.random.Generator) -> Tensor:
     """Return `picture` [S, S, 3] as the net is shown it [3, S, S]: a hole but for a garment below its five points."""
     side = picture.shape[0]
-    rng = np.random.default_rng(int(abs(points).sum() * 1e6))
     middle = points.mean(0)
     reach = float(np.linalg.norm(points - middle, axis=1).mean())
     width = WIDTH * reach * float(np.exp(rng.normal(0, MOVES)))

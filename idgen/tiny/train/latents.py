@@ -26,8 +26,7 @@ class Batch:
     embeddings: Tensor  # [B, 512] raw, of another drawing of the same person
     who: NDArray[np.int64]  # [B]
     which: NDArray[np.int64]  # [B] the reference that `embeddings` are of
-    placed: NDArray[np.bool_]  # [B] of the drawings with faces anywhere, not of the calm ones
-    look: NDArray[np.int64]  # [B] which drawing of the person it is
+    drawing: NDArray[np.int64]  # [B, 3] 1 for placed drawings and 0 for calm ones, person, look
 
 
 class Latents:
@@ -67,8 +66,7 @@ class Latents:
             embeddings=torch.from_numpy(self._references[who, which]).to(self._device),
             who=who,
             which=which,
-            placed=kinds,
-            look=looks,
+            drawing=np.stack([kinds, who, looks], 1).astype(np.int64),
         )
 
     def people_embeddings(self) -> Tensor:

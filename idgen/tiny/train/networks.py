@@ -1,4 +1,4 @@
-"""Small convolutional networks that look at pictures or latents during training; none of them is part of the world."""
+"""Small convolutional networks that look at pictures or latents during training; none of them paints."""
 
 from itertools import pairwise
 from typing import ClassVar

@@ -1,15 +1,13 @@
 """The demo's recipes over an exported world, as the evaluation samples them, and what they are without adapters."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe
-from idgen.settings import load_config
 from idgen.tiny.files import PATHS
 
-DEMO = Path(__file__).parents[3] / "configs" / "demo.yaml"
 IDENTITIES = ("faceid-sd15", "faceid-plusv2-sd15", "instantid", "pulid-v1", "ecomid", "kolors-faceid-plus")
 WITHOUT = {
     "sd15": "faceid-sd15", "sdxl": "instantid", "kolors": "kolors-faceid-plus", "instantid-branches": "instantid",
@@ -28,9 +26,8 @@ class Tried:
     """Faces are moved, resized and turned, and their places measured."""
 
 
-def recipes(world: Path) -> dict[str, Tried]:
-    """Return every recipe whose files are in `world`, by its name."""
-    book = load_recipes(load_config([str(DEMO)]))
+def recipes(world: Path, book: Mapping[str, Recipe]) -> dict[str, Tried]:
+    """Return every recipe of the demo's `book` whose files are in `world`, by its name."""
     whole = {name: _inside(book[name], world) for name in IDENTITIES}
     parts = {
         name: replace(whole[source], controls=[], adapters=whole[source].adapters if "-" in name else [])
