@@ -118,7 +118,8 @@ def measure(
     figures = {
         "own": float(own.mean()), "own_p10": float(np.quantile(own, 0.1)), "others": float(others.mean()),
         "nearest": float(((cosines.argmax(1) == who) & seen.any(1)).mean()),
-        "scene": float(right[0]), "shirt": float(right[1]), "expression": float(right[2]), "no_face": float((~seen.any(1)).mean()),
+        "scene": float(right[0]), "shirt": float(right[1]), "expression": float(right[2]),
+        "no_face": float((~seen.any(1)).mean()),
     }  # fmt: skip
     away = [_away(one, picture, eye) for one, picture in zip(wanted, pictures, strict=True) if one.points is not None]
     return figures | ({"points": float(np.median(away))} if away else {})
