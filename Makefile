@@ -1,4 +1,4 @@
-# make demo    install, run the demo's 59 rows on this machine, print where the gallery is
+# make demo    install, run the demo's 61 rows on this machine, print where the gallery is
 # make test    install with the developers' tools, run the tests (under 15 minutes on 2 cores)
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler

@@ -1,9 +1,9 @@
 """The demo's manifest and its pictures: `python -m idgen.tiny.demo manifests` writes both.
 
 Eight drawn people, each once with every recipe of the drawn world, whose prompts are in the words it was taught; some
-asked for in English and in Chinese; faces moved, resized, turned, placed as in another photo and painted anew; a
-picture to start from; and three rows that are made to fail: no face, a corrupt file and an address that may not be
-fetched.
+asked for in English and in Chinese; faces moved, resized, turned, placed as in another photo and painted anew; one
+shirt on two models; a picture to start from; and three rows that are made to fail: no face, a corrupt file and an
+address that may not be fetched.
 """
 
 import csv
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from idgen.tiny.demo_pictures import shirt
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait, draw_scene
 
@@ -41,6 +42,11 @@ PLACES = {
     "far": {"face_box": "0.35|0.22|0.65|0.52", "face_pass": "auto"},
 }
 """Shot -> where the face of READERS[0] is to be, for the recipe PLACED; the last face is sampled again, larger."""
+
+PRODUCT, MODELS = "ecomid-inpaint", ("ben", "hana")
+"""Who wears the shirt, whose SKU their pictures have."""
+COLLAR = "0.31|0.06|0.69|0.44"
+"""Where their faces are to be, above the shirt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,7 @@ def write_demo(folder: Path) -> Path:
     _draw(30, Look.sample(31, calm=True), photos / "look.png")
     aside = replace(Look.sample(32, calm=True), zoom=0.75, roll=-0.35, shift_x=0.1, shift_y=0.04, yaw=0.1)
     _draw(34, aside, photos / "leaning.png")
+    shirt(PHOTO_PX).save(photos / "shirt.png", optimize=True)
     landscape = draw_scene([], seed=5, width_px=PHOTO_PX, height_px=PHOTO_PX)
     Image.fromarray(landscape.image).save(photos / "no-face.png", optimize=True)
     whole = (photos / "ada.png").read_bytes()
@@ -79,7 +86,7 @@ def write_demo(folder: Path) -> Path:
     with (folder / "demo.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
-        writer.writerows(asdict(row) for row in [*_people(), *_in_english(), *_placed(), *_begun(), *_bad()])
+        writer.writerows(asdict(row) for row in [*_people(), *_in_english(), *_placed(), *_worn(), *_begun(), *_bad()])
     return folder / "demo.csv"
 
 
@@ -101,6 +108,13 @@ def _placed() -> list[Row]:
     return [_row(READERS[0], f"face-{shot}", PLACED, prompt, **place) for shot, place in PLACES.items()]
 
 
+def _worn() -> list[Row]:
+    """One product on several models: its cut-out is kept, the rest is made around it."""
+    prompt = "a person in a white shirt, smiling, on a beach"
+    columns = {"init_image_uri": "demo/shirt.png", "face_box": COLLAR}
+    return [_row(name, "shirt", PRODUCT, prompt, sku="04200", **columns) for name in MODELS]
+
+
 def _begun() -> list[Row]:
     """A picture of somebody else to start from: its light and clothes stay, the person does not."""
     _, recipe, _ = SHOTS[0]
@@ -119,9 +133,9 @@ def _bad() -> list[Row]:
     return [Row(row_id=f"bad-{why}", reference_uri=uri, **common) for why, uri in uris.items()]
 
 
-def _row(name: str, shot: str, recipe: str, prompt: str, **columns: str) -> Row:
-    """Of a person, each of whom wears a product of their own."""
-    sku, row_id = f"{4100 + [*PEOPLE].index(name):05d}", f"{name}-{shot}"
+def _row(name: str, shot: str, recipe: str, prompt: str, sku: str = "", **columns: str) -> Row:
+    """Of a person, each of whom wears a product of their own unless `sku` says which."""
+    sku, row_id = sku or f"{4100 + [*PEOPLE].index(name):05d}", f"{name}-{shot}"
     return Row(
         row_id=row_id, sku=sku, person_id=name, shot=shot, recipe=recipe, prompt=prompt,
         reference_uri=f"demo/{name}.png", output_name=f"{sku}/{row_id}", **columns,

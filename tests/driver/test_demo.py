@@ -18,12 +18,12 @@ from PIL import Image
 from selenium.webdriver.common.by import By
 
 from idgen.tiny import drawn
-from idgen.tiny.demo import KOLORS, PEOPLE, PLACED, PLACES, READERS, SHOTS
+from idgen.tiny.demo import KOLORS, MODELS, PEOPLE, PLACED, PLACES, PRODUCT, READERS, SHOTS
 from idgen.tiny.train.eye import Eye
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
 MADE = Counter(recipe for _, recipe, _ in SHOTS for _ in PEOPLE)
-MADE += Counter({KOLORS: len(READERS), PLACED: len(PLACES), SHOTS[0][1]: 1})
+MADE += Counter({KOLORS: len(READERS), PLACED: len(PLACES), PRODUCT: len(MODELS), SHOTS[0][1]: 1})
 ASKED = MADE.total() + 3
 SIMILAR = 0.4
 """At least, of a recipe's results to their references in the mean, as the drawn world's judge sees them."""
@@ -58,16 +58,16 @@ def manifest() -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_the_demo_makes_pictures_of_these_people_with_six_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
+def test_the_demo_makes_pictures_of_these_people_with_seven_recipes_in_one_run_and_3_rows_fail(folder, tmp_path):
     text = demo(folder)
     assert f"asked {ASKED} = ok {ASKED - 3} + rejected 3 + failed 0 + skipped 0" in text
     results = pq.read_table(next(Path(folder, "out", "runs").glob("*/results.parquet"))).to_pylist()
     assert Counter(row["recipe"] for row in results if row["status"] == "ok") == MADE
-    assert len(MADE) == 6
+    assert len(MADE) == 7
     these_people_are_in_them(folder, [row for row in results if row["status"] == "ok"])
     passed = {row["row_id"]: row["face_pass_result"] for row in results if row["face_pass_result"] is not None}
     assert passed == {f"{READERS[0]}-face-far": "done"}
-    assert {row["recipe"] for row in results if row["target_keypoints"] is not None} == {"instantid", "ecomid"}
+    assert {row["recipe"] for row in results if row["target_keypoints"] is not None} == {"instantid", PLACED, PRODUCT}
     for word in ("no_face: 1", "image_corrupt: 1", "uri_forbidden: 1", "gallery: ", "drawings only", "Next: "):
         assert word in text
     (page,) = Path(folder, "out", "runs").glob("*/report/index.html")
@@ -83,7 +83,20 @@ def test_the_demo_makes_pictures_of_these_people_with_six_recipes_in_one_run_and
         assert all(width > 0 for width in widths)
         for word in (str(ASKED), "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
+        product_row_is_shown_beside_what_it_was_made_of(browser)
         assert not [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def product_row_is_shown_beside_what_it_was_made_of(browser):
+    find = "[...document.querySelectorAll('.card')].find(card => card.textContent.includes('ben-shirt'))"
+    browser.execute_script(f"{find}.querySelector('.frame').click()")
+    time.sleep(1)
+    words = browser.find_elements(By.CSS_SELECTOR, "#viewer figcaption .words")
+    parts = [word.get_attribute("textContent") for word in words]
+    assert parts == ["Reference photo", "Where the face should be", "Product cut-out"]
+    widths = "return [...document.querySelectorAll('#viewer img')].map(image => image.naturalWidth)"
+    assert [width > 0 for width in browser.execute_script(widths)] == [True] * 3  # the result, and all but the drawing
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#viewer canvas")) == 1
 
 
 def these_people_are_in_them(folder, made):

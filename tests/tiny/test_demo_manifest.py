@@ -9,7 +9,7 @@ import pytest
 
 from idgen.recipe_files import load_recipes
 from idgen.settings import load_config
-from idgen.tiny.demo import ENGLISH, KOLORS, PEOPLE, PLACED, READERS, SHOTS, write_demo
+from idgen.tiny.demo import ENGLISH, KOLORS, MODELS, PEOPLE, PLACED, PRODUCT, READERS, SHOTS, write_demo
 
 ROOT = Path(__file__).resolve().parents[2]
 THERE = ROOT / "manifests"
@@ -88,6 +88,15 @@ def test_every_recipe_has_tiny_weights_in_their_configuration():
             assert recipe.face_pack.weights == "tiny:facepack", name
         if name.startswith("ecomid") and name != "ecomid-workflow":
             assert {control.name for control in recipe.controls} == {"identity", *name.split("-")[1:]}
+
+
+def test_one_cut_out_product_is_worn_by_several_people(rows):
+    worn = [row for row in rows if row["recipe"] == PRODUCT]
+    assert {row["person_id"] for row in worn} == set(MODELS)
+    assert len({(row["sku"], row["init_image_uri"], row["prompt"]) for row in worn}) == 1
+    alpha = cv2.imread(str(THERE / worn[0]["init_image_uri"]), cv2.IMREAD_UNCHANGED)[..., 3]
+    assert set(np.unique(alpha)) == {0, 255}
+    assert 0.15 < (alpha == 255).mean() < 0.6
 
 
 def test_row_ids_and_names_are_used_once(rows):
