@@ -16,7 +16,7 @@ from idgen.tiny.train.workspace import Workspace
 PLACED_SHARE = 0.35
 LATEST = 0.55
 """Share of the timesteps from which the predicted picture is too vague to be judged."""
-WEIGHTS = (0.1, 0.2, 0.007)
+WEIGHTS = (0.2, 0.2, 0.007)
 """Of identity, places, and each fact."""
 EXPRESSION = 0.06
 """The expression's weight once mouths have a shape: nothing else teaches what they say."""

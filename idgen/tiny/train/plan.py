@@ -52,10 +52,10 @@ class Plan:
     judge: Length = field(default_factory=lambda: Length(steps=2400, batch=64, rate=2e-3))
     reader: Length = field(default_factory=lambda: Length(steps=800, batch=64, rate=2e-3))
     autoencoder: Length = field(default_factory=lambda: Length(steps=5000, batch=8))
-    critic: Length = field(default_factory=lambda: Length(steps=1500, batch=64, rate=2e-3))
+    critic: Length = field(default_factory=lambda: Length(steps=4000, batch=64, rate=2e-3))
     sd15: Length = field(default_factory=lambda: Length(steps=3400, batch=48))
     plus: Length = field(default_factory=lambda: Length(steps=500, batch=48))
-    sdxl: Length = field(default_factory=lambda: Length(steps=4600, batch=48))
+    sdxl: Length = field(default_factory=lambda: Length(steps=6000, batch=48))
     identity_net: Length = field(default_factory=lambda: Length(steps=1800, batch=32))
     inpaint: Length = field(default_factory=lambda: Length(steps=900, batch=32))
     pulid: Length = field(default_factory=lambda: Length(steps=900, batch=48))
@@ -66,7 +66,7 @@ class Plan:
     autoencoder_widths: tuple[int, ...] = (16, 48, 96)
     sd15_widths: tuple[int, ...] = (64, 128, 160)
     sdxl_widths: tuple[int, ...] = (64, 128, 160)
-    sdxl_depths: tuple[int, ...] = (1, 1, 1)
+    sdxl_depths: tuple[int, ...] = (1, 2, 2)
     """Attention layers per block; the largest level has none."""
     text_width: int = 128
     """Of every UNet's cross-attention; a multiple of 64, as FaceID-Plus has a head per 64."""
