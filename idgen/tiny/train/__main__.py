@@ -1,6 +1,7 @@
 """`python -m idgen.tiny.train <folder> [stage…]`: trains what is missing in <folder>, goes on where it was stopped."""
 
 import argparse
+import hashlib
 import logging
 import time
 from pathlib import Path
@@ -13,6 +14,12 @@ from idgen.tiny.train.stages import STAGES
 from idgen.tiny.train.workspace import PausedError, Workspace
 
 _log = logging.getLogger(__name__)
+
+
+def code_digest() -> str:
+    """Return 12 hex digits over the trainer's code: the journal tells which code made which steps."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def main() -> int:
@@ -40,6 +47,7 @@ def main() -> int:
         processes=args.processes,
         deadline=time.monotonic() + 60 * args.minutes,
     )
+    space.note("run", stages=args.stages or [*STAGES], threads=args.threads, device=args.device, code=code_digest())
     try:
         for name in args.stages or STAGES:
             space.check_time()
