@@ -13,8 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from idgen.tiny.demo_pictures import shirt
 from idgen.tiny.people import Look, Person
+from idgen.tiny.product import shirt
 from idgen.tiny.render import draw_portrait, draw_scene
 
 PEOPLE = {"ada": 0, "ben": 3, "cleo": 4, "dan": 7, "emi": 8, "finn": 12, "gia": 19, "hana": 21}

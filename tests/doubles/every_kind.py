@@ -7,10 +7,10 @@ map; faces moved, resized, turned and placed as in another photo; one shirt on t
 import csv
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
-from idgen.tiny.demo_pictures import pose_map, shirt, soft_edges
 from idgen.tiny.people import Look, Person
+from idgen.tiny.product import shirt
 from idgen.tiny.render import draw_portrait, draw_scene
 
 PHOTOS = Path(__file__).resolve().parents[2] / "manifests" / "demo"
@@ -38,6 +38,19 @@ MODELS = ("ben", "hana")
 """Who wears the shirt."""
 COLLAR = "0.38|0.12|0.62|0.44"
 """Where their faces go."""
+
+JOINTS = {
+    "head": (0.50, 0.16), "neck": (0.50, 0.30), "left hand": (0.24, 0.52), "left elbow": (0.32, 0.40),
+    "right elbow": (0.70, 0.36), "right hand": (0.82, 0.18), "hips": (0.50, 0.58), "left knee": (0.40, 0.76),
+    "left foot": (0.36, 0.95), "right knee": (0.61, 0.76), "right foot": (0.66, 0.95),
+}  # fmt: skip
+"""Of the pose map, as shares of its side."""
+BONES = (
+    ("head", "neck", "red"), ("neck", "left elbow", "orange"), ("left elbow", "left hand", "yellow"),
+    ("neck", "right elbow", "lime"), ("right elbow", "right hand", "green"), ("neck", "hips", "cyan"),
+    ("hips", "left knee", "dodgerblue"), ("left knee", "left foot", "blue"), ("hips", "right knee", "violet"),
+    ("right knee", "right foot", "magenta"),
+)  # fmt: skip
 
 
 def write(folder: Path) -> Path:
@@ -100,3 +113,20 @@ def _worn(folder):
 def _row(name, shot, recipe, prompt, **columns):
     row = {"row_id": f"{name}-{shot}", "recipe": recipe, "prompt": prompt, "reference_uri": f"{PHOTOS}/{name}.png"}
     return row | columns
+
+
+def pose_map(size_px: int) -> Image.Image:
+    """Draw a stick figure on black, as ControlNets for poses are shown people."""
+    image = Image.new("RGB", (size_px, size_px))
+    pen = ImageDraw.Draw(image)
+    for start, end, colour in BONES:
+        ends = [tuple(size_px * share for share in JOINTS[name]) for name in (start, end)]
+        pen.line(ends, fill=colour, width=size_px // 40)
+    return image
+
+
+def soft_edges(product: Image.Image) -> Image.Image:
+    """Draw its edges white on black, soft as HED draws them."""
+    on_black = Image.alpha_composite(Image.new("RGBA", product.size, "black"), product).convert("L")
+    edges = on_black.filter(ImageFilter.FIND_EDGES).filter(ImageFilter.GaussianBlur(1))
+    return edges.point(lambda value: min(255, 2 * value)).convert("RGB")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from idgen.networks import attention
 from idgen.sampling.control_images import inpaint_image
-from idgen.tiny.demo_pictures import SHIRT
+from idgen.tiny.product import OUTLINE
 from idgen.tiny.train import drawings, identity_net, painter, sdxl
 from idgen.tiny.train.diffusion import Noisy
 from idgen.tiny.train.latents import Batch
@@ -71,7 +71,7 @@ def piece(picture: NDArray[np.uint8], points: NDArray[np.float32], rng: np.rando
     middle = points.mean(0)
     reach = float(np.linalg.norm(points - middle, axis=1).mean())
     width = WIDTH * reach * float(np.exp(rng.normal(0, MOVES)))
-    outline = np.asarray(SHIRT, np.float32)
+    outline = np.asarray(OUTLINE, np.float32)
     collar = np.array([0.5, outline[:, 1].min()], np.float32)
     down = points[3:].mean(0) - points[:2].mean(0)  # from the eyes to the mouth: heads lean
     down /= np.linalg.norm(down) + 1e-6
