@@ -74,7 +74,8 @@ def _unpack(folder: Path, world: Path) -> None:
             raise ValueError(f"{name} lies outside")
         path.parent.mkdir(parents=True, exist_ok=True)
         if "tensors" in facts:
-            save_file({key: tensors[one] for key, one in facts["tensors"].items()}, path, facts["metadata"])
+            # cloned: safetensors writes no two tensors that share memory, as equal biases would
+            save_file({key: tensors[one].clone() for key, one in facts["tensors"].items()}, path, facts["metadata"])
         else:
             path.write_bytes(unsqueeze((folder / "files" / f"{name}.z").read_bytes()))
         if _sum(path) != facts["sha256"]:

@@ -17,7 +17,8 @@ def world(tmp_path):
     (folder / "a").mkdir(parents=True)
     shared, own = torch.randn(100, 100), torch.randn(30).half()
     save_file({"x": shared, "y": own}, folder / "a" / "one.safetensors", {"format": "pt"})
-    save_file({"z": shared, "empty": torch.zeros(0), "number": torch.tensor(3)}, folder / "two.safetensors")
+    numbers = {"empty": torch.zeros(0), "number": torch.tensor(3), "bias": torch.zeros(4), "another": torch.zeros(4)}
+    save_file({"z": shared, **numbers}, folder / "two.safetensors")
     (folder / "a" / "config.json").write_text("{}")
     torch.save({"x": own}, folder / "three.bin")
     return folder
@@ -35,7 +36,7 @@ def test_files_come_back_bit_by_bit_and_shared_tensors_are_stored_once(world, tm
     assert contents(tmp_path / "again") == before
     assert size < 1.4 * 40_000
     stored = [load(unsqueeze(path.read_bytes())) for path in (tmp_path / "pack").glob("*.z")]
-    assert sum(len(tensors) for tensors in stored) == 4
+    assert sum(len(tensors) for tensors in stored) == 5
 
 
 def test_each_folder_has_a_file_of_its_own_tensors_so_that_a_net_of_its_own_changes_none(world, tmp_path):

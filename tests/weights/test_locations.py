@@ -31,6 +31,7 @@ def test_hub_ids_are_found_in_the_local_cache(tmp_path, monkeypatch):
         ("owner/../x:y", "do not exist"),
         ("owner/name:../../x", "do not exist"),
         ("tiny:gone", "there are sd15,.* facepack"),
+        ("drawn:gone", "no drawn:gone; there are sd15, sdxl"),
     ],
 )
 def test_what_is_missing_is_named_with_what_to_do(location, message, tmp_path, monkeypatch):
@@ -70,7 +71,7 @@ def test_a_path_that_exists_is_never_a_hub_id(tmp_path, monkeypatch):
     assert weights.locate("models/base") == tmp_path / "models" / "base"
 
 
-@pytest.mark.parametrize("location", ["tiny:sd15", "/a/b", "./a/b", "~/a/b", "buffalo_l", "a/b:../c", "file:///a/b"])
+@pytest.mark.parametrize("location", ["tiny:sd15", "drawn:sd15", "/a/b", "./a/b", "~/a/b", "buffalo_l", "a/b:../c", "file:///a/b"])
 def test_what_is_no_hub_id(location):
     assert hub_place(location) is None
 
