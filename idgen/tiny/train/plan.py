@@ -66,7 +66,7 @@ class Plan:
     autoencoder_widths: tuple[int, ...] = (16, 48, 96)
     sd15_widths: tuple[int, ...] = (64, 128, 160)
     sdxl_widths: tuple[int, ...] = (64, 128, 160)
-    sdxl_depths: tuple[int, ...] = (1, 2, 2)
+    sdxl_depths: tuple[int, ...] = (1, 1, 1)
     """Attention layers per block; the largest level has none."""
     text_width: int = 128
     """Of every UNet's cross-attention; a multiple of 64, as FaceID-Plus has a head per 64."""
