@@ -39,7 +39,7 @@ PLACES = {
     "small": {"face_box": "0.52|0.20|0.84|0.52"},
     "turned": {"face_box": "0.28|0.25|0.72|0.69", "face_angle_deg": "25"},
     "posed": {"face_pose_uri": "demo/leaning.png"},
-    "far": {"face_box": "0.35|0.22|0.65|0.52", "face_pass": "auto"},
+    "far": {"face_box": "0.31|0.20|0.69|0.58", "face_pass": "auto"},
 }
 """Shot -> where the face of READERS[0] is to be, for the recipe PLACED; the last face is sampled again, larger."""
 

@@ -164,4 +164,5 @@ def test_a_loop_writes_the_mean_of_its_weights(tmp_path):
 
 def test_the_evaluations_wording_is_one_that_was_trained():
     facts = Facts("beach", "orange", "smiling")
-    assert evaluate.prompt(facts) == "portrait of a person in an orange shirt, smiling, beach background"
+    assert prompts.plain(facts) == "portrait of a person in an orange shirt, smiling, beach background"
+    assert prompts.plain(facts, in_chinese=True) == "肖像，一位穿着橙色衬衫的人，微笑，海滩背景"

@@ -71,7 +71,9 @@ def test_a_path_that_exists_is_never_a_hub_id(tmp_path, monkeypatch):
     assert weights.locate("models/base") == tmp_path / "models" / "base"
 
 
-@pytest.mark.parametrize("location", ["tiny:sd15", "drawn:sd15", "/a/b", "./a/b", "~/a/b", "buffalo_l", "a/b:../c", "file:///a/b"])
+@pytest.mark.parametrize(
+    "location", ["tiny:sd15", "drawn:sd15", "/a/b", "./a/b", "~/a/b", "buffalo_l", "a/b:../c", "file:///a/b"]
+)
 def test_what_is_no_hub_id(location):
     assert hub_place(location) is None
 

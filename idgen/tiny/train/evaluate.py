@@ -28,7 +28,7 @@ from idgen.tiny.render import draw_portrait
 from idgen.tiny.train import autoencoder, judge, people
 from idgen.tiny.train.eye import Eye, Pixels, Wanted, measure, photo
 from idgen.tiny.train.pictures import unit
-from idgen.tiny.train.prompts import Facts
+from idgen.tiny.train.prompts import Facts, plain
 from idgen.tiny.train.recipes import Tried, recipes
 from idgen.tiny.train.workspace import Workspace
 
@@ -84,7 +84,9 @@ def evaluate(space: Workspace) -> None:
 
 
 def ask(tried: Tried, crowd: Crowd, count: int, prompts: int, px: int) -> list[Asked]:
-    """Return `prompts` pictures of each of the first `count` people, `px` wide, with the recipe's defaults."""
+    """Return `prompts` pictures of each of the first `count` people, `px` wide, with the recipe's defaults; Kolors is asked
+    in Chinese every second time.
+    """
     asked, defaults = [], tried.recipe.defaults
     for at in range(count):
         face = crowd.faces[at]
@@ -97,7 +99,7 @@ def ask(tried: Tried, crowd: Crowd, count: int, prompts: int, px: int) -> list[A
             shown = {} if points is None else {"identity": keypoints.draw(points, (px, px))}
             scale = 1.0 if points is None else _spread(points) / _spread(face.keypoints)
             row = SampleRow(
-                key=f"{at}-{number}", prompt=prompt(facts), negative_prompt=defaults.negative_prompt,
+                key=f"{at}-{number}", prompt=plain(facts, tried.recipe.base.kind == "kolors" and number % 2 == 1), negative_prompt=defaults.negative_prompt,
                 seed=1000 + at * 10 + number, crops=cut, control_images=shown,
                 id_embedding=np.zeros((0, 512), np.float32) if face.embedding is None else face.embedding[None],
                 ip_adapter_scale=defaults.ip_adapter_scale,
@@ -105,13 +107,6 @@ def ask(tried: Tried, crowd: Crowd, count: int, prompts: int, px: int) -> list[A
             )  # fmt: skip
             asked.append(Asked(row, Wanted(at, facts, points, float(face.box[2] - face.box[0]) * scale)))
     return asked
-
-
-def prompt(facts: Facts) -> str:
-    """Return the evaluation's wording."""
-    article = "an" if facts.shirt[0] in "aeiou" else "a"
-    person = "portrait of a person" if facts.portrait else "a person"
-    return f"{person} in {article} {facts.shirt} shirt, {facts.expression}, {facts.scene} background"
 
 
 def sample(tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: str = "cpu") -> list[Pixels]:

@@ -103,6 +103,17 @@ def chinese(facts: Facts, rng: np.random.Generator) -> str:
     return _joined(subject, "", f"{wearing}的人", [scene, expression], _IDLE_ZH, "，", rng, False)
 
 
+def plain(facts: Facts, in_chinese: bool = False) -> str:
+    """Return the wording that evaluations ask with: every fact, nothing else."""
+    if in_chinese:
+        subject = "肖像，一位" if facts.portrait else "一位"
+        expression, scene = _EXPRESSIONS_ZH[facts.expression][0], _SCENES_ZH[facts.scene][0]
+        return f"{subject}穿着{_SHIRTS_ZH[facts.shirt]}衬衫的人，{expression}，{scene}"
+    article = "an" if facts.shirt[0] in "aeiou" else "a"
+    person = f"{PORTRAIT} of a person" if facts.portrait else "a person"
+    return f"{person} in {article} {facts.shirt} shirt, {facts.expression}, {facts.scene} background"
+
+
 def neutral(rng: np.random.Generator, in_chinese: bool = False) -> str:
     """Return a text that says nothing of the picture: half of the time none, else like a negative prompt."""
     if rng.random() < 0.5:
