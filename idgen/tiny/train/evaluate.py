@@ -84,29 +84,40 @@ def evaluate(space: Workspace) -> None:
 
 
 def ask(tried: Tried, crowd: Crowd, count: int, prompts: int, px: int) -> list[Asked]:
-    """Return `prompts` pictures of each of the first `count` people, `px` wide, with the recipe's defaults; Kolors is asked
-    in Chinese every second time.
+    """Return `prompts` pictures of each of the first `count` people, `px` wide, with the recipe's defaults.
+
+    The first of a placed recipe's is as in the photo, the others are moved, resized and turned. Kolors is asked in
+    Chinese every second time.
     """
-    asked, defaults = [], tried.recipe.defaults
+    asked = []
     for at in range(count):
-        face = crowd.faces[at]
-        cut = {need.name: crops.cut(need, crowd.photos[at], face)[None] for need in needs(tried.recipe).pictures}
         for number in range(prompts):
             rng = np.random.default_rng([at, number, 11])
             facts = Facts(SCENES[int(rng.integers(8))], tuple(SHIRTS)[int(rng.integers(8))],
                           EXPRESSIONS[int(rng.integers(2))], portrait=not (tried.placed and number))  # fmt: skip
+            face = crowd.faces[at]
             points = _target(face, number, rng, px) if tried.placed else None
-            shown = {} if points is None else {"identity": keypoints.draw(points, (px, px))}
-            scale = 1.0 if points is None else _spread(points) / _spread(face.keypoints)
-            row = SampleRow(
-                key=f"{at}-{number}", prompt=plain(facts, tried.recipe.base.kind == "kolors" and number % 2 == 1), negative_prompt=defaults.negative_prompt,
-                seed=1000 + at * 10 + number, crops=cut, control_images=shown,
-                id_embedding=np.zeros((0, 512), np.float32) if face.embedding is None else face.embedding[None],
-                ip_adapter_scale=defaults.ip_adapter_scale,
-                identity_scale=next((one.scale for one in tried.recipe.controls), 1.0),
-            )  # fmt: skip
-            asked.append(Asked(row, Wanted(at, facts, points, float(face.box[2] - face.box[0]) * scale)))
+            size = 1.0 if points is None else _spread(points) / _spread(face.keypoints)
+            wanted = Wanted(at, facts, points, float(face.box[2] - face.box[0]) * size)
+            asked.append(Asked(_row(tried, crowd, wanted, number, px), wanted))
     return asked
+
+
+def _row(tried: Tried, crowd: Crowd, wanted: Wanted, number: int, px: int) -> SampleRow:
+    """Return what the sampler is asked for `wanted`."""
+    recipe, at = tried.recipe, wanted.person
+    embedding = crowd.faces[at].embedding
+    return SampleRow(
+        key=f"{at}-{number}",
+        prompt=plain(wanted.facts, in_chinese=recipe.base.kind == "kolors" and number % 2 == 1),
+        negative_prompt=recipe.defaults.negative_prompt,
+        seed=1000 + at * 10 + number,
+        crops={need.name: crops.cut(need, crowd.photos[at], crowd.faces[at])[None] for need in needs(recipe).pictures},
+        control_images={} if wanted.points is None else {"identity": keypoints.draw(wanted.points, (px, px))},
+        id_embedding=np.zeros((0, 512), np.float32) if embedding is None else embedding[None],
+        ip_adapter_scale=recipe.defaults.ip_adapter_scale,
+        identity_scale=next((one.scale for one in recipe.controls), 1.0),
+    )
 
 
 def sample(tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: str = "cpu") -> list[Pixels]:
