@@ -58,6 +58,11 @@ def test_every_stage_runs_and_every_recipe_is_sampled_by_the_product(trained):
     assert (trained.folder / "evaluation.png").is_file()
 
 
+def test_the_exported_scheduler_clips_no_latents(trained):
+    settings = json.loads((trained.folder / "world" / "sd15" / "scheduler" / "scheduler_config.json").read_text())
+    assert (settings["clip_sample"], settings["prediction_type"]) == (False, "v_prediction")
+
+
 def test_finished_stages_are_not_run_again(trained):
     before = len(journal(trained))
     for name in set(STAGES) - {"export", "evaluate"}:

@@ -59,6 +59,7 @@ def export(space: Workspace) -> None:
 
 def _sd15(space: Workspace, folder: Path) -> None:
     made, parts = sd15.load(space)
+    # clip_sample would cut latents off at 1
     scheduler = DDIMScheduler(**diffusion.SCHEDULER, clip_sample=False, set_alpha_to_one=False)
     pipeline = StableDiffusionPipeline(
         vae=autoencoder.load(space), text_encoder=made.text.text_encoder, tokenizer=made.text.words,
