@@ -79,7 +79,7 @@ def test_the_demo_makes_pictures_of_these_people_with_seven_recipes_in_one_run_a
         images = browser.find_elements(By.CSS_SELECTOR, "main img")
         shown = [image for image in images if image.get_attribute("complete") == "true"]
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
-        assert len(shown) >= 30  # those further down are loaded when they are scrolled to
+        assert len(shown) >= 20  # those further down are loaded when they are scrolled to
         assert all(width > 0 for width in widths)
         for word in (str(ASKED), "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
@@ -88,7 +88,8 @@ def test_the_demo_makes_pictures_of_these_people_with_seven_recipes_in_one_run_a
 
 
 def product_row_is_shown_beside_what_it_was_made_of(browser):
-    find = "[...document.querySelectorAll('.card')].find(card => card.textContent.includes('ben-shirt'))"
+    browser.find_element(By.CSS_SELECTOR, "[aria-label='Page 2']").click()  # after 8 people with 6 recipes
+    find = "[...document.querySelectorAll('.card')].find(card => card.textContent.includes('ben · shirt'))"
     browser.execute_script(f"{find}.querySelector('.frame').click()")
     time.sleep(1)
     words = browser.find_elements(By.CSS_SELECTOR, "#viewer figcaption .words")

