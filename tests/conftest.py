@@ -40,6 +40,7 @@ class Lanes(LoadFileScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
     """Use lanes with `pytest --dist loadfile`."""
+    assert all(starts_ray(f"tests/driver/{name}") for name in SECOND_LANE)
     return Lanes(config, log) if config.getvalue("dist") == "loadfile" else None
 
 

@@ -1,6 +1,6 @@
 """The demo's manifest and its pictures: `python -m idgen.tiny.demo manifests` writes both.
 
-Eight drawn people, each once with every recipe of the drawn world, whose prompts are in the words it was taught; some
+Eight drawn people, each once with six recipes of the drawn world, prompts in the words that it was taught; some
 asked for in English and in Chinese; faces moved, resized, turned, placed as in another photo and painted anew; one
 shirt on two models; a picture to start from; and three rows that are made to fail: no face, a corrupt file and an
 address that may not be fetched.
@@ -39,13 +39,13 @@ PLACES = {
     "small": {"face_box": "0.52|0.20|0.84|0.52"},
     "turned": {"face_box": "0.28|0.25|0.72|0.69", "face_angle_deg": "25"},
     "posed": {"face_pose_uri": "demo/leaning.png"},
-    "far": {"face_box": "0.31|0.20|0.69|0.58", "face_pass": "auto"},
+    "again": {"face_box": "0.31|0.20|0.69|0.58", "face_pass": "auto"},
 }
 """Shot -> where the face of READERS[0] is to be, for the recipe PLACED; the last face is sampled again, larger."""
 
 PRODUCT, MODELS = "ecomid-inpaint", ("ben", "hana")
 """Who wears the shirt, whose SKU their pictures have."""
-COLLAR = "0.31|0.06|0.69|0.44"
+COLLAR = "0.26|0.04|0.74|0.52"
 """Where their faces are to be, above the shirt."""
 
 
@@ -110,16 +110,16 @@ def _placed() -> list[Row]:
 
 def _worn() -> list[Row]:
     """One product on several models: its cut-out is kept, the rest is made around it."""
-    prompt = "a person in a white shirt, smiling, on a beach"
+    prompt = "portrait of a person in a white shirt, smiling, on a beach"
     columns = {"init_image_uri": "demo/shirt.png", "face_box": COLLAR}
     return [_row(name, "shirt", PRODUCT, prompt, sku="04200", **columns) for name in MODELS]
 
 
 def _begun() -> list[Row]:
-    """A picture of somebody else to start from: its light and clothes stay, the person does not."""
+    """A picture of somebody else to start from: the meadow and the green shirt stay, the person does not."""
     _, recipe, _ = SHOTS[0]
-    start = {"init_image_uri": "demo/look.png", "strength": "0.7"}
-    return [_row("gia", "begun", recipe, "portrait of a person in a green shirt, smiling, meadow background", **start)]
+    start = {"init_image_uri": "demo/look.png", "strength": "0.6"}
+    return [_row("gia", "begun", recipe, "portrait of a person, smiling", **start)]
 
 
 def _bad() -> list[Row]:

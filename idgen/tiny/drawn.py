@@ -1,8 +1,8 @@
 """The drawn world: small trained weights in the official file layouts that paint the drawn people.
 
 idgen/tiny/train made them; README.md there has the command. They lie packed in the package (packed.py) and are unpacked
-when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>`, or below the folder that IDGEN_DRAWN_DIR
-names; every file's sha256 is checked. After that nothing here needs torch.
+when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>`, or below the folder that IDGEN_DRAWN_CACHE
+names; every sum is checked. After that nothing here needs torch.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ JUDGE = "judge.safetensors"
 
 def locate(name: str) -> Path:
     """Return the file or folder called `drawn:<name>`; the names are the tiny world's. Raises RunError on others."""
-    files = json.loads(_index())
+    files = _files()
     names = [one for one, path in PATHS.items() if any(f"{file}/".startswith(f"{path}/") for file in files)]
     if name not in names:
         raise RunError(Exit.USAGE, f"there is no drawn:{name}; there are {', '.join(names)}")
@@ -30,12 +30,18 @@ def locate(name: str) -> Path:
 
 def ensure() -> Path:
     """Return the world's folder, unpacked in seconds when it is not there; processes may call this at once."""
-    return made_once(folder_of_the_world(), "world.json", _unpack)
+    folder = folder_of_the_world()
+    try:
+        return made_once(folder, "world.json", _unpack)
+    except OSError as error:
+        raise RunError(
+            Exit.USAGE, f"{folder} cannot be written ({error}): name a folder that can be with IDGEN_DRAWN_CACHE"
+        ) from error
 
 
 def folder_of_the_world() -> Path:
     """Return where the world is or will be."""
-    given = os.environ.get("IDGEN_DRAWN_DIR")
+    given = os.environ.get("IDGEN_DRAWN_CACHE")
     above = Path(given).absolute() if given else Path("~/.cache/idgen/drawn").expanduser()
     return above / hashlib.sha256(_index()).hexdigest()[:12]
 
@@ -43,11 +49,23 @@ def folder_of_the_world() -> Path:
 def _index() -> bytes:
     try:
         return (PACK / "pack.json").read_bytes()
-    except FileNotFoundError as error:
+    except OSError as error:
         raise RunError(Exit.USAGE, f"{PACK} is not there: check it out, or install idgen again") from error
 
 
+def _files() -> dict[str, object]:
+    try:
+        return dict(json.loads(_index()))
+    except ValueError as error:
+        raise RunError(Exit.USAGE, f"{PACK}/pack.json is damaged: check it out, or install idgen again") from error
+
+
 def _unpack(folder: Path) -> None:
+    from safetensors import SafetensorError
+
     from idgen.tiny.packed import unpack  # imports torch, once for this folder
 
-    unpack(PACK, folder)
+    try:
+        unpack(PACK, folder)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error  # it could not write

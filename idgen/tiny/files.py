@@ -1,4 +1,4 @@
-"""The tiny world's table of contents: what `tiny:<name>` means, and what each adapter file is. No torch here."""
+"""The tiny worlds' table of contents: what `tiny:<name>` and `drawn:<name>` mean, what each file is. No torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -82,4 +82,4 @@ PATHS: dict[str, str] = {
     "eva_clip": "eva02-clip/EVA02_CLIP_L_336_psz14_s6B.pt",
     "face_parser": "parsing_bisenet.pth",
 }
-"""Name after `tiny:` -> file or folder inside the world."""
+"""Name after `tiny:` or `drawn:` -> file or folder inside the world; the drawn one has some of them."""

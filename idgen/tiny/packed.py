@@ -2,7 +2,7 @@
 
     pack(world, folder)      folder/sdxl.z, … for tensors, by the first folder or file that has them, files/<path>.z for
                              what is of another kind, pack.json
-    unpack(folder, world)    checks every file's sha256
+    unpack(folder, world)    checks every tensor's and every other file's sum
 
 SDXL's and Kolors' UNets, the bases' autoencoders, InstantID's and EcomID's nets have most tensors in common. Deflated,
 float16's halves apart: weights that were rounded to eight bits (train/rounding.py) take a third less.
@@ -12,6 +12,8 @@ import hashlib
 import json
 import shutil
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,32 +56,55 @@ def pack(world: Path, folder: Path) -> int:
 
 
 def unpack(folder: Path, world: Path) -> None:
-    """Write the files of the pack in `folder` into `world`, which is made. Raises RunError when one has changed."""
+    """Write the files of the pack in `folder` into `world`, which is made.
+
+    Raises RunError when the pack is damaged, OSError or SafetensorError when `world` cannot be written.
+    """
+    with _reading(folder):
+        files: dict[str, dict[str, Any]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        tensors = _tensors(folder)
+    for name, facts in files.items():
+        path = world / name
+        with _reading(folder):
+            if not path.resolve().is_relative_to(world.resolve()):
+                raise ValueError(f"{name} lies outside")
+            # cloned: safetensors writes no two tensors that share memory, as equal biases would
+            parts = {key: tensors[one].clone() for key, one in facts.get("tensors", {}).items()}
+            data = b"" if parts else _whole(folder / "files" / f"{name}.z", facts["sha256"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if parts:
+            save_file(parts, path, facts["metadata"])  # the same bytes by the same release of safetensors
+        else:
+            path.write_bytes(data)
+
+
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Say in words that the pack in `folder` is damaged."""
     try:
-        _unpack(folder, world)
+        yield
     except (OSError, KeyError, ValueError, zlib.error, SafetensorError) as error:
         raise RunError(
             Exit.USAGE, f"{folder} is damaged, check it out or install idgen again: {type(error).__name__}: {error}"
         ) from error
 
 
-def _unpack(folder: Path, world: Path) -> None:
+def _tensors(folder: Path) -> dict[str, Tensor]:
+    """Return every tensor of the pack by its name, which is proven."""
     tensors: dict[str, Tensor] = {}
     for room in sorted(folder.glob("*.z")):
-        tensors |= load(unsqueeze(room.read_bytes()))
-    files: dict[str, dict[str, Any]] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    for name, facts in files.items():
-        path = world / name
-        if not path.resolve().is_relative_to(world.resolve()):
-            raise ValueError(f"{name} lies outside")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if "tensors" in facts:
-            # cloned: safetensors writes no two tensors that share memory, as equal biases would
-            save_file({key: tensors[one].clone() for key, one in facts["tensors"].items()}, path, facts["metadata"])
-        else:
-            path.write_bytes(unsqueeze((folder / "files" / f"{name}.z").read_bytes()))
-        if _sum(path) != facts["sha256"]:
-            raise ValueError(f"{name} does not come out as it went in")
+        for name, tensor in load(unsqueeze(room.read_bytes())).items():
+            if _name(tensor) != name:
+                raise ValueError(f"{room.name} holds another tensor than {name}")
+            tensors[name] = tensor
+    return tensors
+
+
+def _whole(path: Path, sha256: str) -> bytes:
+    data = unsqueeze(path.read_bytes())
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise ValueError(f"{path.name} does not come out as it went in")
+    return data
 
 
 def squeeze(data: bytes) -> bytes:

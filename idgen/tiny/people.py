@@ -167,16 +167,6 @@ class Look:
         )
 
 
-def describe(look: Look) -> str:
-    """A prompt that says what the look shows, in the tiny world's words.
-
-    >>> describe(Look.sample(1, calm=True)).startswith("a person in a")
-    True
-    """
-    article = "an" if look.shirt[0] in "aeiou" else "a"
-    return f"a person in {article} {look.shirt} shirt, {look.expression}, {look.scene} background"
-
-
 def mix(first: RGB, second: RGB, share: float) -> RGB:
     """`first` with `share` (0 to 1) of `second` mixed in."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))

@@ -1,4 +1,4 @@
-"""A manifest with a row of every kind of recipe, for configs/tiny.yaml: random weights have files for all of them.
+"""A manifest of eleven kinds of recipe, for configs/tiny.yaml: random weights have files for all of them.
 
 People with FaceID on three bases; Kolors in English and in Chinese; picture prompts, a picture to start from, a pose
 map; faces moved, resized, turned and placed as in another photo; one shirt on two models, its cut-out kept.
@@ -9,9 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from idgen.tiny.people import Look, Person
-from idgen.tiny.product import shirt
-from idgen.tiny.render import draw_portrait, draw_scene
+from idgen.tiny.render import draw_scene
 
 PHOTOS = Path(__file__).resolve().parents[2] / "manifests" / "demo"
 PICTURE_PX = 192
@@ -55,14 +53,10 @@ BONES = (
 
 def write(folder: Path) -> Path:
     """Write `folder`/kinds.csv and the pictures beside it; return the manifest's path."""
-    look = draw_portrait(Person.sample(30), Look.sample(31, calm=True), PICTURE_PX)
-    Image.fromarray(look.image).save(folder / "look.png")
     sea = draw_scene([], seed=38, width_px=PICTURE_PX * 3 // 2, height_px=PICTURE_PX)  # wider than what is made of it
     Image.fromarray(sea.image).save(folder / "sea.png")
     pose_map(PICTURE_PX).save(folder / "pose.png")
-    product = shirt(PICTURE_PX)
-    product.save(folder / "shirt.png")
-    soft_edges(product).save(folder / "edges.png")
+    soft_edges(Image.open(PHOTOS / "shirt.png")).save(folder / "edges.png")
     rows = [*_people(), *_kolors(), *_more(folder), *_placed(), *_worn(folder)]
     with (folder / "kinds.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
@@ -83,7 +77,7 @@ def _more(folder):
     """Rows whose recipes look at pictures: of a face, of a look, to start from, of a pose."""
     portrait, look = "ip-adapter-plus-face-sd15", "ip-adapter-plus-sd15"
     prompt = "a person in a garden, soft light"
-    picture = {"reference_uri": "", "ip_adapter_image_uri": f"{folder}/look.png"}
+    picture = {"reference_uri": "", "ip_adapter_image_uri": f"{PHOTOS}/look.png"}
     return [
         _row("ada", "garden", portrait, prompt),
         _row("hana", "garden", portrait, prompt),
@@ -106,7 +100,7 @@ def _placed():
 def _worn(folder):
     """One product on several models: its cut-out is kept, its soft edges go on, the rest is made around it."""
     prompt = "a person in a striped shirt, market place, midday sun"
-    cut = {"init_image_uri": f"{folder}/shirt.png", "control_softedge_uri": f"{folder}/edges.png", "face_box": COLLAR}
+    cut = {"init_image_uri": f"{PHOTOS}/shirt.png", "control_softedge_uri": f"{folder}/edges.png", "face_box": COLLAR}
     return [_row(name, "shirt", PRODUCT, prompt, **cut) for name in MODELS]
 
 

@@ -27,7 +27,7 @@ MOST_PROMPTS = 3
 """Of one recipe; those that encode beside the UNet do it anew when an actor loads them again."""
 
 
-def test_eleven_recipes_are_made_in_one_run_and_no_prompt_is_encoded_twice(tmp_path):
+def test_eleven_recipes_are_made_in_one_run_and_each_load_encodes_a_prompt_once(tmp_path):
     shop = Catalogue(tmp_path)
     shop.manifest = write(tmp_path)
     text = shop.run(f"sources.roots=[{tmp_path},{ROOT / 'manifests'}]")

@@ -9,19 +9,24 @@ import json
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from idgen.errors import RunError
 from idgen.recipe_files import load_recipes
+from idgen.sampling.rows import ControlUse
 from idgen.settings import load_config
 from idgen.tiny import drawn
+from idgen.tiny.packed import unpack
+from idgen.tiny.product import shirt
 from idgen.tiny.train import evaluate, recipes
 from idgen.tiny.train.eye import Eye, measure
+from idgen.tiny.train.plan import PLANS
 
 PEOPLE, PROMPTS, PX, STEPS = 12, 2, 80, 20
 CROWD = 100
@@ -48,8 +53,7 @@ def crowd(eye):
 
 @pytest.fixture(scope="module")
 def book():
-    demo = load_config([str(Path(__file__).parents[2] / "configs" / "demo.yaml")])
-    return recipes.recipes(drawn.ensure(), load_recipes(demo))
+    return recipes.recipes(drawn.ensure(), load_recipes(load_config([evaluate.DEMO])))
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +146,40 @@ def test_without_its_net_a_face_is_not_where_it_was_asked(name, book, ask, seen,
     assert figures["points"] > 0.16, figures
 
 
-def test_the_committed_weights_are_small_and_are_what_the_training_says():
+def test_the_inpaint_net_paints_people_in_what_it_is_shown(ask, seen):
+    """Prompts do not say the colour, and nothing is pasted back."""
+    tried = recipes.worn(drawn.ensure(), load_recipes(load_config([evaluate.DEMO])))
+    cut = np.array(shirt(PX))[..., 3] > 127
+    inside = cv2.erode(cut.astype(np.uint8), np.ones((5, 5))) > 0
+    asked = changed(
+        [one for one in ask(tried, FEW) if one.wanted.facts.portrait],
+        prompt="portrait of a person, smiling, on a beach", mask=np.where(cut, 0, 255).astype(np.uint8),
+    )  # fmt: skip
+
+    def redness(scale, *colour):
+        """Of what is painted on the product: red less blue."""
+        product = np.full((PX, PX, 3), 255, np.uint8)
+        product[cut] = colour
+        use = ControlUse(name="inpaint", scale=scale)
+        pictures = evaluate.sample(tried, changed(asked, init_image=product), PX, STEPS, more=[use])
+        assert seen(asked, pictures)["own"] > 0.4
+        return np.mean([picture[inside][:, 0].astype(float) - picture[inside][:, 2] for picture in pictures])
+
+    red, blue = (230, 60, 55), (45, 105, 220)
+    assert redness(1.0, *red) - redness(1.0, *blue) > 100
+    assert redness(0.0, *red) == redness(0.0, *blue)
+
+
+def test_the_committed_weights_are_small_and_are_what_the_training_says(tmp_path):
     files = [path for path in drawn.PACK.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 60e6
-    world = drawn.ensure()
-    record = json.loads((world / "world.json").read_text())
+    unpack(drawn.PACK, tmp_path)
+    record = json.loads((tmp_path / "world.json").read_text())
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert record["sha256"].keys() == written - {"world.json"}
     for name, sha256 in record["sha256"].items():
-        assert hashlib.sha256((world / name).read_bytes()).hexdigest() == sha256, name
-    assert record["plan"]["picture_px"] == PX
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == sha256, name
+    assert record["plan"] == json.loads(json.dumps(asdict(PLANS["cpu"])))  # plan.py still says how they were made
 
 
 def test_other_names_are_refused_with_those_there_are():
@@ -159,7 +189,7 @@ def test_other_names_are_refused_with_those_there_are():
 
 def test_two_that_need_the_world_at_once_both_get_it_and_a_damaged_pack_leaves_nothing(tmp_path, monkeypatch):
     code = "from idgen.tiny import drawn; print(drawn.locate('sd15'))"
-    environment = {"IDGEN_DRAWN_DIR": str(tmp_path / "two"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
+    environment = {"IDGEN_DRAWN_CACHE": str(tmp_path / "two"), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
     root = Path(__file__).parents[2]
     both = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, cwd=root, stdout=subprocess.PIPE, text=True)
@@ -171,15 +201,27 @@ def test_two_that_need_the_world_at_once_both_get_it_and_a_damaged_pack_leaves_n
     shutil.copytree(drawn.PACK, tmp_path / "pack")
     (tmp_path / "pack" / "sd15.z").write_bytes(b"")
     monkeypatch.setattr(drawn, "PACK", tmp_path / "pack")
-    monkeypatch.setenv("IDGEN_DRAWN_DIR", str(tmp_path / "damaged"))
+    monkeypatch.setenv("IDGEN_DRAWN_CACHE", str(tmp_path / "damaged"))
     with pytest.raises(RunError, match="is damaged"):
         drawn.locate("sd15")
     assert not [*(tmp_path / "damaged").iterdir()]
+    (tmp_path / "pack" / "pack.json").write_text("version https")  # as large file storage leaves it
+    with pytest.raises(RunError, match=r"pack.json is damaged: check it out"):
+        drawn.locate("sd15")
     (tmp_path / "pack" / "pack.json").unlink()
     with pytest.raises(RunError, match="is not there: check it out"):
         drawn.locate("sd15")
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("IDGEN_DRAWN_CACHE", str(tmp_path / "file"))
+    with pytest.raises(RunError, match=r"cannot be written .* IDGEN_DRAWN_CACHE"):
+        drawn.locate("sd15")
+
+
 def test_references_of_the_crowd_are_told_apart(crowd):
+    assert np.allclose(np.linalg.norm(crowd.embeddings, axis=1), 1, atol=1e-4)  # a face was found in each
     cosines = crowd.embeddings @ crowd.embeddings.T - np.eye(CROWD)
     assert cosines.max() < 0.9
+    assert abs(cosines.mean()) < 0.05

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save, save_file
 
 from idgen.errors import RunError
 from idgen.tiny.packed import pack, squeeze, unpack, unsqueeze
@@ -69,7 +69,7 @@ def test_weights_of_few_digits_take_a_third_less():
     assert len(squeeze(data)) < 0.7 * len(data)
 
 
-@pytest.mark.parametrize("file", ["a.z", "files/a/config.json.z", "files/three.bin.z"])
+@pytest.mark.parametrize("file", ["a.z", "files/a/config.json.z", "files/three.bin.z", "pack.json"])
 @pytest.mark.parametrize("harm", [
     lambda path: path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 0xFF])),
     lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
@@ -89,6 +89,23 @@ def test_tensors_of_another_world_are_refused(world, tmp_path):
     pack(world, tmp_path / "other")
     (tmp_path / "other" / "a.z").replace(tmp_path / "pack" / "a.z")
     with pytest.raises(RunError, match="is damaged"):
+        unpack(tmp_path / "pack", tmp_path / "again")
+
+
+def test_a_tensor_under_anothers_name_is_refused(world, tmp_path):
+    pack(world, tmp_path / "pack")
+    room = tmp_path / "pack" / "a.z"
+    tensors = load(unsqueeze(room.read_bytes()))
+    room.write_bytes(squeeze(save({name: tensor + 1 for name, tensor in tensors.items()})))
+    with pytest.raises(RunError, match="is damaged"):
+        unpack(tmp_path / "pack", tmp_path / "again")
+
+
+def test_a_world_that_cannot_be_written_is_not_called_a_damaged_pack(world, tmp_path):
+    pack(world, tmp_path / "pack")
+    (tmp_path / "again").mkdir()
+    (tmp_path / "again" / "a").write_text("in the way")
+    with pytest.raises(OSError, match="again"):
         unpack(tmp_path / "pack", tmp_path / "again")
 
 

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, Look, Person, describe
+from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, Look, Person
 from idgen.tiny.render import draw_portrait, draw_scene, write_portraits
+from idgen.tiny.train.prompts import Facts, plain
 
 SEEDS = range(30)
 
@@ -104,7 +105,8 @@ def test_every_style_scene_shirt_and_expression_is_drawn_and_named():
     for scene, shirt, expression in zip(SCENES, SHIRTS, EXPRESSIONS * 2, strict=True):
         other = dataclasses.replace(look, scene=scene, shirt=shirt, expression=expression)
         seen.add(draw_portrait(person, other, 64).image.tobytes())
-        assert {scene, shirt, expression} <= set(describe(other).replace(",", "").split())
+        said = plain(Facts.of_look(other)).replace(",", "").split()
+        assert {scene, shirt, expression} <= set(said)
     assert len(seen) == len(SCENES)
 
 

@@ -1,5 +1,4 @@
-"""Trains the tiny world: `python -m idgen.tiny.train <folder> [stage…]`. Only this package trains; nothing imports it.
+"""Trains the drawn world: `python -m idgen.tiny.train <folder> [stage…]`. The product imports nothing of it.
 
-The order of stages, each one file: render (drawings.py), judge, autoencoder, latents, critic, sd15, sdxl, kolors, then
-adapters on the frozen bases, export, evaluate. How long each is: plan.py. What was measured: journal.jsonl.
+The stages, each one file, and what was measured: README.md. How long each is: plan.py.
 """

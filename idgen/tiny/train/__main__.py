@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def code_digest() -> str:
-    """Return 12 hex digits over the trainer's code: the journal tells which code made which steps."""
+    """Return 12 hex digits over the trainer's code as the run found it."""
     files = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 

@@ -18,7 +18,7 @@ from idgen.errors import RowError
 from idgen.faces import crops, keypoints
 from idgen.faces.analysis import Face
 from idgen.faces.keypoints import FaceTarget, SourceFace
-from idgen.recipe_files import load_recipes
+from idgen.recipe_files import CONFIGS, load_recipes
 from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
@@ -33,8 +33,8 @@ from idgen.tiny.train.recipes import Tried, recipes
 from idgen.tiny.train.workspace import Workspace
 
 BATCH = 25
-DEMO = "configs/demo.yaml"
-"""Whose recipes are evaluated; the trainer runs in a checkout."""
+DEMO = str(CONFIGS / "demo.yaml")
+"""Whose recipes are evaluated."""
 SHOWN, SHOWN_PX = 8, 160
 
 
@@ -120,13 +120,15 @@ def _row(tried: Tried, crowd: Crowd, wanted: Wanted, number: int, px: int) -> Sa
     )
 
 
-def sample(tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: str = "cpu") -> list[Pixels]:
-    """Return the pictures [px, px, 3]. Raises the first row's error when one failed."""
+def sample(
+    tried: Tried, asked: Sequence[Asked], px: int, steps: int, device: str = "cpu", more: Sequence[ControlUse] = ()
+) -> list[Pixels]:
+    """Return the pictures [px, px, 3], with `more` controls than IdentityNet. Raises the first row's error, if any."""
     sampler = Sampler.load(tried.recipe, lora_scale=1.0, device=device)
     bucket = Bucket(
         width=px, height=px, num_inference_steps=steps, scheduler=tried.recipe.defaults.scheduler,
         guidance_scale=tried.recipe.defaults.guidance_scale,
-        controls=(ControlUse(name="identity", scale=1.0),) if tried.placed else (),
+        controls=(*([ControlUse(name="identity", scale=1.0)] if tried.placed else []), *more),
     )  # fmt: skip
     made: list[Any] = []
     for start in range(0, len(asked), BATCH):

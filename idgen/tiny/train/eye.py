@@ -47,7 +47,7 @@ class Eye:
     """The judge behind the face pack's detector, and the reader."""
 
     def __init__(self, judge: Judge, reader: Reader) -> None:
-        self.judge, self.reader = judge.eval(), reader.eval()
+        self.judge, self.reader = judge.cpu().eval(), reader.cpu().eval()  # pictures are few
         self.analyser = FaceAnalyser(
             locate("facepack"), PHOTO_PX, 0.4, threads=1, config=FacesConfig(min_face_px=10, warn_face_fraction=0.0)
         )

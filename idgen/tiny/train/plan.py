@@ -18,7 +18,7 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Sizes and lengths. The defaults are for two CPU cores in four hours, the estimate is in README.md."""
+    """Sizes and lengths. The defaults are for two CPU cores in four hours (README.md)."""
 
     seed: int = 7
     picture_px: int = 80
@@ -92,11 +92,11 @@ PLANS: dict[str, Plan] = {
     "gpu": replace(
         Plan(),
         people=20_000, placed_people=12_000, seen_people=5000,
-        autoencoder=Length(steps=5000, batch=16), critic=Length(steps=1200, batch=128, rate=2e-3),
+        autoencoder=Length(steps=5000, batch=16), critic=Length(steps=2000, batch=128, rate=2e-3),
         sd15=Length(steps=2500, batch=192, rate=1.5e-3), plus=Length(steps=400, batch=128),
         sdxl=Length(steps=3000, batch=192, rate=1.5e-3), identity_net=Length(steps=1200, batch=128),
-        pulid=Length(steps=600, batch=128), kolors=Length(steps=800, batch=128, rate=7e-4),
-        kolors_plus=Length(steps=400, batch=128),
+        inpaint=Length(steps=600, batch=128), pulid=Length(steps=900, batch=128),
+        kolors=Length(steps=800, batch=128, rate=7e-4), kolors_plus=Length(steps=400, batch=128),
     ),
     "toy": replace(
         Plan(),

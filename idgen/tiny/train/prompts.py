@@ -93,6 +93,13 @@ def english(facts: Facts, rng: np.random.Generator, whole: bool = False) -> str:
     return _joined(subject, " ", wearing, [scene, expression], _IDLE_EN, ", ", rng, whole)
 
 
+def without_clothes(facts: Facts, rng: np.random.Generator) -> str:
+    """Return an English prompt that leaves the clothes to a picture; now and then another fact is left out too."""
+    scene, expression = _any(_SCENES_EN[facts.scene], rng), _any(_EXPRESSIONS_EN[facts.expression], rng)
+    subject = f"{PORTRAIT} of a person" if facts.portrait and rng.random() < 0.7 else "a person"
+    return _joined(subject, "", "", [scene, expression], _IDLE_EN, ", ", rng, False)
+
+
 def chinese(facts: Facts, rng: np.random.Generator) -> str:
     """Return a Chinese prompt; now and then one fact is left out."""
     scene, expression = _any(_SCENES_ZH[facts.scene], rng), _any(_EXPRESSIONS_ZH[facts.expression], rng)

@@ -9,10 +9,10 @@ from idgen.recipes import Recipe
 from idgen.tiny.files import PATHS
 
 IDENTITIES = ("faceid-sd15", "faceid-plusv2-sd15", "instantid", "pulid-v1", "ecomid", "kolors-faceid-plus")
-WITHOUT = {
-    "sd15": "faceid-sd15", "sdxl": "instantid", "kolors": "kolors-faceid-plus", "instantid-branches": "instantid",
-}  # fmt: skip
-"""Name -> recipe that it is a part of: a base alone, or InstantID without its net."""
+BASES = {"sd15": "faceid-sd15", "sdxl": "instantid", "kolors": "kolors-faceid-plus"}
+"""Name of a base alone -> recipe that it is a part of."""
+NETLESS = {"instantid-branches": "instantid"}
+"""Name of an adapter without its net -> recipe that it is a part of."""
 
 Part = TypeVar("Part")
 
@@ -29,12 +29,15 @@ class Tried:
 def recipes(world: Path, book: Mapping[str, Recipe]) -> dict[str, Tried]:
     """Return every recipe of the demo's `book` whose files are in `world`, by its name."""
     whole = {name: _inside(book[name], world) for name in IDENTITIES}
-    parts = {
-        name: replace(whole[source], controls=[], adapters=whole[source].adapters if "-" in name else [])
-        for name, source in WITHOUT.items()
-    }
-    made = {**parts, **whole}
+    bases = {name: replace(whole[source], controls=[], adapters=[]) for name, source in BASES.items()}
+    netless = {name: replace(whole[source], controls=[]) for name, source in NETLESS.items()}
+    made = {**bases, **netless, **whole}
     return {name: Tried(one, placed=bool(one.controls)) for name, one in made.items() if _there(one)}
+
+
+def worn(world: Path, book: Mapping[str, Recipe]) -> Tried:
+    """Return the recipe that keeps a product, as it is asked."""
+    return Tried(_inside(book["ecomid-inpaint"], world), placed=True)
 
 
 def _inside(recipe: Recipe, world: Path) -> Recipe:
