@@ -72,7 +72,10 @@ def evaluate(space: Workspace) -> None:
     for name, tried in recipes(space.folder / "world", load_recipes(load_config([DEMO]))).items():
         asked = ask(tried, crowd, plan.evaluated_people, plan.evaluated_prompts, plan.picture_px)
         pictures = sample(tried, asked, plan.picture_px, plan.denoising_steps, str(space.device))
-        space.note("evaluate", recipe=name, **measure([one.wanted for one in asked], pictures, eye, crowd.embeddings))
+        for faces, places in kinds_of_faces(asked).items():
+            wanted = [asked[at].wanted for at in places]
+            figures = measure(wanted, [pictures[at] for at in places], eye, crowd.embeddings)
+            space.note("evaluate", recipe=name, faces=faces, **figures)
         for number in range(plan.evaluated_prompts):
             shown = pictures[number :: plan.evaluated_prompts][:SHOWN]
             sheet.append([cv2.resize(one, (SHOWN_PX, SHOWN_PX), interpolation=cv2.INTER_CUBIC) for one in shown])
@@ -101,6 +104,13 @@ def ask(tried: Tried, crowd: Crowd, count: int, prompts: int, px: int) -> list[A
             wanted = Wanted(at, facts, points, float(face.box[2] - face.box[0]) * size)
             asked.append(Asked(_row(tried, crowd, wanted, number, px), wanted))
     return asked
+
+
+def kinds_of_faces(asked: Sequence[Asked]) -> dict[str, list[int]]:
+    """Return which of `asked` to measure together: all, and where faces are also moved, those that are and are not."""
+    moved = [at for at, one in enumerate(asked) if not one.wanted.facts.portrait]
+    kinds = {"all": [*range(len(asked))]}
+    return kinds | ({"moved": moved, "large": [at for at in kinds["all"] if at not in moved]} if moved else {})
 
 
 def _row(tried: Tried, crowd: Crowd, wanted: Wanted, number: int, px: int) -> SampleRow:
