@@ -18,7 +18,7 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Sizes and lengths. The defaults are for two CPU cores in four hours (README.md)."""
+    """Sizes and lengths. The defaults are for two CPU cores, in three hours with two stages at a time (README.md)."""
 
     seed: int = 7
     picture_px: int = 80
