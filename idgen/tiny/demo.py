@@ -63,7 +63,7 @@ class Row:
     reference_uri: str = ""
     prompt: str
     output_name: str = ""
-    seed: int = 0
+    seed: str = ""
     """Said, so that the pictures are the same wherever the checkout lies: a key has the photo's whole path in it."""
     init_image_uri: str = ""
     strength: str = ""
@@ -91,7 +91,7 @@ def write_demo(folder: Path) -> Path:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
         writer.writeheader()
         rows = [*_people(), *_in_english(), *_placed(), *_worn(), *_begun(), *_bad()]
-        writer.writerows(asdict(replace(row, seed=number)) for number, row in enumerate(rows, start=FIRST_SEED))
+        writer.writerows(asdict(replace(row, seed=str(number))) for number, row in enumerate(rows, start=FIRST_SEED))
     return folder / "demo.csv"
 
 
