@@ -5,12 +5,13 @@ configs/bases. What stands later wins: recipe file, `overrides.<recipe>`; then, 
 `base_overrides.<base>`, `overrides.<recipe>@<base>`.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
@@ -82,6 +83,7 @@ class RecipeBook(Mapping[str, Recipe]):
         self._recipes, self._bases = dict(recipes), bases
         self._changes: dict[str, Layer] = {}
         self._made: dict[str, Recipe] = {}
+        self._base_files: dict[str, BaseFile] = {}
         self._names = self._all_names()
 
     def override(self, name: str, override: object) -> None:
@@ -117,7 +119,9 @@ class RecipeBook(Mapping[str, Recipe]):
         recipe, _, base = name.partition("@")
         if not base:
             return self._recipes[recipe]
-        layer = _on_base(self[recipe], self._recipes[recipe], _to_base_file(base, self._bases[base]))
+        if base not in self._base_files:
+            self._base_files[base] = _to_base_file(base, self._bases[base])
+        layer = _on_base(self[recipe], self._recipes[recipe], self._base_files[base])
         return changed(layer, self._changes.get(name, {}), f"overrides.{name}")
 
     def __getitem__(self, name: str) -> Recipe:
@@ -222,11 +226,17 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
     )
 
 
+@functools.cache
+def _schema(kind: type) -> DictConfig:
+    """Return a dataclass's fields for `merge`, which copies them: made each time they took a third of a merge."""
+    return OmegaConf.structured(kind)
+
+
 def _to_base_file(name: str, layer: Layer) -> BaseFile:
     try:
-        file = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(BaseFile), layer))
-        OmegaConf.merge(OmegaConf.structured(Defaults), layer.get("defaults") or {})
-        OmegaConf.merge(OmegaConf.structured(FacePass), layer.get("face_pass") or {})
+        file = OmegaConf.to_object(OmegaConf.merge(_schema(BaseFile), layer))
+        OmegaConf.merge(_schema(Defaults), layer.get("defaults") or {})
+        OmegaConf.merge(_schema(FacePass), layer.get("face_pass") or {})
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"base {name}: {explain(error)}") from error
     assert isinstance(file, BaseFile)
@@ -237,7 +247,7 @@ def _to_base_file(name: str, layer: Layer) -> BaseFile:
 
 def _to_recipe(name: str, layer: Layer) -> Recipe:
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Recipe), layer, {"name": name})
+        merged = OmegaConf.merge(_schema(Recipe), layer, {"name": name})
         recipe = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"recipe {name}: {explain(error)}") from error

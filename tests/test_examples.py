@@ -5,17 +5,15 @@ import re
 from pathlib import Path
 
 import pytest
+from doubles.shipped import BOOK
 
 from idgen.config import Config, PlannerConfig
 from idgen.manifest.planner import plan
 from idgen.manifest.shards import read_shard, shards
-from idgen.recipe_files import load_recipes
 from idgen.sampling.scheduler_names import SCHEDULERS
 from idgen.stores.local import LocalStore
 
 ROOT = Path(__file__).parents[1]
-BOOK = load_recipes(Config())
-KOLORS = sorted(name for name in BOOK if BOOK[name].base.kind == "kolors")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests" / "examples").glob("*.csv")), ids=lambda path: path.stem)
@@ -58,7 +56,7 @@ def test_the_examples_use_a_recipe_of_every_sort():
         "@",
         "strength",
         "reference_mask_uri",
-        *KOLORS,
+        *(name for name in BOOK if BOOK[name].base.kind == "kolors"),
     ):
         assert word in text
 

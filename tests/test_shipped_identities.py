@@ -1,17 +1,11 @@
 """The recipes of InstantID, PuLID and EcomID that come with the project: right by what their authors published."""
 
 import pytest
+from doubles.shipped import BASES, BOOK, IDENTITY
 
-from idgen.config import Config
 from idgen.manifest.columns import NETS
-from idgen.recipe_files import load_recipes
 from idgen.sampling.scheduler_names import SCHEDULERS
 
-BOOK = load_recipes(Config())
-PLAIN = sorted(name for name in BOOK if "@" not in name)
-BASES = sorted({name.partition("@")[2] for name in BOOK} - {""})
-FACES = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
-IDENTITY = [name for name in PLAIN if any(spec.kind in FACES for spec in BOOK[name].adapters)]
 WITH_POINTS = [name for name in IDENTITY if any(control.name == "identity" for control in BOOK[name].controls)]
 
 

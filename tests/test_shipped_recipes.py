@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from doubles.shipped import BASES, BOOK, FACES, IDENTITY, PLAIN
 
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.config import Config
@@ -13,9 +14,6 @@ from idgen.weights import needs_face_pack, originals, parts
 from idgen.weights.locations import hub_place
 
 ROOT = Path(__file__).parents[1]
-BOOK = load_recipes(Config())
-PLAIN = sorted(name for name in BOOK if "@" not in name)
-BASES = sorted({name.partition("@")[2] for name in BOOK} - {""})
 BIG_G = ("ip-adapter_sdxl.safetensors", "ip-adapter_sd15_vit-G.safetensors")
 KINDS = {
     "ip-adapter_": "ip_adapter", "ip-adapter-plus_": "ip_adapter_plus", "ip-adapter-plus-face_": "ip_adapter_plus_face",
@@ -26,9 +24,6 @@ KINDS = {
     "ip-adapter.bin": "instantid", "pulid_v1.bin": "pulid_v1", "pulid_v1.1.": "pulid_v1_1",
     "ip-adapter_pulid_sdxl": "ecomid",
 }  # fmt: skip
-FACES = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
-"""Kinds of test_shipped_identities.py."""
-IDENTITY = sorted(name for name in PLAIN if any(spec.kind in FACES for spec in BOOK[name].adapters))
 KOLORS = sorted(name for name in PLAIN if BOOK[name].base.kind == "kolors")
 NO_TEXT_NEEDED = {"ip_adapter", "ip_adapter_plus", "ip_adapter_plus_face", "ip_adapter_full_face"}
 
