@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
 # Ray gives its workers nice 15: beside the other tests they would hardly get a turn
 os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are more processes than cores
 
 from doubles.s3 import S3Server
 

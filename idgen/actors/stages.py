@@ -3,17 +3,33 @@
 torch, diffusers, transformers and insightface take seconds to import, and the driver needs none of them.
 """
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pyarrow as pa
 
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
 from idgen.actors.monitor import Monitor
 
 
+@contextmanager
+def _imported_for_good() -> Iterator[None]:
+    """Keep the garbage collector off imports: a quarter of their time, and 0.3 s for each recipe dropped later."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
+
+
 class Faces:
     """A `FaceActor` (faces.py)."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
-        from idgen.actors.faces import FaceActor
+        with _imported_for_good():
+            from idgen.actors.faces import FaceActor
 
         self._actor = FaceActor(run, settings, monitor)
 
@@ -26,7 +42,8 @@ class Sampling:
     """A `SamplerActor` (sampler.py)."""
 
     def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
-        from idgen.actors.sampler import SamplerActor
+        with _imported_for_good():
+            from idgen.actors.sampler import SamplerActor
 
         self._actor = SamplerActor(run, settings, monitor)
 
@@ -39,7 +56,8 @@ class Texts:
     """A `TextActor` (texts.py)."""
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
-        from idgen.actors.texts import TextActor
+        with _imported_for_good():
+            from idgen.actors.texts import TextActor
 
         self._actor = TextActor(run, settings, monitor)
 

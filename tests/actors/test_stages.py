@@ -1,5 +1,6 @@
 """The driver names its actors without importing what they are made of."""
 
+import gc
 import subprocess
 import sys
 
@@ -40,3 +41,19 @@ def test_a_stage_is_its_actor(monkeypatch, stage, actor):
     monkeypatch.setattr(actor, Actor)
     made = stage(run="run", settings="settings", monitor="monitor")
     assert made("table") == (("run", "settings", "monitor"), "table")
+
+
+def test_what_an_actor_imports_is_looked_at_by_no_collection_and_what_it_makes_is(monkeypatch):
+    monkeypatch.setattr("idgen.actors.sampler.SamplerActor", lambda *_: None)
+    gc.unfreeze()
+    stages.Sampling(run=None, settings=None, monitor=None)
+    assert gc.get_freeze_count() > 100_000
+    assert gc.isenabled()
+    assert len(gc.get_objects()) < 10_000
+
+
+def test_an_import_that_fails_leaves_the_collector_on(monkeypatch):
+    monkeypatch.setitem(sys.modules, "idgen.actors.sampler", None)
+    with pytest.raises(ImportError):
+        stages.Sampling(run=None, settings=None, monitor=None)
+    assert gc.isenabled()
