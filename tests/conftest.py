@@ -25,6 +25,9 @@ gc.disable()  # until everything is imported: see pytest_collection_finish
 SECOND_LANE = ("test_demo.py", "test_every_kind.py", "test_texts_line.py", "test_rerun.py")
 """Of the files that start clusters: about half of their time."""
 
+LONG = ("test_drawn.py", "test_variants.py")
+"""Files of two minutes, which must not begin when the others end."""
+
 
 @functools.cache
 def starts_ray(file: str) -> bool:
@@ -50,8 +53,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes |
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the clusters, which take longest."""
-    items.sort(key=lambda item: item.get_closest_marker("cluster") is None)
+    """Begin with what takes longest, the clusters first."""
+    items.sort(key=lambda item: (item.get_closest_marker("cluster") is None, item.path.name not in LONG))
 
 
 def pytest_collection_finish() -> None:

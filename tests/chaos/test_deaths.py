@@ -63,34 +63,30 @@ def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes
     assert sum(attempted(log).values()) <= 16 + 3 * 4, "a death costs the batches in hand"
 
 
-def test_a_killed_driver_loses_nothing_and_repeats_no_published_picture(tmp_path):
+def test_a_stop_ends_in_order_a_killed_driver_loses_nothing_and_what_either_published_is_not_made_again(tmp_path):
     shop = Catalogue(tmp_path)
     shop.write(rows(16))
     log = tmp_path / "attempts"
-    faults = {"log": str(log), "sleep_s": 0.3}
-    process = shop.start("sampling.batch_size=2", "planner.shard_seconds=8", faults=faults)
-    shop.kill_when(process, published=4)
-    assert 4 <= len(shop.ledger()) < 16
-    shop.run("sampling.batch_size=2", "planner.shard_seconds=8", faults={"log": str(log)})
+    words, faults = ("sampling.batch_size=2", "planner.shard_seconds=8"), {"log": str(log), "sleep_s": 0.3}
+    text = shop.run("run.deadline_s=1", *words, faults=faults, expect=5)
+    assert "deadline" in text
+    stopped = len(shop.ledger())
+    summary = shop.summary()
+    assert stopped < 12
+    assert summary["unfinished"] == 16 - stopped
+    assert summary["asked"] == summary["ok"] + summary["unfinished"]
+
+    process = shop.start(*words, faults=faults)
+    shop.kill_when(process, published=stopped + 4)
+    assert stopped + 4 <= len(shop.ledger()) < 16
+
+    shop.run(*words, faults={"log": str(log)})
     assert Counter(shop.statuses().values()) == {"ok": 16}
     assert len(shop.ledger()) == 16
-    late = {row["key"] for row in shop.ledger() if row["run_id"] == min(r["run_id"] for r in shop.ledger())}
-    assert {attempted(log)[key] for key in late} == {1}, "what the dead run published is left alone"
+    last = max(row["run_id"] for row in shop.ledger())
+    early = {row["key"] for row in shop.ledger() if row["run_id"] != last}
+    assert len(early) >= stopped + 4
+    assert {attempted(log)[key] for key in early} == {1}, "what the ended runs published is left alone"
     images = list(Path(shop.output, "images").rglob("*.png"))
     assert len(images) == 16
-    assert Counter(row["status"] for row in shop.results().values()) == {"ok": 16 - len(late), "skipped": len(late)}
-
-
-def test_a_stop_ends_in_order_and_the_next_run_goes_on(tmp_path):
-    shop = Catalogue(tmp_path)
-    shop.write(rows(12))
-    text = shop.run("run.deadline_s=1", "sampling.batch_size=2", faults={"sleep_s": 0.5}, expect=5)
-    assert "deadline" in text
-    done = len(shop.ledger())
-    summary = shop.summary()
-    assert done < 12
-    assert summary["unfinished"] == 12 - done
-    assert summary["asked"] == summary["ok"] + summary["unfinished"]
-    shop.run()
-    assert Counter(shop.statuses().values()) == {"ok": 12}
-    assert len(shop.ledger()) == 12
+    assert Counter(row["status"] for row in shop.results().values()) == {"ok": 16 - len(early), "skipped": len(early)}

@@ -29,10 +29,8 @@ from idgen.tiny.train import evaluate, recipes
 from idgen.tiny.train.eye import Eye, measure
 from idgen.tiny.train.plan import PLANS
 
-PEOPLE, PROMPTS, PX, STEPS = 8, 2, 80, 20
+PEOPLE, PROMPTS, PX, STEPS = 6, 2, 80, 20
 CROWD = 100
-FEW = 6
-"""People in tests that lose them."""
 LOST = 0.15
 """Mean cosine to the person, beyond that to others, which a result must not reach when the person did not arrive."""
 
@@ -105,14 +103,14 @@ def people_without_the_person(figures):
 
 @pytest.mark.parametrize("name", ["sd15", "sdxl", "kolors"])
 def test_a_base_alone_makes_generic_people(name, book, ask, seen):
-    asked = ask(book[name], FEW, 1)
+    asked = ask(book[name], PEOPLE, 1)
     assert people_without_the_person(seen(asked, evaluate.sample(book[name], asked, PX, STEPS)))
 
 
 @pytest.mark.parametrize("name", recipes.IDENTITIES)
 def test_at_a_scale_of_zero_nobody_arrives(name, book, ask, seen):
     """IdentityNet, which looks at the face's tokens, is off too."""
-    asked = changed(ask(book[name], FEW, 1), ip_adapter_scale=0.0, identity_scale=0.0)
+    asked = changed(ask(book[name], PEOPLE, 1), ip_adapter_scale=0.0, identity_scale=0.0)
     assert people_without_the_person(seen(asked, evaluate.sample(book[name], asked, PX, STEPS)))
 
 
@@ -123,27 +121,27 @@ def test_without_its_projection_nobody_arrives(book, ask, seen, tmp_path):
     torch.save(state, tmp_path / "lost.bin")
     adapter = replace(tried.recipe.adapters[0], weights=str(tmp_path / "lost.bin"))
     lost = replace(tried, recipe=replace(tried.recipe, adapters=[adapter]))
-    asked = ask(lost, FEW, 1)
+    asked = ask(lost, PEOPLE, 1)
     assert people_without_the_person(seen(asked, evaluate.sample(lost, asked, PX, STEPS)))
 
 
 def test_embeddings_that_change_places_in_a_batch_change_the_people(book, ask, seen):
-    asked = ask(book["faceid-sd15"], FEW, 1)
+    asked = ask(book["faceid-sd15"], PEOPLE, 1)
     mixed = changed(asked, id_embedding=[one.row.id_embedding for one in [*asked[1:], asked[0]]])
     pictures = evaluate.sample(book["faceid-sd15"], mixed, PX, STEPS)
     assert people_without_the_person(seen(asked, pictures))
-    moved = [replace(one, wanted=replace(one.wanted, person=(one.wanted.person + 1) % FEW)) for one in asked]
+    moved = [replace(one, wanted=replace(one.wanted, person=(one.wanted.person + 1) % PEOPLE)) for one in asked]
     assert seen(moved, pictures)["own"] > 0.5
 
 
 @pytest.mark.parametrize("name", ["instantid", "ecomid"])
 def test_without_its_net_a_face_is_not_where_it_was_asked(name, book, ask, seen, eye):
-    asked = [one for one in ask(book[name], FEW) if not one.wanted.facts.portrait]
-    assert len(asked) == FEW
+    asked = [one for one in ask(book[name], PEOPLE) if not one.wanted.facts.portrait]
+    assert len(asked) == PEOPLE
     lost = changed(asked, identity_scale=0.0)
     pictures = evaluate.sample(book[name], lost, PX, STEPS)
     found = [pair for pair in zip(lost, pictures, strict=True) if eye.face(pair[1]) is not None]
-    assert len(found) >= FEW / 2  # nobody says where the face is: some melt
+    assert len(found) >= PEOPLE / 2  # nobody says where the face is: some melt
     figures = seen([one for one, _ in found], [picture for _, picture in found])
     assert figures["points"] > 0.16, figures
 
@@ -154,7 +152,7 @@ def test_the_inpaint_net_follows_the_product_that_it_is_shown(ask, seen):
     cut = np.array(shirt(PX))[..., 3] > 127
     inside = cv2.erode(cut.astype(np.uint8), np.ones((5, 5))) > 0
     asked = changed(
-        [one for one in ask(tried, FEW) if one.wanted.facts.portrait],
+        [one for one in ask(tried, PEOPLE) if one.wanted.facts.portrait],
         prompt="portrait of a person, smiling, on a beach", mask=np.where(cut, 0, 255).astype(np.uint8),
     )  # fmt: skip
 
