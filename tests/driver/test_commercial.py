@@ -4,7 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from doubles.catalogue import Catalogue
+from doubles.catalogue import InProcess
 
 from idgen.config import Config, RunConfig
 from idgen.driver.finish import check_licences
@@ -21,7 +21,7 @@ ANYWHERE_BUT_HERE = "cluster.address=127.0.0.1:9"
 @pytest.fixture
 def shop(tmp_path):
     """A catalogue with the weights of Kolors in a few bytes: enough for keys."""
-    made = Catalogue(tmp_path)
+    made = InProcess(tmp_path)
     for name in (*BASE, *REST):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)

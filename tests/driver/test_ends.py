@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from doubles.catalogue import PHOTOS, Catalogue, rows
+from doubles.catalogue import PHOTOS, InProcess, rows
 
 CANARY = "c4n4ry51gn4tur3"
 
 
 @pytest.fixture
 def shop(tmp_path):
-    made = Catalogue(tmp_path)
+    made = InProcess(tmp_path)
     made.write([{**row, "photo": f"{PHOTOS}/{row['photo']}.png"} for row in rows(3)])
     return made
 
