@@ -228,7 +228,7 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
 
 @functools.cache
 def _schema(kind: type) -> DictConfig:
-    """Return a dataclass's fields for `merge`, which copies them: made each time they took a third of a merge."""
+    """Return a dataclass's fields for `merge`, which copies them; making them anew took a third of a merge."""
     return OmegaConf.structured(kind)
 
 

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # not later, when gc.freeze hides what its plugins' objects are held by
+import hypothesis  # noqa: F401  # later its plugins would ask gc.get_referrers, blind to the frozen
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
@@ -16,17 +16,15 @@ from xdist.scheduler import LoadFileScheduling
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
 # Ray gives its workers nice 15: beside the other tests they would hardly get a turn
 os.environ.setdefault("RAY_worker_niceness", "0")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # there are more processes than cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` has more processes than cores
 
 from doubles.s3 import S3Server
-
-gc.disable()  # until everything is imported: see pytest_collection_finish
 
 SECOND_LANE = ("test_demo.py", "test_every_kind.py", "test_texts_line.py", "test_rerun.py")
 """Of the files that start clusters: about half of their time."""
 
 LONG = ("test_drawn.py", "test_variants.py")
-"""Files of two minutes, which must not begin when the others end."""
+"""The longest without a cluster, which must not begin when the others end."""
 
 
 @functools.cache
@@ -49,6 +47,7 @@ class Lanes(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
     """Use lanes with `pytest --dist loadfile`."""
     assert all(starts_ray(f"tests/driver/{name}") for name in SECOND_LANE)
+    assert all([*Path(__file__).parent.rglob(name)] for name in LONG)
     return Lanes(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
@@ -57,11 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (item.get_closest_marker("cluster") is None, item.path.name not in LONG))
 
 
-def pytest_collection_finish() -> None:
-    """Let the garbage collector look at nothing that was imported: it took a tenth of the tests' time."""
-    gc.collect()
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector off what is imported: it took a tenth of the tests' time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_unconfigure() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import os
 import runpy
 import signal
@@ -70,13 +71,17 @@ class Catalogue:
 
     def kill_when(self, process, published, timeout_s=200):
         """SIGKILL the driver alone once that many ledger rows are there; its local cluster dies with it."""
+        self.signal_when(process, signal.SIGKILL, published, timeout_s)
+        process.wait()
+
+    def signal_when(self, process, number, published, timeout_s=200):
+        """Send the driver a signal once that many ledger rows are there."""
         deadline = time.monotonic() + timeout_s
         while len(self.ledger()) < published:
             assert process.poll() is None, process.stdout.read()[-6000:]
             assert time.monotonic() < deadline, "nothing was published in time"
             time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.send_signal(number)
 
     def ledger(self):
         """All ledger rows, parts and compact files, as dicts."""
@@ -101,7 +106,10 @@ class Catalogue:
 
 
 class InProcess(Catalogue):
-    """One whose jobs are not a process each, which costs a second: for those that end before Ray starts."""
+    """One whose jobs are not a process each, which costs a second: for those that end before Ray starts.
+
+    What C libraries print and what Python says at its end are not seen.
+    """
 
     def run(self, *more, job="generate", expect=0):
         """Run jobs/<job>.py to its end; return what it printed."""
@@ -112,12 +120,12 @@ class InProcess(Catalogue):
                 contextlib.redirect_stderr(printed),
                 contextlib.chdir(ROOT),
                 patch.object(sys, "argv", words),
-                patch.dict(os.environ),
+                patch.dict(os.environ, RAY_ADDRESS="127.0.0.1:1"),
+                patch.object(logging.getLogger(), "handlers", []),  # pytest's keep the job from having its own
             ):
                 stack.enter_context(change)
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.getsignal(number))
-            os.environ.pop("RAY_ADDRESS", None)
             with pytest.raises(SystemExit) as end:
                 runpy.run_path(str(ROOT / words[0]), run_name="__main__")
         assert end.value.code == expect, printed.getvalue()[-6000:]

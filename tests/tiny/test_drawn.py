@@ -163,7 +163,7 @@ def test_the_inpaint_net_follows_the_product_that_it_is_shown(ask, seen):
         use = ControlUse(name="inpaint", scale=scale)
         rows = changed(asked if scale else asked[:2], init_image=product)
         pictures = evaluate.sample(tried, rows, PX, STEPS, more=[use])
-        assert seen(rows, pictures)["own"] > 0.4
+        assert not scale or seen(rows, pictures)["own"] > 0.4
         return np.mean([picture[inside][:, 0] for picture in pictures])
 
     red, blue = SHIRTS["red"], SHIRTS["blue"]
