@@ -16,15 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.recipe_layers import Layer, changed, table
 from idgen.recipe_rules import check_recipe
 from idgen.recipes import Base, Defaults, FacePass, Licence, Recipe
 from idgen.suggestions import suggestion, unknown_recipe
 from idgen.yaml_files import explain, read_yaml
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-
-Layer = dict[str, Any]
-"""A file's settings as plain values, not yet checked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +59,7 @@ def load_recipes(config: Config) -> "RecipeBook":
         raise RunError(Exit.USAGE, f"no recipe files in {_path(config.recipes_dir, 'recipes')}: set recipes_dir")
     bases = _folder(config.bases_dir, "bases")
     for name, override in config.base_overrides.items():
-        change = _table(override, f"base_overrides.{name}")
+        change = table(override, f"base_overrides.{name}")
         like = str(change.pop("like", name))
         if like not in bases:
             raise RunError(Exit.USAGE, f"base_overrides.{name}: no base {like!r}{suggestion(like, bases)}")
@@ -88,7 +86,7 @@ class RecipeBook(Mapping[str, Recipe]):
 
     def override(self, name: str, override: object) -> None:
         """Change one recipe, alone or on a base, or make a new one that is `like` another. RunError(USAGE)."""
-        change = _table(override, f"overrides.{name}")
+        change = table(override, f"overrides.{name}")
         like = str(change.pop("like", name))
         start = self.layer(like)
         if start is None:
@@ -140,42 +138,6 @@ class RecipeBook(Mapping[str, Recipe]):
 
     def __len__(self) -> int:
         return len(self._names)
-
-
-def changed(layer: Mapping[str, Any], change: Mapping[str, Any], where: str) -> Layer:
-    """Return `layer` with the change laid over it; lists are replaced, tables are merged.
-
-    In a list of named things (adapters, controls, base.loras) one is changed by its number or name:
-    adapters.0.weights=…, adapters.faceid.weights=…. Raises RunError(USAGE), beginning with `where`, for another.
-    """
-    made = dict(layer)
-    for key, part in change.items():
-        there = made.get(key)
-        if isinstance(part, Mapping) and isinstance(there, list):
-            made[key] = _items_changed(there, part, f"{where}.{key}", key)
-        elif isinstance(part, Mapping) and isinstance(there, Mapping):
-            made[key] = changed(there, part, f"{where}.{key}")
-        else:
-            made[key] = part
-    return made
-
-
-def _items_changed(items: list[Any], change: Mapping[str, Any], where: str, what: str) -> list[Any]:
-    made = list(items)
-    names = [str(item.get("name")) if isinstance(item, Mapping) else "" for item in items]
-    for place, part in change.items():
-        at = names.index(place) if place in names else int(place) if str(place).isdigit() else -1
-        if not 0 <= at < len(made):
-            there = f"{what} 0 to {len(made) - 1} ({', '.join(names)})" if made else f"no {what}"
-            raise RunError(Exit.USAGE, f"{where}.{place}: the recipe has {there}")
-        made[at] = changed(made[at], _table(part, f"{where}.{place}"), f"{where}.{place}")
-    return made
-
-
-def _table(value: object, where: str) -> Layer:
-    if not isinstance(value, Mapping):
-        raise RunError(Exit.USAGE, f"{where}: give settings, as in {where}.<setting>=<value>")
-    return {str(key): part for key, part in value.items()}
 
 
 def _path(folder: str, kind: str) -> Path:
