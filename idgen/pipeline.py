@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from idgen.actors.cluster import Pool, Pools
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
+from idgen.actors.pool_sizes import Pool, Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.stages import Faces, Sampling, Texts
 from idgen.manifest.prompts import TextBlock

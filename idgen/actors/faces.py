@@ -1,7 +1,7 @@
 """The face actor: one shard of the plan in, the same rows with their identities and input images out.
 
-CPU only, no torch. A row with a file that is missing, broken or faceless gets a status and rides along; the others go
-on.
+On the CPU, or with onnxruntime on a part of a GPU; no torch. A row with a file that is missing, broken or faceless gets
+a status and rides along; the others go on.
 """
 
 import faulthandler
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from idgen.actors.face_packs import FacePacks
 from idgen.actors.facts import FaceSettings, RunFacts
+from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
 from idgen.adapters.variants import needs
@@ -37,6 +38,7 @@ class FaceActor:
     """Plain class; pipeline.py gives it to Ray Data."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
+        self._gpus = HeldGpus(settings.faces.num_gpus)
         self._run = run
         self._settings = settings
         self._monitor = monitor
@@ -56,7 +58,7 @@ class FaceActor:
         analyses, fetches = self._reader.analyses, self._reader.fetches
         results = self._read(recipe, shard.name, rows, orders)
         counts = {"face_analyses": self._reader.analyses - analyses, "fetches": self._reader.fetches - fetches}
-        self._monitor.end_shard("faces", shard.name, counts)
+        self._monitor.end_shard("faces", shard.name, counts | self._gpus.counts())
         return _analysed(shard.name, rows, results)
 
     def _read(self, recipe: Recipe, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:

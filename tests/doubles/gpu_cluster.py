@@ -6,7 +6,6 @@ Ray counts what a node claims, places actors by it and sets CUDA_VISIBLE_DEVICES
 import contextlib
 import os
 from collections.abc import Iterator
-
 from unittest.mock import patch
 
 from doubles.catalogue import ROOT, Catalogue
