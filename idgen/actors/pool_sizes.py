@@ -39,8 +39,8 @@ class Pools:
 def size_pools(config: Config, shards: int, nodes: Sequence[Node], later_gpus: float | None) -> Pools:
     """Return the line's pools for the `nodes` that are there.
 
-    `later_gpus` is how many GPUs the cluster may come to have: 0 when it stays as it is, None when nobody knows, as with
-    nodes that join by hand. Raises RunError(USAGE) for more than one GPU an actor.
+    `later_gpus` is how many GPUs the cluster may come to have: 0 when it stays as it is, None when nobody knows, as
+    with nodes that join by hand. Raises RunError(USAGE) for more than one GPU an actor.
     """
     _check_gpus(config)
     sampling = Pool(actors=1, at_least=1, cpus=config.sampling.num_cpus, gpus=config.sampling.num_gpus)
@@ -48,14 +48,13 @@ def size_pools(config: Config, shards: int, nodes: Sequence[Node], later_gpus: f
     there = _room(nodes, sampling, faces)
     useful = max(1, shards)
     actors = min(config.sampling.actors or max(1, there, _later(later_gpus, sampling.gpus, useful)), useful)
-    sampling = replace(
-        sampling, actors=actors, at_least=actors if config.sampling.actors else min(max(1, there), actors)
-    )
+    at_least = actors if config.sampling.actors else min(max(1, there), actors)
+    sampling = replace(sampling, actors=actors, at_least=at_least)
     # of nodes that nobody knows of, none is counted on here: face actors would take the CPUs that samplers wait for
     beside = actors if later_gpus else sampling.at_least
     most = min(config.faces.actors or (beside + 1) // 2, useful)
-    at_least = min(most, config.faces.actors or _faces_beside(nodes, sampling, faces))
-    return Pools(faces=replace(faces, actors=most, at_least=at_least), sampling=sampling)
+    at_first = min(most, config.faces.actors or _faces_beside(nodes, sampling, faces))
+    return Pools(faces=replace(faces, actors=most, at_least=at_first), sampling=sampling)
 
 
 def size_text_pool(config: Config, prompts: int, nodes: Sequence[Node], later_gpus: float | None) -> Pool:
@@ -135,14 +134,14 @@ def _room(nodes: Sequence[Node], pool: Pool, beside: Pool | None = None) -> int:
 
 
 def _faces_beside(nodes: Sequence[Node], sampling: Pool, faces: Pool) -> int:
-    """Return how many face actors to begin with: one for each two sampling actors as far as there is room, at least 1."""
+    """Return how many face actors to begin with: one for each two sampling actors where there is room, at least one."""
     free = [dict(node) for node in nodes]
     _place(sampling, free, sampling.at_least)
     return max(1, _place(faces, free, (sampling.at_least + 1) // 2))
 
 
 def _place(pool: Pool, free: Sequence[dict[str, float]], most: int | None) -> int:
-    """Put up to `most` actors on nodes, those with the fewest GPUs first, and take what they ask for; return how many."""
+    """Put up to `most` actors on the nodes, from the fewest GPUs on, and take what they ask for; return how many."""
     wanted = {name: each for name, each in (("CPU", pool.cpus), ("GPU", pool.gpus)) if each > 0}
     if not wanted:
         return 0 if most is None else most

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine whose nodes claim GPUs that it does not have: what Ray is told is what a GPU machine tells.
+"""A Ray cluster on this machine whose nodes claim GPUs that it lacks: what Ray is told is what a GPU machine tells.
 
 Ray counts what a node claims, places actors by it and sets CUDA_VISIBLE_DEVICES; only the device is the CPU.
 """
