@@ -44,7 +44,7 @@ class FaceActor:
         self._monitor = monitor
         self._store = run.open("faces")
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
-        packs = FacePacks(run, settings.faces, settings.faces.num_cpus)
+        packs = FacePacks(run, settings.faces, settings.faces.num_cpus, monitor)
         self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
 
     def __call__(self, item: pa.Table) -> pa.Table:
@@ -76,7 +76,10 @@ class FaceActor:
 
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         requests = [_request(row, recipe) for row in rows]
-        return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
+        try:
+            return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
+        except RowError as error:  # the recipe's face pack is none: no row of it can be made, those of others can
+            return [error] * len(rows)
 
 
 def _request(row: Row, recipe: Recipe) -> Request:

@@ -26,14 +26,26 @@ def run_chapter(results: Iterator[Counts], planned: int, monitor: RemoteMonitor)
 
 
 def _own(error: BaseException) -> BaseException:
-    """Find the RunError or StoreError inside what Ray raised."""
-    seen: BaseException | None = error
-    while seen is not None:
+    """Find the RunError or StoreError inside what Ray raised, innermost first: Ray's copy of it is a traceback."""
+    for seen in reversed(_chain(error)):
         if isinstance(seen, RunError):
             return seen
         if isinstance(seen, StoreError):
-            return RunError(Exit.UNAVAILABLE, f"the output store stays away: {seen}")
+            return RunError(Exit.UNAVAILABLE, f"the output store stays away: {_first_line(seen)}")
         if isinstance(seen, ExecutionTimeoutError | RayActorError):
-            return RunError(Exit.UNAVAILABLE, f"the line stands still or lost its monitor: {seen}")
-        seen = getattr(seen, "cause", None) or seen.__cause__
+            return RunError(Exit.UNAVAILABLE, f"the line stands still or lost its monitor: {_first_line(seen)}")
     return error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    seen: object = error
+    while isinstance(seen, BaseException):
+        found.append(seen)
+        seen = getattr(seen, "cause", None) or seen.__cause__
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    """Of what Ray says, the rest is tracebacks."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

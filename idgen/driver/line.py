@@ -37,6 +37,8 @@ class Work:
     """From the first task of each pass to the last one's end; what the rate is over."""
     texts_s: float = 0.0
     """Encoding prompts ahead of it."""
+    faults: tuple[str, ...] = ()
+    """Recipes' weights that cannot be used, a line each: their rows failed."""
     gpu_s: float = 0.0
     """GPUs held by actors, times seconds."""
 
@@ -46,7 +48,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
     Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
     """
-    cluster.connect(run.config)
+    cluster.connect(run.config, stop.check)
     try:
         return _work(run, plan, lease, stop)
     finally:
@@ -69,6 +71,7 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     shown.end(progress)
     work.gpu_s = progress.counts.pop(GPU_MS, 0) / 1000
     work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
+    work.faults = progress.faults
     if progress.stop_reason:
         work.exit_code = stop.exit_code if stop.event.is_set() else Exit.TOO_MANY_FAILED
     return work
