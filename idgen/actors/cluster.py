@@ -30,14 +30,14 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
 
     Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE for an address that is none.
     """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
     if ray.is_initialized():
         return
     address = address_of(config.cluster)
     if address and address != "auto":
         wait_for_answer(address, config.cluster.wait_s, check_stop)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
     # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:

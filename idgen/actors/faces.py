@@ -79,7 +79,7 @@ class FaceActor:
         try:
             return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
         except RowError as error:  # the recipe's face pack is none: no row of it can be made, those of others can
-            return [error] * len(rows)
+            return [RowError(error.code, error.detail) for _ in rows]
 
 
 def _request(row: Row, recipe: Recipe) -> Request:

@@ -21,8 +21,8 @@ class RecipeFaults:
     def told(self, what: Hashable) -> Iterator[None]:
         """Load `what` in this block: RunError(USAGE) comes out as RowError(WEIGHTS_UNUSABLE), and the monitor hears it.
 
-        Raises the RowError before the block when `what` failed already. It holds no traceback: those of loading keep
-        half of a model alive.
+        Raises the RowError before the block when `what` failed already. Not to be kept: the frames of loading in its
+        context keep half of a model alive.
         """
         if what not in self._known:
             try:

@@ -48,6 +48,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
     Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
     """
+    stop.end_after(run.config.run.deadline_s)
     cluster.connect(run.config, stop.check)
     try:
         return _work(run, plan, lease, stop)
@@ -62,8 +63,7 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
     line, shown = _line(run, plan, pools, monitor), Shown(run, plan)
     passes = _Passes(run, line, stop, shown)
-    deadline_s = run.config.run.deadline_s
-    with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost, deadline_s=deadline_s):
+    with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost):
         passes.run_planned(plan)
         if run.config.run.second_pass and not monitor.stopping():
             passes.run_again()
