@@ -22,7 +22,8 @@ def check_device(device: str) -> None:
     shown = "not set" if visible is None else repr(visible)
     raise RunError(
         Exit.USAGE,
-        f"torch {torch.__version__}, {built}, sees no GPU for device {device}; {VISIBLE} is {shown}: {_remedy(visible)}",
+        f"torch {torch.__version__}, {built}, sees no GPU for device {device}; {VISIBLE} is {shown}: "
+        + _remedy(visible),
     )
 
 
