@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
-from idgen.actors.facts import RunFacts, SamplerSettings, torch_device
+from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
@@ -181,7 +181,7 @@ class SamplerActor:
             self._sampler = Sampler.load(
                 recipe,
                 lora_scale=row["lora_scale"],
-                device=torch_device(sampling.device, sampling.num_gpus),
+                device=device_of(sampling.device, sampling.num_gpus),
                 compile=sampling.compile,
                 texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
             )
