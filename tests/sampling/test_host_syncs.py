@@ -66,7 +66,8 @@ def counted(sampler, name, **changes):
 )
 def test_no_step_waits_for_the_device(load, name, scheduler):
     first, *others = counted(load(name), name, scheduler=scheduler)
-    assert others == [Counter()] * 2
+    assert others
+    assert not any(others)
     assert sum(first.values()) <= 1, "the sizes that SDXL is told"
 
 
