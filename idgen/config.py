@@ -92,10 +92,14 @@ class SourcesConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FacesConfig:
-    """The face actors (CPU)."""
+    """The face actors."""
 
     actors: int = doc("how many; 0 = one for each two sampling actors, at least one", 0)
     num_cpus: float = doc("CPUs each asks for, and threads it uses (at least 1)", 0.5)
+    num_gpus: float = doc("GPUs each asks for, mostly a part of one; needs onnxruntime-gpu", 0.0)
+    device: Literal["auto", "cpu", "cuda"] = doc(
+        "where faces are found; auto = cuda with num_gpus > 0, else cpu", "auto"
+    )
     min_face_px: int = doc("smallest face that is used", 32)
     warn_face_fraction: float = doc("a face under this share of the picture gets a warning", 0.03)
     batch_deadline_s: float = doc("a worker that hangs this long on one reference is restarted", 300.0)

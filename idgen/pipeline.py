@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from idgen.actors.cluster import Pool, Pools
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
+from idgen.actors.pool_sizes import Pool, Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.stages import Faces, Sampling, Texts
 from idgen.manifest.prompts import TextBlock
@@ -80,4 +80,5 @@ def _context(line: Line) -> None:
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = line.no_progress_timeout_s
+    context.raise_original_map_exception = True  # else Ray wraps an actor's RunError and its cause is lost
     context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

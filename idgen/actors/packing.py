@@ -1,8 +1,8 @@
 """A shard's table as one row, on its way from faces to sampler.
 
-Ray Data hands a stage that asks for GPUs its rows by a number (`map_batches(batch_size=…)`), never a block as it is; and
-a number above a block's rows makes it put several blocks, which are shards, into one task. So a shard travels as one
-row, and every stage takes one row at a time: one task, one block, one shard, with GPUs and without.
+Ray Data hands a stage that asks for GPUs its rows by a number (`map_batches(batch_size=…)`), never a block as it is;
+and a number above a block's rows makes it put several blocks, which are shards, into one task. So a shard travels as
+one row, and every stage takes one row at a time: one task, one block, one shard, with GPUs and without.
 """
 
 import numpy as np

@@ -1,5 +1,7 @@
-"""`python -m doubles.driver words…`: jobs/generate.py on a local cluster, or the one that RAY_ADDRESS names, whose workers
-have test faults."""
+"""`python -m doubles.driver words…`: jobs/generate.py on a cluster whose workers have test faults.
+
+A local one, or the one that RAY_ADDRESS names.
+"""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine whose nodes claim GPUs that it does not have: what Ray is told is what a GPU machine tells.
+"""A Ray cluster on this machine whose nodes claim GPUs that it lacks: what Ray is told is what a GPU machine tells.
 
 Ray counts what a node claims, places actors by it and sets CUDA_VISIBLE_DEVICES; only the device is the CPU.
 """
@@ -6,7 +6,6 @@ Ray counts what a node claims, places actors by it and sets CUDA_VISIBLE_DEVICES
 import contextlib
 import os
 from collections.abc import Iterator
-
 from unittest.mock import patch
 
 from doubles.catalogue import ROOT, Catalogue
