@@ -9,7 +9,7 @@ from pathlib import Path
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Job, fill
 from idgen.benchmark.processes import ROOT, BlockError, check, run
-from idgen.benchmark.recipes import words_for
+from idgen.benchmark.recipes import setting_for, words_for
 
 RECIPES = {"tiny": "faceid-sd15", "full": "faceid-plusv2-sd15"}
 """Of SD 1.5, whose pictures are the quickest: what the job adds to each shows most."""
@@ -49,6 +49,7 @@ def job_words(size: str, device: str, folder: Path) -> list[str]:
         f"overrides.{recipe}.defaults.height={side_px}",
         f"overrides.{recipe}.defaults.num_inference_steps={steps}",
         f"sampling.num_gpus={int(device == 'cuda')}",
+        f"sampling.batch_size={setting_for(recipe, size).batch if size == 'full' else 0}",
         f"benchmark.pictures={PICTURES[size]}",
         f"benchmark.min_seconds_per_picture={at_least_s}",
     ]

@@ -29,9 +29,9 @@ def words_for(recipe: str, size: str, folder: Path) -> list[str]:
     """Return the command-line words that point `recipe` at random weights; full-size ones are written to `folder`."""
     if size == "tiny":
         return [TINY]
-    from idgen import full_size
+    from idgen.full_size.sets import write  # brings torch
 
-    return list(full_size.write(recipe, folder))
+    return write(recipe, folder)
 
 
 def load(recipe: str, words: list[str], dtype: Dtype) -> Recipe:

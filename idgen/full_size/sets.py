@@ -59,6 +59,9 @@ RECIPES: dict[str, dict[str, str]] = {
         "adapters.faceid.image_encoder": "clip_vit_l_336",
     },
 }
+RECIPES["ecomid"] = {
+    setting: name for setting, name in RECIPES["ecomid-inpaint"].items() if not setting.startswith("controls.inpaint")
+}
 """Recipe -> setting -> name of the part that it is given."""
 FACE_PACK = ("face_pack.weights=tiny:facepack", "face_pack.det_size_px=320")
 """There are no face packs of random weights: the tiny one finds drawn faces."""
