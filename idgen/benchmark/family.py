@@ -29,9 +29,9 @@ from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 
-MEASURE_S = 5.0
-"""How long each way is timed: it goes on until then, and has two batches at least."""
-SYNC_STEPS = 2
+MEASURE_S = 4.0
+"""How long each way is timed on a GPU: batches are made until then."""
+SYNC_STEPS, BUSY_STEPS = 2, 4
 LIMIT_OF = "H200"
 
 
@@ -168,7 +168,7 @@ def _time(make: Callable[[int], None], batch: int, way: Way, device: torch.devic
     make(0)
     start = time.perf_counter()
     number = 1
-    while number <= 2 or time.perf_counter() - start < MEASURE_S * (device.type == "cuda"):
+    while number == 1 or time.perf_counter() - start < MEASURE_S * (device.type == "cuda"):
         make(number)
         number += 1
     way.seconds = time.perf_counter() - start
@@ -181,7 +181,7 @@ def _watch(denoise: Callable[[int], object], way: Way, task: Measured, *, counta
     """Fill in what the host waits for and how busy the GPU is; a CPU's calls are not seen inside compiled graphs."""
     if countable:
         way.host_syncs_per_step, way.host_syncs_per_batch = syncs.per_step(denoise, SYNC_STEPS, task.device)
-    way.gpu_busy_share = busy_share(lambda: denoise(task.setting.steps), task.device)
+    way.gpu_busy_share = busy_share(lambda: denoise(BUSY_STEPS), task.device)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import sys
-import tempfile
 from pathlib import Path
 
 from idgen.benchmark.budget import Budget
@@ -20,15 +19,16 @@ class NotRun(Exception):  # noqa: N818
     """Why a block cannot run here: nothing is wrong."""
 
 
-def measure(job: Job, device: str, size: str, budget: Budget) -> None:
-    """Fill in `job`. Raises NotRun without Ray, BlockError when something fails."""
+def measure(job: Job, device: str, size: str, folder: Path, budget: Budget) -> None:
+    """Fill in `job`; full-size weights are in `folder`, or are written there.
+
+    Raises NotRun without Ray, BlockError when something fails.
+    """
     if importlib.util.find_spec("ray") is None:
         raise NotRun("Ray is not installed")
     job.recipe = RECIPES[size]
-    with tempfile.TemporaryDirectory(prefix="idgen-job-") as folder:
-        words = job_words(size, device, Path(folder))
-        ended = run([sys.executable, str(ROOT / "jobs" / "benchmark.py"), *words], budget.left_s)
-        check(ended, "the job")
+    ended = run([sys.executable, str(ROOT / "jobs" / "benchmark.py"), *job_words(size, device, folder)], budget.left_s)
+    check(ended, "the job")
     found = json.loads(ended.last_line)
     fill(job, found | {"job_over_bare": found["job_per_s"] / found["bare_per_s"]})
     if not job.job_per_s:
@@ -41,7 +41,7 @@ def job_words(size: str, device: str, folder: Path) -> list[str]:
     shape = {"tiny": (64, 4, 0.05), "full": (512, 20, 0.0)}[size]
     side_px, steps, at_least_s = shape
     return [
-        *words_for(recipe, size, folder / "weights"),
+        *words_for(recipe, size, folder),
         f"recipe={recipe}",
         f"manifest={ROOT / 'manifests' / 'demo.csv'}",
         "cluster.address=local",

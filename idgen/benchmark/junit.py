@@ -39,7 +39,7 @@ def run_tests(words: Sequence[str], seconds: float, environment: Mapping[str, st
         path = os.pathsep.join(filter(None, (str(TESTS), str(ROOT), os.environ.get("PYTHONPATH"))))
         late, ended = "", None
         try:
-            ended = run([*pytest, *words], seconds, environment={"PYTHONPATH": path, **environment})
+            ended = run([*pytest, *words], seconds, more={"PYTHONPATH": path, **environment})
         except BlockError as error:
             late = str(error)
         if not out.is_file():

@@ -9,6 +9,7 @@ from typing import Any
 
 import diffusers
 import torch
+from accelerate import init_empty_weights
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -136,9 +137,11 @@ def _net(control: Control) -> Any:  # noqa: ANN401
     """Return IdentityNet as diffusers' own class; EcomID's has its settings elsewhere."""
     if not control.config:
         return diffusers.ControlNetModel.from_pretrained(weights.locate(control.weights), local_files_only=True)
-    net = diffusers.ControlNetModel.from_config(diffusers.ControlNetModel.load_config(weights.locate(control.config)))
+    settings = diffusers.ControlNetModel.load_config(weights.locate(control.config))
+    with init_empty_weights():  # drawing 1.3 G random numbers first takes seconds
+        net = diffusers.ControlNetModel.from_config(settings)
     at = weights.locate(control.weights)
-    net.load_state_dict(load_file(next(at.glob("*.safetensors")) if at.is_dir() else at))
+    net.load_state_dict(load_file(next(at.glob("*.safetensors")) if at.is_dir() else at), assign=True)
     return net
 
 

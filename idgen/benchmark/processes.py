@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, which has jobs/, configs/, manifests/ and tests/."""
 KILL_AFTER_S = 3.0
 """What is left of a block's time to end in order, once it is over."""
 LINE_CHARS = 300
@@ -33,15 +35,18 @@ class Ended:
         return lines[-1][:LINE_CHARS] if lines else ""
 
 
-def run(words: Sequence[str], seconds: float, *, environment: Mapping[str, str] | None = None) -> Ended:
-    """Run a program to its end, at most `seconds`, from the project's folder. Raises BlockError when time is up."""
+def run(words: Sequence[str], seconds: float, *, more: Mapping[str, str] | None = None) -> Ended:
+    """Run a program to its end, at most `seconds`, from the project's folder. Raises BlockError when time is up.
+
+    `more` goes into its environment.
+    """
     if seconds <= 0:
         raise BlockError("no time was left")
     with tempfile.TemporaryFile("w+", errors="replace") as printed:
         child = subprocess.Popen(
             words,
             cwd=ROOT,
-            env={**os.environ, **_OWN, **(environment or {})},
+            env=environment(more),
             stdin=subprocess.DEVNULL,
             stdout=printed,
             stderr=subprocess.STDOUT,
@@ -52,7 +57,7 @@ def run(words: Sequence[str], seconds: float, *, environment: Mapping[str, str] 
         except subprocess.TimeoutExpired:
             raise BlockError(f"was not done after {seconds:.0f} s") from None
         finally:
-            _end(child)
+            end(child)
         printed.seek(0)
         return Ended(code, printed.read())
 
@@ -64,7 +69,7 @@ def check(ended: Ended, what: str) -> None:
         raise BlockError(f"{what} {how}: {ended.last_line}")
 
 
-def _end(child: "subprocess.Popen[bytes]") -> None:
+def end(child: "subprocess.Popen[bytes]") -> None:
     """End the child's whole session if it is still there; a local Ray cluster ends with its driver.
 
     First as Ctrl-C does: pytest then writes down what it has.
@@ -77,6 +82,7 @@ def _end(child: "subprocess.Popen[bytes]") -> None:
             child.wait(wait_s)
 
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The checkout, which has jobs/, configs/, manifests/ and tests/."""
-_OWN = {"PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))}
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment for a child that imports this checkout, with `more` in it."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
+    return {**os.environ, "PYTHONPATH": path, **(more or {})}

@@ -6,19 +6,23 @@ and the next begins.
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from idgen.benchmark import correctness, door, job, speed
+from idgen.benchmark.ahead import written_ahead
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Block, Document, Machine, PytestFigures
 from idgen.benchmark.job import NotRun
 from idgen.benchmark.junit import count, run_tests
 from idgen.benchmark.processes import LINE_CHARS, BlockError, check, run
+from idgen.benchmark.workloads import SPEED_RECIPES
 from idgen.config import BenchmarkConfig
 from idgen.errors import Exit, RunError
 from idgen.suggestions import suggestion
@@ -49,13 +53,17 @@ def run_script(config: BenchmarkConfig, say: Say) -> int:
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),
     )
-    tasks = _tasks(document)
     for name in config.blocks:
-        if name not in tasks:
-            raise RunError(Exit.USAGE, f"benchmark.blocks: there is no block {name!r}{suggestion(name, tasks)}")
+        if name not in document.blocks:
+            known = suggestion(name, document.blocks)
+            raise RunError(Exit.USAGE, f"benchmark.blocks: there is no block {name!r}{known}")
     document.machine = _machine(config.device, min(MACHINE_S, budget.left_s))
     path = Path(config.json)
-    run_blocks({name: task for name, task in tasks.items() if name in config.blocks}, document, budget, path, say)
+    with tempfile.TemporaryDirectory(prefix="idgen-weights-", ignore_cleanup_errors=True) as folder:
+        tasks = {name: task for name, task in _tasks(document, Path(folder)).items() if name in config.blocks}
+        full = config.size == "full" and not {"speed", "job"}.isdisjoint(tasks)
+        with written_ahead(list(SPEED_RECIPES), Path(folder)) if full else nullcontext():
+            run_blocks(tasks, document, budget, path, say)
     say(f"{document.seconds:.0f} s; figures in {path}")
     failed = any(block.state == "failed" for block in document.blocks.values())
     return Exit.TOO_MANY_FAILED if failed else Exit.OK
@@ -97,17 +105,17 @@ def _run_one(block: Block, task: Task, budget: Budget, keep: Callable[[], None])
     block.seconds = time.monotonic() - start
 
 
-def _tasks(document: Document) -> dict[str, Task]:
+def _tasks(document: Document, folder: Path) -> dict[str, Task]:
     device, size = document.device, document.size
     figures = {name: block.figures for name, block in document.blocks.items()}
     return {
-        "door": Task(70, lambda budget, _keep: door.measure(figures["door"], device, budget)),
+        "door": Task(60, lambda budget, _keep: door.measure(figures["door"], device, budget)),
         "correctness": Task(
             60, lambda budget, _keep: correctness.measure(figures["correctness"], device, size, budget)
         ),
-        "speed": Task(270, partial(speed.measure, figures["speed"], device, size)),
-        "job": Task(80, lambda budget, _keep: job.measure(figures["job"], device, size, budget)),
-        "gpu_tests": Task(40, lambda budget, _keep: _gpu_tests(figures["gpu_tests"], device, budget)),
+        "speed": Task(330, partial(speed.measure, figures["speed"], device, size, folder)),
+        "job": Task(70, lambda budget, _keep: job.measure(figures["job"], device, size, folder, budget)),
+        "gpu_tests": Task(30, lambda budget, _keep: _gpu_tests(figures["gpu_tests"], device, budget)),
     }
 
 

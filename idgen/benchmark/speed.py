@@ -3,22 +3,30 @@
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Speed, SpeedFigures, fill
 from idgen.benchmark.processes import BlockError, check, run
 
+LEAST_S = 25.0
+"""In which a recipe's plain loop is measured."""
 
-def measure(speed: Speed, device: str, size: str, budget: Budget, keep: Callable[[], None]) -> None:
-    """Fill in `speed`, `keep` after each recipe. A recipe that fails costs its own figures; then BlockError."""
+
+def measure(speed: Speed, device: str, size: str, folder: Path, budget: Budget, keep: Callable[[], None]) -> None:
+    """Fill in `speed`, `keep` after each recipe; full-size weights are in `folder`, or are written there.
+
+    A recipe may take what is left but for the least that those after it can be told with: better some whole than all
+    half. One that fails costs its own figures; in the end BlockError.
+    """
     failed = []
-    left = list(speed.recipes.items())
-    with tempfile.TemporaryDirectory(prefix="idgen-speed-") as folder:
-        for at, (recipe, figures) in enumerate(left):
+    with tempfile.TemporaryDirectory(prefix="idgen-speed-") as scratch:
+        for at, (recipe, figures) in enumerate(speed.recipes.items(), start=1):
+            later = len(speed.recipes) - at
+            task = {"recipe": recipe, "size": size, "device": device, "folder": str(folder)}
             try:
-                _one(recipe, figures, device, size, Path(folder), budget.part(1, [1] * (len(left) - at - 1)).left_s)
+                _one(task, figures, Path(scratch), budget.left_s - min(LEAST_S, budget.left_s / (later + 1)) * later)
             except BlockError as error:
                 figures.error = str(error)
                 failed.append(f"{recipe} {error}")
@@ -27,13 +35,11 @@ def measure(speed: Speed, device: str, size: str, budget: Budget, keep: Callable
         raise BlockError("; ".join(failed))
 
 
-def _one(recipe: str, figures: SpeedFigures, device: str, size: str, folder: Path, seconds: float) -> None:
-    """Recipes share `folder`, where full-size weights are written."""
-    out = folder / f"{recipe}.json"
-    task = {"recipe": recipe, "size": size, "device": device, "folder": str(folder / "weights"), "out": str(out)}
+def _one(task: Mapping[str, str], figures: SpeedFigures, scratch: Path, seconds: float) -> None:
+    out = scratch / f"{task['recipe']}.json"
     try:
-        ended = run([sys.executable, "-m", "idgen.benchmark.family", json.dumps(task)], seconds)
-        check(ended, "the measuring process")
+        words = [sys.executable, "-m", "idgen.benchmark.family", json.dumps({**task, "out": str(out)})]
+        check(run(words, seconds), "the measuring process")
     finally:
         if out.is_file():
             fill(figures, json.loads(out.read_text()))
