@@ -12,8 +12,11 @@ from idgen.benchmark.recipes import words_for
 
 
 @contextmanager
-def written_ahead(recipes: Sequence[str], folder: Path) -> Iterator[None]:
-    """Write what `recipes` load, in their order, while the block goes on; who is there first writes the rest."""
+def written_ahead(recipes: Sequence[str], folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Write what `recipes` load, in their order, in a process of its own that ends with the block.
+
+    Whoever needs what is not there yet writes it too: files and folders appear whole.
+    """
     task = json.dumps({"recipes": list(recipes), "folder": str(folder)})
     child = subprocess.Popen(
         [sys.executable, "-m", "idgen.benchmark.ahead", task],
@@ -24,7 +27,7 @@ def written_ahead(recipes: Sequence[str], folder: Path) -> Iterator[None]:
         start_new_session=True,
     )
     try:
-        yield
+        yield child
     finally:
         end(child)
 

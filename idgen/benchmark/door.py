@@ -3,7 +3,6 @@
 Two people with the same prompt and seed in every recipe and precision, in one run.
 """
 
-import importlib.util
 import json
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from PIL import Image
 
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Door, DoorFigures, fill
+from idgen.benchmark.job import missing_packages
 from idgen.benchmark.processes import ROOT, BlockError, check, run
 from idgen.benchmark.recipes import TINY
 from idgen.benchmark.workloads import DOOR_RECIPES, TINY_SIDE_PX, TINY_STEPS
@@ -29,7 +29,7 @@ Row = Mapping[str, Any]
 
 def measure(door: Door, device: str, budget: Budget) -> None:
     """Fill in `door`. Raises BlockError when a picture is missing or two people look the same."""
-    door.through_ray = importlib.util.find_spec("ray") is not None
+    door.through_ray = not missing_packages()
     left_s = budget.left_s
     with tempfile.TemporaryDirectory(prefix="idgen-door-") as name:
         if door.through_ray:
@@ -120,7 +120,7 @@ def _count(found: DoorFigures, rows: list[Row], output: Path) -> None:
 
 
 def _alone(door: Door, device: str, folder: Path, seconds: float) -> None:
-    """Without Ray: the sampler alone, in one process."""
+    """Without the job's packages: the sampler alone, in one process."""
     out = folder / "door.json"
     task = json.dumps({"device": device, "out": str(out)})
     try:

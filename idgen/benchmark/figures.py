@@ -40,7 +40,7 @@ class Door:
     """A small job on the tiny world's weights, on the device."""
 
     through_ray: bool | None = None
-    """False: Ray is not installed, and the sampler ran alone."""
+    """False: Ray, or another package of the job, is not installed, and the sampler ran alone."""
     seconds: float | None = None
     recipes: dict[str, DoorPrecisions] = field(
         default_factory=lambda: {name: DoorPrecisions() for name in DOOR_RECIPES}

@@ -15,17 +15,25 @@ RECIPES = {"tiny": "faceid-sd15", "full": "faceid-plusv2-sd15"}
 PICTURES = {"tiny": 16, "full": 256}
 
 
+PACKAGES = ("ray", "duckdb", "boto3", "insightface", "onnxruntime")
+
+
 class NotRun(Exception):  # noqa: N818
     """Why a block cannot run here: nothing is wrong."""
+
+
+def missing_packages() -> list[str]:
+    """Return what a job needs and the sampler does not, as far as it is not installed."""
+    return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def measure(job: Job, device: str, size: str, folder: Path, budget: Budget) -> None:
     """Fill in `job`; full-size weights are in `folder`, or are written there.
 
-    Raises NotRun without Ray, BlockError when something fails.
+    Raises NotRun without the job's packages, BlockError when something fails.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise NotRun("Ray is not installed")
+    if lacking := missing_packages():
+        raise NotRun(f"not installed: {', '.join(lacking)}")
     job.recipe = RECIPES[size]
     ended = run([sys.executable, str(ROOT / "jobs" / "benchmark.py"), *job_words(size, device, folder)], budget.left_s)
     check(ended, "the job")

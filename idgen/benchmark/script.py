@@ -19,7 +19,7 @@ from idgen.benchmark import correctness, door, job, speed
 from idgen.benchmark.ahead import written_ahead
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Block, Document, Machine, PytestFigures
-from idgen.benchmark.job import NotRun
+from idgen.benchmark.job import NotRun, missing_packages
 from idgen.benchmark.junit import count, run_tests
 from idgen.benchmark.processes import LINE_CHARS, BlockError, check, run
 from idgen.benchmark.workloads import SPEED_RECIPES
@@ -150,5 +150,5 @@ def _not_run(document: Document) -> list[str]:
     if document.size != "full":
         lines.append("speed, job: with weights of full size")
     if document.blocks["door"].figures.through_ray is False:
-        lines.append("door: through Ray, which is not installed")
+        lines.append(f"door: through Ray; not installed: {', '.join(missing_packages())}")
     return lines

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from idgen.benchmark import ahead, speed
 from idgen.benchmark.budget import Budget
-from idgen.benchmark.figures import Document
+from idgen.benchmark.figures import Document, Speed, SpeedFigures
 from idgen.benchmark.job import NotRun
 from idgen.benchmark.processes import BlockError, check, run
 from idgen.benchmark.script import Task, run_blocks, run_script
@@ -111,6 +112,22 @@ def test_what_was_not_asked_for_stands_under_not_run(tmp_path):
     written = json.loads(path.read_text())
     assert "speed: not asked for" in written["not_run"]
     assert written["blocks"]["speed"]["figures"]["recipes"]["instantid"]["plain"]["images_per_s"] is None
+
+
+def test_a_recipe_that_fails_costs_only_its_own_figures(tmp_path):
+    figures, kept = Speed(recipes={name: SpeedFigures() for name in ("nobody", "faceid-plusv2-sd15")}), []
+    with pytest.raises(BlockError, match="nobody the measuring process ended with 1: KeyError: 'nobody'"):
+        speed.measure(figures, "cpu", "tiny", tmp_path, Budget(300), lambda: kept.append(1))
+    assert "KeyError" in figures.recipes["nobody"].error
+    assert figures.recipes["faceid-plusv2-sd15"].error is None
+    assert figures.recipes["faceid-plusv2-sd15"].compiled.images_per_s > 0
+    assert len(kept) == 2
+
+
+def test_who_writes_weights_ahead_ends_with_the_blocks(tmp_path):
+    with ahead.written_ahead(["faceid-sdxl"], tmp_path) as child:
+        assert child.poll() is None
+    assert child.poll() is not None
 
 
 def test_what_a_block_leaves_goes_to_those_after_it():
