@@ -2,6 +2,7 @@
 # make test    install with the developers' tools, run the tests (under 15 minutes on 2 cores)
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler
+# make rehearsal   every family at full size on random weights, by the CPU: 30 GB of disk, 24 GB of memory, 30 minutes
 #
 # PIP_ARGS reaches every pip call, as in: make demo PIP_ARGS="--index-url …"
 
@@ -9,8 +10,9 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 CONFIG ?= configs/demo.yaml
+REHEARSAL ?= output/rehearsal
 
-.PHONY: demo test check chaos bench clean
+.PHONY: demo test check chaos bench rehearsal clean
 
 demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
@@ -30,6 +32,9 @@ chaos: .venv/.installed-dev
 
 bench: .venv/.installed
 	$(BIN)/python jobs/benchmark.py $(CONFIG)
+
+rehearsal: .venv/.installed
+	$(BIN)/python -m idgen.full_size $(REHEARSAL)
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -98,7 +98,8 @@ def _probe(recipe: str, what: str, words: list[str]) -> tuple[Found, Found | Non
     if twice < ROOM_FOR_TWO and what == "sampler":
         second = _start(recipe, what, words)
         _answer(second)
-        both = [_ask(one) for one in (first, second)]
+        _ask(first)
+        both = [_ask(one) for one in (second, first)]  # each has read all its weights just before
         beside = {"pss": sum(one["pss"] for one in both), "private": sum(one["private"] for one in both)}
         second.communicate()
     first.communicate()
