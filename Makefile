@@ -4,6 +4,7 @@
 # make slow    the slow lane: clusters that claim GPUs, what the drawn world knows, every variant compiled
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler
+# make rehearsal   every family at full size on random weights, by the CPU: 30 GB of disk, 24 GB of memory, 30 minutes
 #
 # CI runs test, slow and check. PIP_ARGS reaches every pip call, as in: make demo PIP_ARGS="--index-url …"
 
@@ -14,9 +15,10 @@ CONFIG ?= configs/demo.yaml
 # Three processes on two cores: the two that have the Ray clusters, one at a time each, often wait (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 ELSEWHERE := not chaos and not load and not gpu
-HEAVY := golden networks adapters sampling tiny chaos gpu
+HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu
+REHEARSAL ?= output/rehearsal
 
-.PHONY: demo test quick slow check chaos bench clean
+.PHONY: demo test quick slow check chaos bench rehearsal clean
 
 demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
@@ -40,6 +42,9 @@ chaos: .venv/.installed-dev
 
 bench: .venv/.installed
 	$(BIN)/python jobs/benchmark.py $(CONFIG)
+
+rehearsal: .venv/.installed
+	$(BIN)/python -m idgen.full_size $(REHEARSAL)
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

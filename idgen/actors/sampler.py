@@ -177,6 +177,7 @@ class SamplerActor:
             found = weights.model_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             encoder = encoder_of(recipe, self._run.identities)
+            started_s = time.monotonic()
             self._texts_ahead = bool(encoder)
             self._sampler = Sampler.load(
                 recipe,
@@ -186,7 +187,7 @@ class SamplerActor:
                 texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
             )
             self._load_group = row["load_group"]
-            self._work["loads"] += 1
+            self._work.update(loads=1, load_ms=round(1000 * (time.monotonic() - started_s)))
         return self._sampler
 
     def _drop(self) -> None:

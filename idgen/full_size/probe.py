@@ -1,8 +1,9 @@
 """One recipe in a process of its own, without Ray: what loading it and a step of it take, as JSON.
 
-    python -m idgen.full_size.probe <recipe> <key=value …>
+    python -m idgen.full_size.probe <recipe> <sampler | texts> <key=value …>
 
-Weights are loaded as a sampling actor does; the people are noise, the texts of Kolors too.
+Weights are loaded as a sampling actor, or an actor that encodes texts ahead, does; the people are noise, and the
+sampler's texts of Kolors too. It stays until stdin ends, and says what it holds by then for every line `share`.
 """
 
 import gc
@@ -10,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from idgen.full_size.memory import Memory, Watch, forget_peak, held, share
 from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe
 from idgen.sampling.caches import Text
+from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.settings import load_config
@@ -46,47 +48,71 @@ class NoiseTexts:
         return Text(torch.randn(256, self._width), pooled=torch.randn(self._width))
 
 
-def probe(recipe: Recipe) -> dict[str, Any]:
-    """Load `recipe`, sample one picture, and return what that took: bytes, seconds, floating-point operations."""
-    _warm_up(recipe.name)
-    texts = NoiseTexts() if recipe.base.text_ahead else None
+def probe(recipe: Recipe, what: str) -> tuple[dict[str, Any], Sampler | KolorsText]:
+    """Load `recipe`, make one picture or encode one prompt; return what that took (bytes, seconds, operations), and
+    what is loaded.
+    """
+    load: Callable[[Recipe], Any] = _load_texts if what == "texts" else _load_sampler
+    run: Callable[[Any, Recipe], dict[str, float]] = _encode if what == "texts" else _steps
+    tiny = load_recipes(load_config([str(TINY)]))[recipe.name]
+    run(load(tiny), tiny)  # what libraries take is there before anything is measured
+    gc.collect()
     before = Memory.of()
     forget_peak()
     with Watch(lambda: [("self", os.getpid())]) as loading:
         started_s = time.monotonic()
-        sampler = Sampler.load(recipe, lora_scale=1.0, device="cpu", texts=texts)
+        loaded = load(recipe)
         load_s = time.monotonic() - started_s
-    loaded = Memory.of()
-    weights = held(modules_of(sampler))
-    with Watch(lambda: [("self", os.getpid())]) as sampling:
-        steps = _steps(sampler, recipe)
-    after = Memory.of()
-    return {
+    after_load, weights = Memory.of(), held(modules_of(loaded))
+    with Watch(lambda: [("self", os.getpid())]) as running:
+        found = run(loaded, recipe)
+    measured = {
         "load_s": load_s,
         "weights": weights.weights,
         "weights_mapped": weights.mapped,
-        "private_before": before.private,
-        "private_loaded": loaded.private - before.private,
+        "libraries_private": before.private,
+        "private_loaded": after_load.private - before.private,
         "private_peak_loading": loading.most_private["self"] - before.private,
-        "private_peak_sampling": sampling.most_private["self"] - before.private,
-        "resident_before": before.private + before.mapped,
-        "resident_loaded": loaded.private + loaded.mapped,
-        "resident_peak": after.peak,
+        "private_peak": max(loading.most_private["self"], running.most_private["self"]) - before.private,
+        "resident_loaded": after_load.private + after_load.mapped,
+        "resident_peak": Memory.of().peak,
         "pss": share(),
-        **steps,
+        **found,
     }
+    return measured, loaded
 
 
-def _warm_up(name: str) -> None:
-    """Load and run the recipe's tiny namesake, so that what libraries take is there before anything is measured."""
-    tiny = load_recipes(load_config([str(TINY)]))[name]
-    texts = NoiseTexts(tiny_kolors.STATE_WIDTH) if tiny.base.text_ahead else None
-    _steps(Sampler.load(tiny, lora_scale=1.0, device="cpu", texts=texts), tiny)
-    gc.collect()
+def _touch(loaded: Sampler | KolorsText) -> None:
+    """Read a number of every page of the weights: the system takes mapped pages from processes that do not."""
+    for module in modules_of(loaded):
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.detach().flatten()[:: 4096 // tensor.element_size()].float().sum()
 
 
-def modules_of(sampler: Sampler) -> Iterator[nn.Module]:
-    """Yield what a loaded sampler holds: the base's parts, the nets, and the adapters' own modules and eyes."""
+def _load_sampler(recipe: Recipe) -> Sampler:
+    width = tiny_kolors.STATE_WIDTH if recipe.base.weights.startswith("tiny:") else 4096
+    return Sampler.load(
+        recipe, lora_scale=1.0, device="cpu", texts=NoiseTexts(width) if recipe.base.text_ahead else None
+    )
+
+
+def _load_texts(recipe: Recipe) -> KolorsText:
+    return KolorsText.load(recipe.base, torch.device("cpu"))
+
+
+@torch.inference_mode()
+def _encode(texts: KolorsText, _recipe: Recipe) -> dict[str, float]:
+    started_s = time.monotonic()
+    text = texts.encode("portrait of a person")
+    return {"encode_s": time.monotonic() - started_s, "finite": float(torch.isfinite(text.embeddings).all())}
+
+
+def modules_of(loaded: Sampler | KolorsText) -> Iterator[nn.Module]:
+    """Yield what is held: the base's parts, the nets, the adapters' own modules and eyes; or the text encoder."""
+    if isinstance(loaded, KolorsText):
+        yield loaded.encoder
+        return
+    sampler = loaded
     owners: list[object] = [sampler.base, *sampler.adapters, *sampler.nets.values()]
     owners += [*sampler.pipeline.components.values()]
     for owner in owners:
@@ -121,7 +147,8 @@ def _steps(sampler: Sampler, recipe: Recipe) -> dict[str, float]:
 
 
 def _attention_flop(query: Any, key: Any, value: Any, *_rest: Any, **_words: Any) -> int:  # noqa: ANN401
-    flop: int = sdpa_flop_count(query, key, value)  # shapes, as the counter hands them on
+    # shapes, as the counter hands them on
+    flop: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
     return flop
 
 
@@ -156,6 +183,16 @@ def _bucket(recipe: Recipe) -> Bucket:
     )
 
 
+def main() -> None:
+    """Print what was found; then, when asked on stdin, stay until told to go: somebody measures another one beside."""
+    name, what, *words = sys.argv[1:]
+    found, loaded = probe(load_recipes(load_config(words))[name], what)
+    print(json.dumps(found), flush=True)
+    for line in sys.stdin:
+        if line.strip() == "share":
+            _touch(loaded)
+            print(json.dumps({"pss": share(), "private": Memory.of().private}), flush=True)
+
+
 if __name__ == "__main__":
-    name, *words = sys.argv[1:]
-    print(json.dumps(probe(load_recipes(load_config(words))[name])))
+    main()

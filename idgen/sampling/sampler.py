@@ -89,8 +89,7 @@ class Sampler:
         base = bases.load(recipe.base, texts)
         unet = base.pipeline.unet
         attention.install(unet)
-        eyes = table.eyes(recipe.adapters, base.dtype)
-        adapters = [table.make(spec, lora_scale, eyes) for spec in recipe.adapters]
+        adapters = table.make_all(recipe.adapters, lora_scale, base.dtype)
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             context = [weights.locate(spec.context_weights)] if spec.context_weights else []
             adapter.load(unet, [weights.locate(spec.weights, spec.revision), *context])
