@@ -1,5 +1,6 @@
 """The face packs of a run's recipes on this node, each loaded when a face is first looked for."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from idgen import weights
@@ -17,19 +18,26 @@ SMALL_FACES = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
 
 
 class FacePacks:
-    """Loads a pack once, on the CPU; for one thread at a time."""
+    """Loads a pack once; for one thread at a time."""
 
-    def __init__(self, run: RunFacts, config: FacesConfig, num_cpus: float, monitor: Monitor) -> None:
-        """`num_cpus` is what the actor asks Ray for; the analysis uses as many threads, at least one."""
+    def __init__(
+        self, run: RunFacts, config: FacesConfig, num_cpus: float, monitor: Monitor, *, device: str = "cpu"
+    ) -> None:
+        """`num_cpus` is what the actor asks Ray for; the analysis uses as many threads, at least one.
+
+        `device`: cpu | cuda.
+        """
         self._run = run
         self._config = config
+        self._device = device
         self._threads = max(1, int(num_cpus))
         self._faults = RecipeFaults(monitor)
         self._loaded: dict[FacePack, FaceAnalyser] = {}
 
     def get(self, pack: FacePack) -> "FaceAnalyser":
-        """Return the loaded pack. Raises RunError when its files are missing, or others than the driver's.
+        """Return the loaded pack.
 
+        Raises RunError when its files are missing, or others than the driver's, or onnxruntime lacks CUDA for it.
         Raises RowError(WEIGHTS_UNUSABLE) when they are no such pack.
         """
         from idgen.faces.analysis import FaceAnalyser  # seconds, and most sampling processes never look for faces
@@ -39,8 +47,14 @@ class FacePacks:
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             folder = weights.locate(pack.weights)
-            with self._faults.told(pack):
+            # what is wrong on a GPU may be this node's CUDA: no fault of the recipe
+            with self._faults.told(pack) if self._device == "cpu" else nullcontext():
                 self._loaded[pack] = FaceAnalyser(
-                    folder, pack.det_size_px, pack.det_threshold, threads=self._threads, config=self._config
+                    folder,
+                    pack.det_size_px,
+                    pack.det_threshold,
+                    threads=self._threads,
+                    config=self._config,
+                    device=self._device,
                 )
         return self._loaded[pack]
