@@ -1,14 +1,10 @@
 """What an actor raises ends the run with its own exit code and in one line; a recipe's fault costs its own rows."""
 
 import shutil
-import signal
-import time
 
 import pytest
-import ray
 import yaml
 from doubles.catalogue import ROOT, Catalogue, rows
-from doubles.gpu_cluster import Shop, gpu_cluster
 
 from idgen import weights
 
@@ -50,25 +46,3 @@ def test_a_store_that_is_away_when_actors_start_ends_with_6_and_says_so(tmp_path
     assert errors(text) == ["error: the output store stays away: not today"]
     summary = shop.summary()
     assert (summary["exit_code"], summary["error"]) == (6, "the output store stays away: not today")
-
-
-@pytest.mark.parametrize(("words", "number", "expect"), [((), signal.SIGTERM, 5), (("run.deadline_s=25",), None, 5)])
-def test_a_run_whose_actors_get_no_place_stops_at_once(tmp_path, words, number, expect):
-    with gpu_cluster((2, 1)) as cluster:
-        ray.init(address=cluster.address, log_to_driver=False)
-        try:
-            other = ray.remote(num_cpus=2)(time.sleep).remote(600)  # another run holds the CPUs
-            shop = Shop(tmp_path, cluster)
-            shop.write(rows(4))
-            process = shop.start(*QUICK[:2], *words)
-            if number:
-                time.sleep(25)
-                process.send_signal(number)
-            text, _ = process.communicate(timeout=90)
-            ray.cancel(other, force=True)
-        finally:
-            ray.shutdown()
-    assert process.returncode == expect, text[-3000:]
-    assert not errors(text)
-    assert shop.summary()["stop_reason"] == (number.name if number else "deadline")
-    assert shop.summary()["unfinished"] == 4
