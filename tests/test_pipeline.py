@@ -76,6 +76,7 @@ def test_one_shard_is_one_task_with_gpus_and_without(monkeypatch, two_gpus, gpus
     found = [(row["shard"].split()[0], row["rows"]) for row in done.iter_rows()]
     used = {row["shard"].partition(" ")[2] for row in done.iter_rows()}
     assert found == [(part.name, part.rows) for part in parts], "in the plan's order, none cut and none joined"
+    # as Ray 2.60 words it
     assert re.findall(r"\((\w+)\): (\d+) tasks executed, (\d+) blocks produced", done.stats()) == [
         ("Analysing", "12", "12"),
         ("Sampling", "12", "12"),

@@ -30,7 +30,7 @@ def is_shortage(error: Exception) -> bool:
 def loading(what: str, device: str) -> Iterator[None]:
     """Turn what goes wrong while weights are loaded into RunError.
 
-    There is no `device`, `what` does not fit it, or cannot be read.
+    Raises it when `device` is not there, when `what` does not fit it, or when it cannot be read.
     """
     check_device(device)
     try:
