@@ -75,6 +75,7 @@ def test_each_way_of_each_recipe_is_timed(written):
             assert found[way]["limit_share"] is found[way]["gpu_busy_share"] is found[way]["peak_memory_bytes"] is None
             if way != "compiled":
                 assert found[way]["host_syncs_per_step"] >= 0
+            assert found[way]["non_finite"] == (None if way == "plain" else 0)
         assert found["eager"]["batch"] > found["plain"]["batch"] == 1
         for way in ("eager", "compiled"):
             ratio = found[way]["images_per_s"] / found["plain"]["images_per_s"]
