@@ -40,3 +40,11 @@ def test_finite_ones_are_not(task, sampler):
 def test_any_other_error_of_a_row_is_one():
     with pytest.raises(RowError, match="no text"):
         family.non_finite([RowError(Code.NON_FINITE, "dark"), RowError(Code.TEXT_MISSING, "no text")])
+
+
+def test_no_step_of_ours_waits_for_the_device_and_each_of_the_plain_loop_does(task, sampler):
+    ours, plain = Way(), Way()
+    family._ours(task, sampler, ours)
+    family._plain(task, plain)
+    assert (ours.host_syncs_per_step, ours.host_syncs_per_batch) == (0, 0)
+    assert plain.host_syncs_per_step == 2

@@ -14,8 +14,8 @@ from idgen.benchmark.correctness import _fill
 from idgen.benchmark.door import fill_recipes, judge
 from idgen.benchmark.figures import Door, GoldenFigures
 from idgen.benchmark.junit import read
-from idgen.benchmark.pictures import bucket_for, rows_for, same_but_people
 from idgen.benchmark.processes import BlockError
+from idgen.full_size.pictures import bucket_for, rows_for, same_but_people
 from idgen.sampling.sampler import Sampler
 
 CPU = torch.device("cpu")
@@ -30,7 +30,8 @@ JUNIT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_waits_of_a_step_are_told_from_those_of_the_whole_call():
+@pytest.mark.parametrize("inference", [False, True])
+def test_waits_of_a_step_are_told_from_those_of_the_whole_call(inference):
     number = torch.ones(())
 
     def call(steps):
@@ -39,8 +40,11 @@ def test_waits_of_a_step_are_told_from_those_of_the_whole_call():
             float(number)
             bool(number > 0)
             torch.ones(3).nonzero()
+            torch.equal(number, number)
+            torch.ones(3)[torch.ones(3) > 0]
 
-    assert syncs.per_step(call, 2, CPU) == (3, 1)
+    with torch.inference_mode(inference):
+        assert syncs.per_step(call, 2, CPU) == (5, 1)
 
 
 def test_what_does_not_wait_does_not_count():

@@ -8,9 +8,9 @@ import torch
 from doubles.tiny_recipe import recipe
 
 from idgen import weights
-from idgen.benchmark.pictures import bucket_for, rows_for
 from idgen.benchmark.plain import PlainLoop, readable
 from idgen.full_size import adapters
+from idgen.full_size.pictures import bucket_for, rows_for
 from idgen.recipes import AdapterSpec
 
 CPU = torch.device("cpu")

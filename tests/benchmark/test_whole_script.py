@@ -73,8 +73,11 @@ def test_each_way_of_each_recipe_is_timed(written):
             rate = found[way]["pictures"] / found[way]["seconds"]
             assert found[way]["images_per_s"] == pytest.approx(rate)
             assert found[way]["limit_share"] is found[way]["gpu_busy_share"] is found[way]["peak_memory_bytes"] is None
-            if way != "compiled":
-                assert found[way]["host_syncs_per_step"] >= 0
+        assert found["plain"]["host_syncs_per_step"] == 2
+        assert found["eager"]["host_syncs_per_step"] == 0
+        assert found["eager"]["host_syncs_per_batch"] <= 1, "the sizes that SDXL is told"
+        assert found["compiled"]["host_syncs_per_step"] is None
+        for way in ("plain", "eager", "compiled"):
             assert found[way]["non_finite"] == (None if way == "plain" else 0)
         assert found["eager"]["batch"] > found["plain"]["batch"] == 1
         for way in ("eager", "compiled"):
