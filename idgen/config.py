@@ -92,10 +92,14 @@ class SourcesConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FacesConfig:
-    """The face actors (CPU)."""
+    """The face actors."""
 
     actors: int = doc("how many; 0 = one for each two sampling actors, at least one", 0)
     num_cpus: float = doc("CPUs each asks for, and threads it uses (at least 1)", 0.5)
+    num_gpus: float = doc("GPUs each asks for, mostly a part of one; needs onnxruntime-gpu", 0.0)
+    device: Literal["auto", "cpu", "cuda"] = doc(
+        "where faces are found; auto = cuda with num_gpus > 0, else cpu", "auto"
+    )
     min_face_px: int = doc("smallest face that is used", 32)
     warn_face_fraction: float = doc("a face under this share of the picture gets a warning", 0.03)
     batch_deadline_s: float = doc("a worker that hangs this long on one reference is restarted", 300.0)
@@ -171,10 +175,19 @@ class ReportConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkConfig:
-    """What jobs/benchmark.py measures."""
+    """What jobs/benchmark.py measures: with a device the whole script, without one job against sampler alone."""
 
-    pictures: int = doc("pictures of each part", 64)
+    pictures: int = doc("of the job, and of the sampler alone", 64)
     min_seconds_per_picture: float = doc("steps are raised until one picture takes this long", 0.2)
+    device: Literal["", "cpu", "cuda"] = doc(
+        "the whole script on random weights of its own: door, correctness, speed, job, tests/gpu", ""
+    )
+    size: Literal["tiny", "full"] = doc("of those random weights; full is slow without a GPU", "tiny")
+    blocks: list[str] = doc(
+        "parts of the script to run", default_factory=lambda: ["door", "correctness", "speed", "job", "gpu_tests"]
+    )
+    budget_s: float = doc("for all blocks together; each has a share, and what it leaves goes to the next", 520.0)
+    json: str = doc("file for the script's figures, written anew after each block", "output/benchmark.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,9 @@
 """The line, whole, in Ray Data: shards -> faces -> sample -> counts; ahead of it, for some recipes, prompts -> texts.
 
-Everything was decided before it starts: the plan's order is the order of work (`preserve_order`), one shard is one
-task is one block (`target_max_block_size=None`, `batch_size=None`), and pixels never enter Ray: the sampler publishes
-them itself and one small row per shard comes back. Rows that failed ride along; no stage drops or adds one.
+Everything was decided before it starts: the plan's order is the order of work (`preserve_order`), and one shard is one
+row is one block is one task (`target_max_block_size=None`, `batch_size=1`; actors/packing.py says why a row). Pixels of
+pictures never enter Ray: the sampler publishes them itself and one small row per shard comes back. Rows that failed
+ride along; no stage drops or adds one.
 Texts go to the store too, and the actors that make them end before the line begins.
 """
 
@@ -12,8 +13,8 @@ from dataclasses import asdict, dataclass
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from idgen.actors.cluster import Pool, Pools
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
+from idgen.actors.pool_sizes import Pool, Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.stages import Faces, Sampling, Texts
 from idgen.manifest.prompts import TextBlock
@@ -36,8 +37,13 @@ class Line:
 
 def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
     """Run the line; yield each shard's COUNTS as it ends, in the plan's order."""
+    yield from sampled(shards, line).iter_rows()
+
+
+def sampled(shards: Sequence[ShardRef], line: Line) -> Dataset:
+    """Return the line as Ray Data has it, not run yet: a block of one row of COUNTS per shard."""
     analysed = _stage(_items(shards, line), Faces, line.faces, line.pools.faces, line)
-    yield from _stage(analysed, Sampling, line.sampler, line.pools.sampling, line).iter_rows()
+    return _stage(analysed, Sampling, line.sampler, line.pools.sampling, line)
 
 
 def encode(blocks: Sequence[TextBlock], texts: TextSettings, pool: Pool, line: Line) -> Iterator[dict[str, object]]:
@@ -54,10 +60,10 @@ def _items(parts: Sequence[ShardRef] | Sequence[TextBlock], line: Line) -> Datas
 def _stage(
     data: Dataset, actor: type, settings: FaceSettings | SamplerSettings | TextSettings, pool: Pool, line: Line
 ) -> Dataset:
-    """One pool of actors: a whole block in, one block out."""
+    """One pool of actors: a block of one row in, one block out."""
     return data.map_batches(
         actor,
-        batch_size=None,
+        batch_size=1,
         batch_format="pyarrow",
         fn_constructor_kwargs={"run": line.run, "settings": settings, "monitor": line.monitor},
         compute=ActorPoolStrategy(
@@ -74,4 +80,5 @@ def _context(line: Line) -> None:
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = line.no_progress_timeout_s
+    context.raise_original_map_exception = True  # else Ray wraps an actor's RunError and its cause is lost
     context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

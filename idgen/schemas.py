@@ -54,6 +54,9 @@ SHARD = pa.field("shard", pa.string(), nullable=False)
 ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])
 """What the faces stage hands to the sampler."""
 
+PACKED = pa.schema([SHARD, pa.field("table", pa.large_binary(), nullable=False)])
+"""A whole shard of ANALYSED as one row, as it travels (actors/packing.py)."""
+
 LEDGER = pa.schema(
     [
         pa.field("key", pa.string(), nullable=False),

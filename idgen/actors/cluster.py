@@ -3,15 +3,15 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from idgen.actors.monitor import MonitorState
+from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
 from idgen.errors import Exit, RunError
@@ -20,29 +20,8 @@ from idgen.stores.protocol import ObjectStore
 log = logging.getLogger(__name__)
 
 LOCAL_OBJECT_STORE_BYTES = 2**30  # rows with their crops and input images: two of the largest shards (shards.py)
-PROMPTS_PER_ACTOR = 1024
-"""Loading a text encoder takes about as long as encoding that many prompts."""
 ENDS_WITHIN_S = 60.0
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pool:
-    """How many actors of one kind, and what one of them asks for."""
-
-    actors: int
-    """At most; fewer where an autoscaled cluster has not grown yet."""
-    at_least: int
-    cpus: float
-    gpus: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Pools:
-    """The line's two."""
-
-    faces: Pool
-    sampling: Pool
 
 
 def connect(config: Config) -> None:
@@ -52,13 +31,13 @@ def connect(config: Config) -> None:
     address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
+    # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         if address and address != "local":
             ray.init(address=address, **quiet)
         else:
-            # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
             ray.init(
                 address="local",
                 num_cpus=config.cluster.num_cpus or None,
@@ -84,12 +63,12 @@ def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: 
     Waits `cluster.wait_s` on a cluster that may still grow; `check_stop` raises to end the wait. Raises
     RunError(UNAVAILABLE) that says what is missing.
     """
-    return _wait(config, lambda *there: _sized(config, shards, *there), _missing, lambda p: p.sampling, check_stop)
+    return _wait(config, lambda *there: size_pools(config, shards, *there), missing, lambda p: p.sampling, check_stop)
 
 
 def text_pool(config: Config, prompts: int, check_stop: Callable[[], None] = lambda: None) -> Pool:
     """Return the size of the pool that encodes `prompts` prompts, as `pools` does; nothing else runs beside it."""
-    return _wait(config, lambda *there: _sized_texts(config, prompts, *there), _missing_texts, lambda p: p, check_stop)
+    return _wait(config, lambda *there: size_text_pool(config, prompts, *there), missing_texts, lambda p: p, check_stop)
 
 
 def wait_for_end(workers: Iterable[tuple[str, int]]) -> None:
@@ -130,25 +109,10 @@ def check_output(store: ObjectStore, *, shared: bool) -> None:
         )
 
 
-def _sized(config: Config, shards: int, cluster: dict[str, float], largest: dict[str, float]) -> Pools:
-    """`cluster` is what is there, `largest` what an autoscaler may make of it ({} when it says nothing)."""
-    gpus_each = config.sampling.num_gpus
-    there = int(cluster.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
-    later = int(largest.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1
-    sampling = min(config.sampling.actors or max(1, there, later), max(1, shards))
-    at_least = sampling if config.sampling.actors else min(max(1, there), sampling)
-    faces = min(config.faces.actors or (sampling + 1) // 2, max(1, shards))
-    faces_at_least = min(faces, config.faces.actors or (at_least + 1) // 2)
-    return Pools(
-        faces=Pool(actors=faces, at_least=faces_at_least, cpus=config.faces.num_cpus),
-        sampling=Pool(actors=sampling, at_least=at_least, cpus=config.sampling.num_cpus, gpus=gpus_each),
-    )
-
-
 def _wait(
     config: Config,
-    size: Callable[[dict[str, float], dict[str, float]], T],
-    missing_for: Callable[[T, list[dict[str, Any]]], str],
+    size: Callable[[Sequence[Node], float | None], T],
+    missing_for: Callable[[T, Sequence[Node]], str],
     dear: Callable[[T], Pool],
     check_stop: Callable[[], None],
 ) -> T:
@@ -157,48 +121,19 @@ def _wait(
     deadline = time.monotonic() + (config.cluster.wait_s if may_grow else 0)
     asked = False
     while True:
-        sized = size(ray.cluster_resources(), _largest() if may_grow else {})
-        missing = missing_for(sized, [node for node in ray.nodes() if node["Alive"]])
-        if not missing:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        sized = size(nodes, _later_gpus() if may_grow else 0)
+        lacking = missing_for(sized, nodes)
+        if not lacking:
             return sized
         if time.monotonic() >= deadline:
-            raise RunError(Exit.UNAVAILABLE, missing)
+            raise RunError(Exit.UNAVAILABLE, lacking)
         if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
-            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, missing)
+            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, lacking)
             request_resources(bundles=[_bundle(dear(sized))] * dear(sized).at_least)
             asked = True
         check_stop()
         time.sleep(2)
-
-
-def _sized_texts(config: Config, prompts: int, cluster: dict[str, float], largest: dict[str, float]) -> Pool:
-    texts, sampling = config.texts, config.sampling
-    gpus_each = sampling.num_gpus if texts.num_gpus is None else texts.num_gpus
-    there, later = (int(of.get("GPU", 0) / gpus_each) if gpus_each > 0 else 1 for of in (cluster, largest))
-    useful = -(-prompts // PROMPTS_PER_ACTOR)
-    actors = texts.actors or min(useful, max(1, there, later))
-    return Pool(
-        actors=actors,
-        at_least=texts.actors or min(actors, max(1, there)),
-        cpus=sampling.num_cpus if texts.num_cpus is None else texts.num_cpus,
-        gpus=gpus_each,
-    )
-
-
-def _missing_texts(pool: Pool, nodes: list[dict[str, Any]]) -> str:
-    """As `_missing`, for the pool that encodes prompts ahead."""
-    if fitting := sum(_fitting(node["Resources"], pool) for node in nodes):
-        return "" if fitting >= pool.at_least else f"the cluster has room for {fitting} of {pool.at_least} text actors"
-    return (
-        f"no node has the {pool.cpus:g} CPUs and {pool.gpus:g} GPUs of an actor that encodes prompts ahead: set "
-        "texts.num_cpus or texts.num_gpus, or base.text=inline in the recipe"
-    )
-
-
-def _fitting(resources: dict[str, float], pool: Pool) -> int:
-    """How many actors of `pool` fit a node."""
-    wanted = {"CPU": pool.cpus, "GPU": pool.gpus}
-    return int(min((resources.get(name, 0) / each for name, each in wanted.items() if each > 0), default=pool.at_least))
 
 
 def _wait_for_pid(pid: int, seconds: float) -> bool:
@@ -213,25 +148,6 @@ def _wait_for_pid(pid: int, seconds: float) -> bool:
     return False
 
 
-def _missing(pools: Pools, nodes: list[dict[str, Any]]) -> str:
-    """What the cluster lacks, in words, or ""."""
-    cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
-    gpus = sum(node["Resources"].get("GPU", 0) for node in nodes)
-    faces, sampling = pools.faces, pools.sampling
-    need_cpus = faces.at_least * faces.cpus + sampling.at_least * sampling.cpus
-    need_gpus = sampling.at_least * sampling.gpus
-    if need_gpus > gpus:
-        hint = " (on a machine without one: sampling.num_gpus=0)" if gpus == 0 else ""
-        return f"the cluster has {gpus:g} GPUs, the sampling actors need {need_gpus:g}{hint}"
-    if need_cpus > cpus:
-        return f"the cluster has {cpus:g} CPUs, the actors need {need_cpus:g}: set faces.num_cpus or sampling.num_cpus"
-    fits = any(
-        node["Resources"].get("CPU", 0) >= sampling.cpus and node["Resources"].get("GPU", 0) >= sampling.gpus
-        for node in nodes
-    )
-    return "" if fits else "no single node has the CPUs and GPUs of one sampling actor"
-
-
 def _bundle(pool: Pool) -> dict[str, float]:
     return {"CPU": pool.cpus} | ({"GPU": pool.gpus} if pool.gpus else {})
 
@@ -241,6 +157,10 @@ def _may_grow(config: Config) -> bool:
     return config.cluster.address != "local" and bool(config.cluster.address or os.environ.get("RAY_ADDRESS"))
 
 
-def _largest() -> dict[str, float]:
-    """What the cluster may grow to, as far as its autoscaler says."""
-    return ray._private.state.state.get_max_resources_from_cluster_config() or {}
+def _later_gpus() -> float | None:
+    """Return how many GPUs the cluster may grow to as its autoscaler says, None when it says nothing."""
+    try:  # no public call tells it
+        largest = ray._private.state.state.get_max_resources_from_cluster_config()
+    except AttributeError:
+        return None
+    return None if largest is None else float(largest.get("GPU", 0))

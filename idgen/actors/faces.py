@@ -1,7 +1,7 @@
 """The face actor: one shard of the plan in, the same rows with their identities and input images out.
 
-CPU only, no torch. A row with a file that is missing, broken or faceless gets a status and rides along; the others go
-on.
+On the CPU, or with onnxruntime on a part of a GPU; no torch. A row with a file that is missing, broken or faceless gets
+a status and rides along; the others go on.
 """
 
 import faulthandler
@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from idgen.actors.face_packs import FacePacks
-from idgen.actors.facts import FaceSettings, RunFacts
+from idgen.actors.facts import FaceSettings, RunFacts, device_of
+from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
 from idgen.adapters.variants import needs
@@ -37,12 +38,14 @@ class FaceActor:
     """Plain class; pipeline.py gives it to Ray Data."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
+        self._gpus = HeldGpus(settings.faces.num_gpus)
         self._run = run
         self._settings = settings
         self._monitor = monitor
         self._store = run.open("faces")
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
-        packs = FacePacks(run, settings.faces, settings.faces.num_cpus)
+        device = device_of(settings.faces.device, settings.faces.num_gpus)
+        packs = FacePacks(run, settings.faces, settings.faces.num_cpus, device=device)
         self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
 
     def __call__(self, item: pa.Table) -> pa.Table:
@@ -56,7 +59,7 @@ class FaceActor:
         analyses, fetches = self._reader.analyses, self._reader.fetches
         results = self._read(recipe, shard.name, rows, orders)
         counts = {"face_analyses": self._reader.analyses - analyses, "fetches": self._reader.fetches - fetches}
-        self._monitor.end_shard("faces", shard.name, counts)
+        self._monitor.end_shard("faces", shard.name, counts | self._gpus.counts())
         return _analysed(shard.name, rows, results)
 
     def _read(self, recipe: Recipe, shard: str, rows: Sequence[Row], orders: Orders) -> list[Result]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
-from idgen.actors.facts import RunFacts, SamplerSettings, torch_device
+from idgen.actors.facts import RunFacts, SamplerSettings, device_of
+from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
@@ -61,6 +62,7 @@ class SamplerActor:
     """Plain class; pipeline.py gives it to Ray Data. Raises StoreError when the store stays away."""
 
     def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
+        self._gpus = HeldGpus(settings.sampling.num_gpus)
         self._run = run
         self._settings = settings
         self._monitor = monitor
@@ -100,7 +102,7 @@ class SamplerActor:
             publisher.close()
         work = self._work_counts()
         work.subtract(before)
-        self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n})
+        self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n} | self._gpus.counts())
         made = sum(published)
         seconds = time.monotonic() - started_s
         return counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
@@ -180,7 +182,7 @@ class SamplerActor:
             self._sampler = Sampler.load(
                 recipe,
                 lora_scale=row["lora_scale"],
-                device=torch_device(sampling.device, sampling.num_gpus),
+                device=device_of(sampling.device, sampling.num_gpus),
                 compile=sampling.compile,
                 texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
             )

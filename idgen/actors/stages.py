@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
 from idgen.actors.monitor import Monitor
+from idgen.actors.packing import pack, unpack
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def _imported_for_good() -> Iterator[None]:
 
 
 class Faces:
-    """A `FaceActor` (faces.py)."""
+    """A `FaceActor` (faces.py); hands its shard on as one row."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
         with _imported_for_good():
@@ -34,8 +35,8 @@ class Faces:
         self._actor = FaceActor(run, settings, monitor)
 
     def __call__(self, item: pa.Table) -> pa.Table:
-        """See `FaceActor`."""
-        return self._actor(item)
+        """See `FaceActor`; returns PACKED."""
+        return pack(self._actor(item))
 
 
 class Sampling:
@@ -47,9 +48,9 @@ class Sampling:
 
         self._actor = SamplerActor(run, settings, monitor)
 
-    def __call__(self, table: pa.Table) -> pa.Table:
-        """See `SamplerActor`."""
-        return self._actor(table)
+    def __call__(self, item: pa.Table) -> pa.Table:
+        """See `SamplerActor`; takes PACKED."""
+        return self._actor(unpack(item))
 
 
 class Texts:

@@ -15,7 +15,8 @@ import ray
 import torch
 
 from idgen import weights
-from idgen.actors.facts import RunFacts, TextSettings, torch_device
+from idgen.actors.facts import RunFacts, TextSettings, device_of
+from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
 from idgen.errors import Code, Exit, RunError
@@ -42,13 +43,14 @@ class TextActor:
     """Plain class; pipeline.py gives it to Ray Data. Raises StoreError when the store stays away."""
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
+        self._gpus = HeldGpus(settings.texts.num_gpus or 0)
         self._loaded = ""
         self._encoder: TextEncoder | None = None
         self._failures = 0  # since the last good prompt
         self._run = run
         self._settings = settings
         self._monitor = monitor
-        self._device = torch_device(settings.device, settings.texts.num_gpus or 0)
+        self._device = device_of(settings.device, settings.texts.num_gpus or 0)
         self._store = run.open("texts")
 
     def __call__(self, item: pa.Table) -> pa.Table:
@@ -77,7 +79,7 @@ class TextActor:
             else:
                 failed[path] = Code.INTERNAL
                 self._fail(block.encoder)
-        self._monitor.end_shard("texts", block.name, {})
+        self._monitor.end_shard("texts", block.name, self._gpus.counts())
         return _counts(block, left, failed)
 
     def __del__(self) -> None:

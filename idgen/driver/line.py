@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
+from idgen.actors.held_gpus import GPU_MS
+from idgen.actors.pool_sizes import Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.driver.chapter import run_chapter
 from idgen.driver.setup import Run
@@ -36,7 +38,7 @@ class Work:
     texts_s: float = 0.0
     """Encoding prompts ahead of it."""
     gpu_s: float = 0.0
-    """GPUs held, times seconds."""
+    """GPUs held by actors, times seconds."""
 
 
 def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
@@ -65,13 +67,14 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
             passes.run_again()
     progress, work = monitor.progress(), passes.work
     shown.end(progress)
+    work.gpu_s = progress.counts.pop(GPU_MS, 0) / 1000
     work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
     if progress.stop_reason:
         work.exit_code = stop.exit_code if stop.event.is_set() else Exit.TOO_MANY_FAILED
     return work
 
 
-def _line(run: Run, plan: PlanSummary, pools: cluster.Pools, monitor: RemoteMonitor) -> pipeline.Line:
+def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor) -> pipeline.Line:
     config = run.config
     return pipeline.Line(
         run=RunFacts(
@@ -119,7 +122,5 @@ class _Passes:
                 break
             piece = refs[start : start + CHAPTER_SHARDS]
             run_chapter(pipeline.run(piece, line), sum(shard.rows for shard in piece), line.monitor)
-        seconds = time.monotonic() - started_s
-        self.work.line_s += seconds
+        self.work.line_s += time.monotonic() - started_s
         self.work.texts_s += ahead.seconds
-        self.work.gpu_s += ahead.gpu_s + seconds * line.pools.sampling.actors * line.pools.sampling.gpus

@@ -8,6 +8,7 @@ from itertools import islice
 from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import TextSettings
+from idgen.actors.pool_sizes import Pool
 from idgen.driver.chapter import run_chapter
 from idgen.driver.setup import Run
 from idgen.driver.shown import Shown
@@ -27,7 +28,6 @@ class Ahead:
     failed: dict[str, str] = field(default_factory=dict)
     """Path of a text that could not be made -> code, for the rows that want it."""
     seconds: float = 0.0
-    gpu_s: float = 0.0
 
 
 def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, shown: Shown) -> Ahead:
@@ -53,12 +53,10 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
     with shown.encoding(prompts, line.monitor.progress()):
         failed = _encode(text_blocks(run.scratch, "again-" if chosen == RETRIES else ""), settings, pool, line)
     seconds = time.monotonic() - started_s
-    return Ahead(failed=failed, seconds=seconds, gpu_s=seconds * pool.actors * pool.gpus)
+    return Ahead(failed=failed, seconds=seconds)
 
 
-def _encode(
-    blocks: Iterator[TextBlock], settings: TextSettings, pool: cluster.Pool, line: pipeline.Line
-) -> dict[str, str]:
+def _encode(blocks: Iterator[TextBlock], settings: TextSettings, pool: Pool, line: pipeline.Line) -> dict[str, str]:
     """Run the line of prompts, return the texts that could not be made.
 
     After each chapter its actors are gone: neither the next ones nor the sampling actors fit beside them.

@@ -54,28 +54,33 @@ class Watch:
         """VmHWM."""
         self._find = find
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._look_regularly, daemon=True)
 
     def __enter__(self) -> "Watch":
+        self._look(self._find())
         self._thread.start()
         return self
 
     def __exit__(self, *_error: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._look(self._find())
 
-    def _look(self) -> None:
+    def _look_regularly(self) -> None:
         found: list[tuple[str, int]] = []
         next_find_s = 0.0
         while not self._stop.wait(EVERY_S):
             if time.monotonic() > next_find_s:
                 found, next_find_s = list(self._find()), time.monotonic() + 0.5
-            for name, pid in found:
-                with suppress(OSError, KeyError):  # it has ended
-                    now = Memory.of(pid)
-                    self.most_private[name] = max(now.private, self.most_private.get(name, 0))
-                    self.most_mapped[name] = max(now.mapped, self.most_mapped.get(name, 0))
-                    self.most[name] = max(now.peak, self.most.get(name, 0))
+            self._look(found)
+
+    def _look(self, found: Iterable[tuple[str, int]]) -> None:
+        for name, pid in found:
+            with suppress(OSError, KeyError):  # it has ended
+                now = Memory.of(pid)
+                self.most_private[name] = max(now.private, self.most_private.get(name, 0))
+                self.most_mapped[name] = max(now.mapped, self.most_mapped.get(name, 0))
+                self.most[name] = max(now.peak, self.most.get(name, 0))
 
 
 @dataclass(frozen=True, slots=True)

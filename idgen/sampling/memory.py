@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from idgen.errors import Exit, RunError
+from idgen.sampling.devices import check_device
 
 SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
 """In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
@@ -42,10 +43,11 @@ def give_back_large_blocks() -> None:
 
 @contextmanager
 def loading(what: str, device: str) -> Iterator[None]:
-    """Turn what goes wrong while weights are loaded into RunError: `what` does not fit `device`, or cannot be read.
+    """Turn what goes wrong while weights are loaded into RunError, and keep no large free blocks from then on.
 
-    From then on the process keeps no large blocks that are free.
+    Raises it when `device` is not there, when `what` does not fit it, or when it cannot be read.
     """
+    check_device(device)
     give_back_large_blocks()
     try:
         yield

@@ -98,6 +98,8 @@ class Sampler:
         check_controls(base.pipeline, recipe.controls)
         nets = controls.load(recipe.controls, base.dtype, device)
         controls.check_fits(nets, unet, sum(adapter.gives_context for adapter in adapters))
+        for net in (unet, *nets.values()):
+            schedulers.queue_timesteps(net)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
 
     def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import types
 
+import pyarrow as pa
 import pytest
 
 from idgen.actors import stages
+from idgen.actors.packing import pack
 
 
 @pytest.fixture(autouse=True)
@@ -31,25 +33,32 @@ def test_a_sampling_process_imports_no_face_library():
     assert done.stdout.strip() == "[]"
 
 
+TABLE = pa.table({"shard": ["s0", "s0"], "key": ["a", "b"]})
+
+
 @pytest.mark.parametrize(
-    ("stage", "actor"),
+    ("stage", "actor", "given", "got", "back"),
     [
-        (stages.Faces, "idgen.actors.faces.FaceActor"),
-        (stages.Sampling, "idgen.actors.sampler.SamplerActor"),
-        (stages.Texts, "idgen.actors.texts.TextActor"),
+        (stages.Faces, "idgen.actors.faces.FaceActor", TABLE, TABLE, pack(TABLE)),
+        (stages.Sampling, "idgen.actors.sampler.SamplerActor", pack(TABLE), TABLE, TABLE),
+        (stages.Texts, "idgen.actors.texts.TextActor", TABLE, TABLE, TABLE),
     ],
 )
-def test_a_stage_is_its_actor(monkeypatch, stage, actor):
+def test_a_stage_is_its_actor_and_a_shard_travels_between_two_as_one_row(monkeypatch, stage, actor, given, got, back):
+    calls = []
+
     class Actor:
         def __init__(self, *told):
-            self.told = told
+            calls.append(told)
 
         def __call__(self, table):
-            return self.told, table
+            calls.append(table)
+            return table
 
     monkeypatch.setattr(actor, Actor)
-    made = stage(run="run", settings="settings", monitor="monitor")
-    assert made("table") == (("run", "settings", "monitor"), "table")
+    assert stage(run="run", settings="settings", monitor="monitor")(given).equals(back)
+    assert calls[0] == ("run", "settings", "monitor")
+    assert calls[1].equals(got)
 
 
 def test_what_an_actor_imports_is_looked_at_by_no_collection_and_what_it_makes_is(monkeypatch):

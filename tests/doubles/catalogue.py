@@ -28,6 +28,9 @@ PEOPLE = ("ada", "ben", "cleo", "dan", "emi", "finn", "gia", "hana")
 class Catalogue:
     """One output with its manifest."""
 
+    address = ""
+    """Of the Ray cluster that jobs join; empty = a local one each."""
+
     def __init__(self, folder: Path, output: str = "") -> None:
         self.folder = folder
         self.output = output or str(folder / "out")
@@ -52,6 +55,8 @@ class Catalogue:
         python = [sys.executable, "-m", "doubles.driver"] if faults else [sys.executable, f"jobs/{job}.py"]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", ENVIRONMENT: json.dumps(faults or {})}
         environment.pop("RAY_ADDRESS", None)
+        if self.address:
+            environment["RAY_ADDRESS"] = self.address
         return subprocess.Popen(
             [*python, *self.words(*more)],
             cwd=ROOT,

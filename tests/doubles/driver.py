@@ -1,4 +1,7 @@
-"""`python -m doubles.driver words…`: jobs/generate.py on a local cluster whose workers have test faults."""
+"""`python -m doubles.driver words…`: jobs/generate.py on a cluster whose workers have test faults.
+
+A local one, or the one that RAY_ADDRESS names.
+"""
 
 import os
 import sys
@@ -10,11 +13,11 @@ from idgen.command import main
 from idgen.driver.run import generate_job
 
 if __name__ == "__main__":
+    address = os.environ.get("RAY_ADDRESS", "")
+    local = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 128 * 2**20}
     ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=128 * 2**20,
+        address=address or "local",
+        **({} if address else local),
         log_to_driver=False,
         runtime_env={
             "env_vars": {ENVIRONMENT: os.environ.get(ENVIRONMENT, "{}")},

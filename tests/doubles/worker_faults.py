@@ -8,6 +8,7 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
     die_once    {"file": path, "after": n, "batch_size": b}: the first process to attempt its n-th row dies; the file
                 remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
+    where       file to which each attempted row's process, node and CUDA_VISIBLE_DEVICES are appended
     die_on_size a photo of that many bytes ends the process that decodes it
     texts       {"log": path, "die_on": prompts, "sleep_s": n}: as above, for prompts that are encoded ahead, in a
                 process that has marked the attempt. Logs process and prompt's digest; and for each row that is
@@ -18,6 +19,8 @@ import json
 import os
 import time
 from pathlib import Path
+
+import ray
 
 ENVIRONMENT = "IDGEN_TEST_FAULTS"
 _attempts = 0
@@ -99,6 +102,9 @@ def _act(faults, picture):
     _attempts += 1
     if "log" in faults:
         _write(faults["log"], picture["key"])
+    if "where" in faults:
+        node = ray.get_runtime_context().get_node_id()
+        _write(faults["where"], f"{os.getpid()} {node} {os.environ.get('CUDA_VISIBLE_DEVICES', '-') or '-'}")
     if "texts" in faults:
         _log_text_processes(faults["texts"]["log"])
     if picture["prompt"] in faults.get("die_on", ()):

@@ -29,6 +29,7 @@ GB = {
     },
     "kolors": {"base": 5.327, "text": 12.488, "adapter:faceid": 2.386, "image_encoder:faceid": 1.712},
 }  # fmt: skip
+GB["ecomid alone"] = {role: size for role, size in GB["ecomid"].items() if role != "control:inpaint"}
 """Published sizes of what each recipe loads: specs ecomid.md 2, kolors.md 1, and parameters counted from configs."""
 
 
