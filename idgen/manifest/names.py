@@ -56,6 +56,18 @@ def check_names(names: Sequence[str]) -> None:
         raise RunError(Exit.USAGE, f"manifest: {what} (your own columns need other names)")
 
 
+def with_names(names: Sequence[str]) -> list[str]:
+    """Return the names with unnamed_N, N the column's place from 1, for each that is blank (pandas' index)."""
+    taken = set(names)
+    named = []
+    for place, name in enumerate(names, 1):
+        made = f"unnamed_{place}"
+        while not name.strip() and made in taken:
+            made += "_"
+        named.append(name if name.strip() else made)
+    return named
+
+
 def carried_columns(names: Sequence[str]) -> list[str]:
     """Return the shop's own columns, in the manifest's order."""
     return [name for name in names if name not in BY_NAME and not name.startswith(OWN_PREFIX)]

@@ -63,6 +63,8 @@ class PlanSummary:
     """Refused pictures whose refusal the ledger does not have yet: 0 when plan/refused.parquet is empty."""
     own_columns: list[str] = field(default_factory=list)
     """The manifest's columns that idgen does not know and only carries along."""
+    blank_rows: int = 0
+    """Rows of the manifest without any value; they are not in `rows`."""
 
 
 def plan(
@@ -109,7 +111,7 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
-    summary = replace(summary, own_columns=carried_columns(staged.schema.names))
+    summary = replace(summary, own_columns=carried_columns(staged.schema.names), blank_rows=staged.blank_rows)
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
 
