@@ -8,12 +8,13 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.config import SelectConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import COLUMNS
-from idgen.manifest.database import quoted, quoted_name
+from idgen.manifest.database import parquet, quoted, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
 from idgen.manifest.reading import POSITION, StagedManifest
@@ -61,7 +62,7 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
         SELECT {ORDINAL} AS ordinal, key, row_id, recipe, code, detail,
             -- the name below named/ as outputs/named.py makes it; case does not part two file names
             lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name
-        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) {condition} {limit}""")
+        FROM {parquet(scratch / "asked.parquet")} {condition} {limit}""")
 
 
 def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, option: str) -> None:
@@ -83,11 +84,9 @@ def _selected_rows(
     connection: duckdb.DuckDBPyConnection, staged: StagedManifest, where: str
 ) -> Iterable[pa.RecordBatch]:
     """Return the rows that the condition selects, in the manifest's order."""
-    source = f"read_parquet({quoted(str(staged.path))})"
     if not where.strip():
-        batches: Iterable[pa.RecordBatch] = pq.ParquetFile(staged.path).iter_batches(BATCH_ROWS)
-        return batches
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {source}")
+        return _all_rows(staged)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {parquet(staged.path)}")
     # the line break ends a comment the condition may hold
     query = f"CREATE OR REPLACE TABLE selected AS SELECT {POSITION} FROM manifest WHERE ({where}\n)"
     try:
@@ -96,13 +95,13 @@ def _selected_rows(
         connection.execute(query)
     except duckdb.Error as error:
         raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
-    # a cursor, since `select.limit` may leave the reader unfinished
-    reader: Iterable[pa.RecordBatch] = (
-        connection.cursor()
-        .sql(f"SELECT * FROM {source} WHERE {POSITION} IN (FROM selected) ORDER BY {POSITION}")
-        .to_arrow_reader(BATCH_ROWS)
-    )
-    return reader
+    chosen = pa.array(connection.execute("SELECT * FROM selected").fetchnumpy()[POSITION], pa.int64())
+    return (batch.filter(pc.is_in(batch.column(POSITION), chosen)) for batch in _all_rows(staged))
+
+
+def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
+    batches: Iterable[pa.RecordBatch] = pq.ParquetFile(staged.path).iter_batches(BATCH_ROWS)
+    return batches
 
 
 def _typed(staged: StagedManifest) -> str:

@@ -7,9 +7,11 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from idgen.errors import Exit, RunError
+from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import BATCH_ROWS, Files
 from idgen.manifest.names import with_names
+from idgen.manifest.own_columns import plain_type
 
 
 def parquet_schema(files: Files) -> pa.Schema:
@@ -57,11 +59,17 @@ def _schema(files: Files, path: str) -> tuple[pa.Schema, int]:
     with files.filesystem.open_input_file(path) as file, pq.ParquetFile(file) as parquet:
         schema = parquet.schema_arrow
         fields = [
-            # a dictionary is a way of storing, not a type
-            pa.field(name, field.type.value_type if pt.is_dictionary(field.type) else field.type)
+            pa.field(name, _type(name, field.type))
             for name, field in zip(with_names(schema.names), schema, strict=True)
         ]
         return pa.schema(fields), parquet.metadata.num_rows
+
+
+def _type(name: str, type_: pa.DataType) -> pa.DataType:
+    """Return a column's type without its way of storing, which is all that parts may differ in."""
+    if name not in BY_NAME:
+        return plain_type(type_)
+    return type_.value_type if pt.is_dictionary(type_) else type_
 
 
 def read_parquet(files: Files, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -35,7 +35,9 @@ class Places:
             return redact_uris(value, self._parameters)
         if isinstance(value, Mapping):
             return {name: self.clean(part) for name, part in value.items()}
-        return [self.clean(part) for part in value] if isinstance(value, list | tuple) else value
+        if isinstance(value, tuple):  # a map's entry
+            return tuple(self.clean(part) for part in value)
+        return [self.clean(part) for part in value] if isinstance(value, list) else value
 
     def _absolute(self, uri: str) -> str:
         """Return a URI or an absolute path; `..` stays inside the bucket, what may be read is decided by sources/."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from idgen.config import Config
 from idgen.manifest.asking import ORDINAL, load_asked, write_asked
-from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
@@ -167,7 +167,7 @@ def _write_sorted(
     batches: Iterable[pa.RecordBatch] = connection.sql(f"""
         SELECT a.* REPLACE (c.attempt AS attempt),
             coalesce(nullif(array_to_string(a.reference_uris, chr(10)), ''), a.ip_adapter_image_uri, '') AS {REFERENCE}
-        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a JOIN {chosen} c ON {ORDINAL} = c.ordinal
+        FROM {parquet(scratch / "asked.parquet")} a JOIN {chosen} c ON {ORDINAL} = c.ordinal
         ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, ip_adapter_image_uri, prompt, c.ordinal
         """).to_arrow_reader(_SORT_BATCH_ROWS)
     return write_shards(store, run_id, part, cut_stream(batches, sizes_of), scratch)
