@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from idgen.config import SelectConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import COLUMNS
-from idgen.manifest.database import parquet, quoted, quoted_name
+from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
 from idgen.manifest.reading import POSITION, StagedManifest
@@ -67,12 +67,51 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
 
 def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, option: str) -> None:
     """Read a text file with one id a line into `table` (column `id`), as text: 0123 stays 0123."""
-    if not Path(path).is_file():
-        raise RunError(Exit.USAGE, f"{option}: there is no file {path}")
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE {table} AS SELECT DISTINCT trim(id) AS id
-        FROM read_csv({quoted(path)}, columns = {{'id': 'VARCHAR'}}, header = false, auto_detect = false,
-                      delim = '\\x01', quote = '', escape = '') WHERE trim(id) <> ''""")
+    try:
+        data = Path(path).read_bytes()
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except FileNotFoundError:
+        raise RunError(Exit.USAGE, f"{option}: there is no file {path}") from None
+    except UnicodeError:
+        raise RunError(Exit.USAGE, f"{option}: the text of {path} is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise RunError(Exit.USAGE, f"{option}: {path} cannot be read ({error.strerror})") from None
+    ids = list(dict.fromkeys(stripped for line in text.splitlines() if (stripped := line.strip())))
+    connection.register("ids_of_file", pa.table({"id": pa.array(ids, pa.string())}))
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT id FROM ids_of_file")
+    connection.unregister("ids_of_file")
+
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> list[str]:
+    """Return the ids of `select.file` that no row of the manifest has, in the file's order. After load_asked.
+
+    Raises RunError(USAGE) when it is all of them: then the file is the wrong one, or of another form.
+    """
+    if not select.file:
+        return []
+    asked = parquet(scratch / "asked.parquet")
+    known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
+    lost = [
+        name
+        for (name,) in connection.execute(
+            f"SELECT id FROM selected_ids WHERE id NOT IN ({known}) ORDER BY rowid"
+        ).fetchall()
+    ]
+    total = connection.execute("SELECT count(*) FROM selected_ids").fetchall()[0][0]
+    if len(lost) == total:
+        like = f", as in {lost[0][:_ID_CHARS]!r}" if lost else ""
+        raise RunError(
+            Exit.USAGE,
+            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one a line, "
+            "without quotes or commas",
+        )
+    return lost
+
+
+_ID_CHARS = 60
 
 
 def load_keys(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> None:

@@ -41,7 +41,7 @@ class Places:
 
     def _absolute(self, uri: str) -> str:
         """Return a URI or an absolute path; `..` stays inside the bucket, what may be read is decided by sources/."""
-        if is_uri(uri):
+        if is_uri(uri) or uri[:6].lower() == "file:/":
             return uri
         if not is_uri(self.folder):
             return posixpath.normpath(posixpath.join(self.folder, uri))

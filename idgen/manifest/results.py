@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen.errors import RowError
+from idgen.manifest import values
 from idgen.manifest.asking import ORDINALS_PER_ROW
 from idgen.manifest.columns import BY_NAME, COLUMNS
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
@@ -25,9 +26,11 @@ from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql, reading_ledger
+from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
+_NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 _URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
 _TOLD_COLUMNS = (
     f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
@@ -187,10 +190,17 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: 
 def _clean(field: pa.Field, column: pa.Array, places: Places) -> pa.Array:
     """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
     if field.name in _URI_COLUMNS:
-        return change_texts(column, lambda cell: cell and places.redacted(places.absolute(cell)))
+        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
     if field.name == "reference_uris":
         return pa.array([_addresses(cell, places) for cell in column.to_pylist()], field.type)
     return change_texts(column, places.clean) if field.name not in BY_NAME else column
+
+
+def _address(name: str, cell: str, places: Places) -> Cell:
+    try:
+        return places.redacted(places.absolute(values.uri(name, cell, _NO_RECIPE)))
+    except RowError:
+        return places.clean(cell)  # the plan refused it, and will again
 
 
 def _addresses(cell: Cell, places: Places) -> Cell:
@@ -198,9 +208,9 @@ def _addresses(cell: Cell, places: Places) -> Cell:
     if not cell:
         return cell
     try:
-        uris = [places.redacted(places.absolute(uri)) for uri in texts("", cell)]
+        uris = [_address("", uri, places) for uri in texts("", cell)]
     except RowError:
-        return places.clean(cell)  # the plan refused it, and will again
+        return places.clean(cell)
     return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
 
 
