@@ -87,11 +87,11 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> list[str]:
-    """Return the ids of `select.file` that no row of the manifest has, in the file's order. After load_asked.
+    """Return the ids of `select.file` that no row of the manifest has, in the file's order, after load_asked.
 
     Raises RunError(USAGE) when it is all of them: then the file is the wrong one, or of another form.
     """
-    if not select.file:
+    if not select.file or select.where.strip():  # the condition may have left them out
         return []
     asked = parquet(scratch / "asked.parquet")
     known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
