@@ -7,7 +7,7 @@ their signatures; whoever calls deletes them when the run ends, however it ends.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -15,8 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from idgen.config import Config
-from idgen.manifest.asking import ORDINAL, load_asked, write_asked
-from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
+from idgen.manifest.asking import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
@@ -27,9 +27,11 @@ from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes import Recipe
+from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
+UNKNOWN_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,16 @@ class PlanSummary:
     """Refused pictures whose refusal the ledger does not have yet: 0 when plan/refused.parquet is empty."""
     own_columns: list[str] = field(default_factory=list)
     """The manifest's columns that idgen does not know and only carries along."""
+    blank_rows: int = 0
+    """Rows of the manifest without any value; they are not in `rows`."""
+    unknown_ids: int = 0
+    """Ids of `select.file` that no row has."""
+    unknown_like: list[str] = field(default_factory=list)
+    """The first few of them."""
+    missing_here: int = 0
+    """Local files, named by rows, that are not on this machine."""
+    missing_like: list[str] = field(default_factory=list)
+    """The first few of them."""
 
 
 def plan(
@@ -77,11 +89,13 @@ def plan(
     schedulers: Collection[str],
     scratch: Path,
     force: Force | None = None,
+    foresee: Callable[[str], Foresight] | None = None,
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
     `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
-    own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks. Raises
+    own, and must stay for plan_retries and write_results. `foresee` makes what judges addresses, of the manifest's
+    folder; without it none is judged. `select.limit` counts pictures that `force` picks. Raises
     StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as a whole; a row that cannot
     be used is refused and stops nothing.
     """
@@ -96,10 +110,13 @@ def plan(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
         schedulers=schedulers,
     )  # fmt: skip
+    foresight = foresee(staged.folder) if foresee else None
     with open_database(scratch, config.planner.memory_mb) as connection:
-        resolver = Resolver(staged.schema.names, table, places)
+        resolver = Resolver(staged.schema.names, table, places, foresight.judge if foresight else None)
         rows = write_asked(connection, staged, resolver, select, scratch)
         load_asked(connection, select, scratch)
+        lost = unknown_ids(connection, select, scratch)
+        check_photos(connection, staged, places)
         load_codes(connection)
         judge(
             connection, store, ledger_files,
@@ -109,7 +126,15 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
-    summary = replace(summary, own_columns=carried_columns(staged.schema.names))
+    summary = replace(
+        summary,
+        own_columns=carried_columns(staged.schema.names),
+        blank_rows=staged.blank_rows,
+        unknown_ids=len(lost),
+        unknown_like=lost[:UNKNOWN_SHOWN],
+        missing_here=foresight.missing if foresight else 0,
+        missing_like=[str(places.clean(uri)) for uri in foresight.missing_like] if foresight else [],
+    )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
 
@@ -165,7 +190,7 @@ def _write_sorted(
     batches: Iterable[pa.RecordBatch] = connection.sql(f"""
         SELECT a.* REPLACE (c.attempt AS attempt),
             coalesce(nullif(array_to_string(a.reference_uris, chr(10)), ''), a.ip_adapter_image_uri, '') AS {REFERENCE}
-        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a JOIN {chosen} c ON {ORDINAL} = c.ordinal
+        FROM {parquet(scratch / "asked.parquet")} a JOIN {chosen} c ON {ORDINAL} = c.ordinal
         ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, ip_adapter_image_uri, prompt, c.ordinal
         """).to_arrow_reader(_SORT_BATCH_ROWS)
     return write_shards(store, run_id, part, cut_stream(batches, sizes_of), scratch)

@@ -5,7 +5,7 @@ is stable over runs. Nothing here stops a run: one bad cell costs its own row.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ from idgen.manifest import values
 from idgen.manifest.columns import BY_NAME, IMAGES
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
+from idgen.manifest.own_columns import plain_cells
 from idgen.manifest.people import images_of, person_of
 from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
@@ -48,8 +49,11 @@ _Row = tuple[Any, ...]
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
-    def __init__(self, names: Sequence[str], table: SettingsTable, places: Places) -> None:
-        """`names` are the manifest's columns."""
+    def __init__(
+        self, names: Sequence[str], table: SettingsTable, places: Places, judge: Callable[[str], None] | None = None
+    ) -> None:
+        """`names` are the manifest's columns; `judge` raises RowError for an address that cannot be fetched."""
+        self._judge = judge
         self._table = table
         self._places = places
         self._shared = [name for name in names if name in BY_NAME and name not in PER_ROW]
@@ -109,6 +113,9 @@ class Resolver:
             raise values.bad("seed", "is too large for num_images")
         row_id, sku, person_id, shot = self._ids(given)
         name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
+        if self._judge is not None:
+            for uri in (*person.uris, *images.values()):
+                self._judge(uri)
         contents = {**settings.contents, "prompt": prompt}
         if negative is not None:  # no text at all is not the empty text
             contents["negative_prompt"] = negative
@@ -173,8 +180,10 @@ class Resolver:
         if not self._carried:
             yield from ["{}"] * batch.num_rows
             return
-        for row in batch.select(self._carried).to_pylist():
-            yield _ENCODE({name: self._jsonable(cell) for name, cell in row.items() if cell is not None})
+        columns = [plain_cells(batch.column(name)) for name in self._carried]
+        for row in zip(*columns, strict=True):
+            given = zip(self._carried, row, strict=True)
+            yield _ENCODE({name: self._jsonable(cell) for name, cell in given if cell is not None})
 
     def _jsonable(self, cell: Cell) -> Cell:
         if isinstance(cell, float):

@@ -1,17 +1,21 @@
 """One door for every reference: from a URI to bytes, or to a code that says why not."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.addresses import Resolver, resolve
-from idgen.sources.http import HttpFiles
+from idgen.sources.http import HttpFiles, parse_target
 from idgen.sources.local import LocalFiles
 from idgen.sources.redact import redact_text, redact_uri
 from idgen.sources.s3 import S3Files
 
 MAX_URI_CHARS = 8192
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://|$)|(file):", re.IGNORECASE)
 
 
@@ -32,23 +36,55 @@ class Fetcher:
         Its detail names the file without userinfo, query and fragment.
         """
         try:
-            return self._fetch(uri)
+            return self._fetch_either(uri)
         except RowError as error:
             raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from error.__cause__
 
-    def _fetch(self, uri: str) -> bytes:
+    def check(self, uri: str) -> None:
+        """Raise RowError `uri_forbidden` for an address that fetch would refuse whatever lies there; asks nobody."""
+        try:
+            self._check(uri)
+        except RowError as error:
+            raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from None
+
+    def _check(self, uri: str) -> None:
+        scheme = self._scheme(uri)
+        if scheme == "file":
+            self._local.real_path(uri)
+        elif scheme == "s3":
+            self._s3.place_of(uri)
+        else:
+            self._http.check(parse_target(uri))
+
+    def _scheme(self, uri: str) -> str:
+        """Return the scheme of an address, if that may be fetched from at all."""
         if not uri.strip() or len(uri) > MAX_URI_CHARS:
             raise RowError(Code.URI_FORBIDDEN, f"an address has 1 to {MAX_URI_CHARS} characters")
         scheme = scheme_of(uri)
         if scheme not in self._config.schemes:
             raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not in sources.schemes")
+        if scheme not in ("file", "s3", "http", "https"):
+            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+        return scheme
+
+    def _fetch_either(self, uri: str) -> bytes:
+        """Fetch a file whose name may be stored in the other normal form: macOS writes é as two characters."""
+        try:
+            return self._fetch(uri)
+        except RowError as error:
+            others = {unicodedata.normalize(form, uri) for form in _FORMS} - {uri}
+            if error.code != Code.REFERENCE_MISSING or not others:
+                raise
+            for other in sorted(others):
+                with suppress(RowError):
+                    return self._fetch(other)
+            raise
+
+    def _fetch(self, uri: str) -> bytes:
+        scheme = self._scheme(uri)
         if scheme == "file":
             return self._local.fetch(uri)
-        if scheme == "s3":
-            return self._s3.fetch(uri)
-        if scheme in ("http", "https"):
-            return self._http.fetch(uri)
-        raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+        return self._s3.fetch(uri) if scheme == "s3" else self._http.fetch(uri)
 
     def _name(self, uri: str) -> str:
         name = redact_uri(uri, self._config.signature_parameters)

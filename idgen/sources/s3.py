@@ -23,6 +23,7 @@ from botocore.exceptions import (
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.deadline import Deadline, TransientError, with_tries
+from idgen.stores.s3_access import S3Access
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -47,13 +48,18 @@ class S3Files:
         Raises RowError: `uri_forbidden` for a bucket not in sources.buckets, else a code of fetch. A store that does
         not let the role list the bucket answers 403 for missing keys too: `fetch_denied`.
         """
+        bucket, key = self.place_of(uri)
+        deadline = Deadline(self._config.deadline_s)
+        return with_tries(lambda: self._get(bucket, key, deadline), deadline)
+
+    def place_of(self, uri: str) -> tuple[str, str]:
+        """Return bucket and key, if the bucket may be read. Raises RowError `uri_forbidden`."""
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not _BUCKET.fullmatch(bucket) or not key:
             raise RowError(Code.URI_FORBIDDEN, "write s3://bucket/key, without credentials")
         if self._config.buckets and bucket not in self._config.buckets:
             raise RowError(Code.URI_FORBIDDEN, f"bucket {bucket} is not in sources.buckets")
-        deadline = Deadline(self._config.deadline_s)
-        return with_tries(lambda: self._get(bucket, key, deadline), deadline)
+        return bucket, key
 
     def _get(self, bucket: str, key: str, deadline: Deadline) -> bytes:
         try:
@@ -82,13 +88,17 @@ class S3Files:
     def _client(self) -> "S3Client":
         with self._lock:  # boto3's making of clients is not thread-safe, its clients are
             if self._made is None:
+                access = S3Access()
                 settings = ClientConfig(
                     connect_timeout=self._config.connect_timeout_s,
                     read_timeout=min(20.0, self._config.deadline_s),
                     retries={"total_max_attempts": 3, "mode": "standard"},
                     max_pool_connections=max(10, self._config.threads),
+                    s3=access.addressing(),
                 )
-                self._made = boto3.session.Session().client("s3", config=settings)
+                self._made = boto3.session.Session(botocore_session=access.session).client(
+                    "s3", config=settings, endpoint_url=access.endpoint or None, verify=access.ca_file or None
+                )
             return self._made
 
 
