@@ -59,7 +59,11 @@ class TextSettings:
 
 
 def torch_device(asked: str, num_gpus: float) -> str:
-    """Return the torch device of an actor that asks Ray for `num_gpus`; `asked` is sampling.device."""
+    """Return the torch device of an actor that asks Ray for `num_gpus`; `asked` is sampling.device.
+
+    Ray shows an actor its own GPUs alone, so "cuda", the first visible one, is another one in every actor. Whether
+    torch sees it is checked where the actor loads its first weights (sampling/devices.py).
+    """
     if asked != "auto":
         return asked
     return "cuda" if num_gpus > 0 else "cpu"

@@ -18,7 +18,7 @@ from idgen.adapters.protocol import Options, Person, Tokens
 from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.adapters.variants import VARIANTS, picture_need
 from idgen.errors import Exit, RunError
-from idgen.networks import checkpoints
+from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection
@@ -123,7 +123,7 @@ class IpAdapter:
         """[n, 512] as the projection takes them."""
         if self.variant.embedding is None:
             return None
-        raw = torch.from_numpy(person.id_embedding).to(self._device)
+        raw = transfers.upload(torch.from_numpy(person.id_embedding), self._device)
         return functional.normalize(raw, dim=-1) if self.variant.embedding == "normed" else raw
 
     def _pictures(self, person: Person) -> Tensor | None:

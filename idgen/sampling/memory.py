@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from idgen.errors import Exit, RunError
+from idgen.sampling.devices import check_device
 
 SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
 """In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
@@ -27,7 +28,11 @@ def is_shortage(error: Exception) -> bool:
 
 @contextmanager
 def loading(what: str, device: str) -> Iterator[None]:
-    """Turn what goes wrong while weights are loaded into RunError: `what` does not fit `device`, or cannot be read."""
+    """Turn what goes wrong while weights are loaded into RunError.
+
+    There is no `device`, `what` does not fit it, or cannot be read.
+    """
+    check_device(device)
     try:
         yield
     except RunError:
