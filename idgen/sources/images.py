@@ -15,12 +15,12 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
+from idgen.sources.colours import to_srgb
 
 logger = logging.getLogger(__name__)
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 MAX_SIDE_PX = 32_768
-MAX_PROFILE_BYTES = 4 * 2**20
 _OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 # what Pillow raises on damaged files
@@ -143,14 +143,7 @@ def _srgb(image: Image.Image, warnings: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
     if profile:
         try:
-            if len(profile) > MAX_PROFILE_BYTES:
-                raise ValueError("profile too large")
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
-                return image  # leave the numbers as they are
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
+            return to_srgb(image, profile)
         except (*_DAMAGE, ImageCms.PyCMSError) as error:
             logger.debug("ICC profile ignored: %s", type(error).__name__)
             warnings.append("profile_ignored: colours may be off")
