@@ -11,15 +11,17 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.colours import to_srgb
+from idgen.sources.formats import is_avif, named
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", *(("AVIF",) if features.check("avif") else ()))
+"""AVIF where this Pillow has it."""
 MAX_SIDE_PX = 32_768
 _OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
@@ -45,7 +47,7 @@ class Photo:
 def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Photo:
     """Return the picture in `data`, turned upright by its EXIF, in sRGB, 8 bit, transparency on `ground`.
 
-    Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG or WebP),
+    Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG, WebP or AVIF),
     image_corrupt, image_too_large, image_too_small.
     """
     image = _opened(data, config)
@@ -74,9 +76,10 @@ def _opened(data: bytes, config: SourcesConfig) -> Image.Image:
         raise RowError(Code.IMAGE_TOO_LARGE, f"far more than {config.max_pixels} pixels") from None
     except UnidentifiedImageError:
         known = data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+        known = known or ("AVIF" in FORMATS and is_avif(data))
         if known:
             raise RowError(Code.IMAGE_CORRUPT, "the header is damaged") from None
-        raise RowError(Code.IMAGE_FORMAT, "not a JPEG, PNG or WebP file") from None
+        raise RowError(Code.IMAGE_FORMAT, named(data)) from None
     except _DAMAGE as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if image.format not in _OPENED_AS:
