@@ -63,12 +63,16 @@ def halves(*names):
     }
 
 
-def wrong_end(_tensors):
-    return {f"{name.removesuffix('.weight')}.default.extra.weight": tensor for name, tensor in halves("").items()}
-
-
 def wrong_start(_tensors):
     return {name.replace("unet.", "unet.base_model.model."): tensor for name, tensor in halves("").items()}
+
+
+@pytest.mark.parametrize("end", ["weight2", "default.extra.weight", "weight.default"])
+def test_as_many_places_as_tensors_are_not_enough(end, tmp_path):
+    odd = {name.replace("weight", end): tensor for name, tensor in halves("").items()}
+    save_file(odd, tmp_path / "odd.safetensors")
+    with pytest.raises(RunError, match=rf"0 of its 2 tensors have a place in this base, .*{end} has none"):
+        load("sd15", Lora(name="odd", weights=str(tmp_path / "odd.safetensors")))
 
 
 def test_a_file_with_several_adapters_is_refused(tmp_path):
@@ -77,9 +81,7 @@ def test_a_file_with_several_adapters_is_refused(tmp_path):
         load("sd15", Lora(name="odd", weights=str(tmp_path / "two.safetensors")))
 
 
-@pytest.mark.parametrize(
-    "change", [wrong_end, wrong_start, extra, lone_alpha, dora, loha, halved, unprefixed, adapter, nothing]
-)
+@pytest.mark.parametrize("change", [wrong_start, extra, lone_alpha, dora, loha, halved, unprefixed, adapter, nothing])
 def test_a_file_that_is_not_used_to_the_last_tensor_is_refused(change, tmp_path):
     path = tmp_path / "odd.safetensors"
     save_file(change(load_file(world.locate("lcm_lora_sd15"))), path)
