@@ -13,9 +13,10 @@ from idgen.weights.headers import dtypes_of
 
 
 def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
-    """Raise RunError when the file at `path` lacks a part, which diffusers would take from elsewhere, or has a strange one.
+    """Raise RunError when the file at `path` lacks a part, which diffusers would take from elsewhere, or has a strange
+    one, or when what it holds cannot be used: quantised weights, marks that nothing here can follow.
 
-    Or when what it holds cannot be used: quantised weights, marks that nothing here can follow. `prefixes` are those of the family's UNet and text encoders.
+    `prefixes` are those of the family's UNet and text encoders.
     """
     dtypes = dtypes_of(path)
     missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in dtypes)]
