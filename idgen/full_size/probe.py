@@ -24,8 +24,10 @@ from idgen.full_size.memory import Memory, Watch, forget_peak, held, share
 from idgen.full_size.pictures import bucket_for, rows_for, texts_for
 from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe
+from idgen.sampling.decoding import decode
 from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.sampler import Sampler
+from idgen.sampling.texts import load_encoder
 from idgen.settings import load_config
 
 SIDE_PX, STEPS = 256, 2
@@ -80,7 +82,9 @@ def _load_sampler(recipe: Recipe) -> Sampler:
 
 
 def _load_texts(recipe: Recipe) -> KolorsText:
-    return KolorsText.load(recipe.base, torch.device("cpu"))
+    texts = load_encoder(recipe.base, "cpu")
+    assert isinstance(texts, KolorsText)
+    return texts
 
 
 @torch.inference_mode()
@@ -124,16 +128,14 @@ def _steps(sampler: Sampler, recipe: Recipe) -> dict[str, float]:
     calls: list[float] = []
     hook = sampler.pipeline.unet.register_forward_hook(lambda *_args: calls.append(time.monotonic()))
     conditions = sampler.condition([row], bucket)
-    sampler.denoise(conditions, bucket)
-    seconds = (calls[-1] - calls[0]) / (len(calls) - 1)
-    calls.clear()
     with FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flop}) as counter:
         latents = sampler.denoise(conditions, bucket)
+    pictures = list(decode(sampler.pipeline.vae, latents))
     hook.remove()
     return {
-        "step_s": seconds,
+        "step_s": (calls[-1] - calls[0]) / (len(calls) - 1),
         "step_gflop": counter.get_total_flops() / len(calls) / 1e9,
-        "finite": float(torch.isfinite(latents).all()),
+        "finite": float(all(picture is not None for picture in pictures)),
     }
 
 

@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[2]
 PEOPLE = ROOT / "manifests" / "demo"
 MOST = 1.15
 """Private memory at its peak and mapped weights together, over the weights."""
-ROOM_FOR_TWO = 20e9
-"""Two processes are measured beside each other where they surely fit."""
+ROOM_FOR_TWO = 12e9
+"""Two processes are measured beside each other where they surely fit, and soon."""
 PROCESSES = {"Sampling": "sampling", "Texts": "texts", "Faces": "faces"}
 """Part of the name of an actor's process -> what it is called here."""
 
