@@ -84,7 +84,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.COLUMN_NOT_USED: CodeFacts("rejected", False, "this recipe cannot use a column that the row sets", "leave the column empty or choose a recipe that uses it"),
     Code.DUPLICATE_ROW_ID: CodeFacts("rejected", False, "another row has the same row_id", "make row_id unique"),
     Code.DUPLICATE_OUTPUT_NAME: CodeFacts("rejected", False, "another row has the same output_name", "make output_name unique"),
-    Code.URI_FORBIDDEN: CodeFacts("rejected", False, "this address may not be fetched", "allow its folder, host or scheme (sources.roots, .hosts, .schemes) and run the same again; what stage faces refused needs jobs/rerun.py rerun.code=[uri_forbidden]"),
+    Code.URI_FORBIDDEN: CodeFacts("rejected", False, "this address may not be fetched", "allow its folder, host or scheme (sources.roots, .hosts, .schemes), then jobs/rerun.py rerun.code=[uri_forbidden]"),
     Code.REFERENCE_MISSING: CodeFacts("failed", False, "nothing is stored at that address", "put the photo there, then jobs/rerun.py rerun.code=[reference_missing]"),
     Code.FETCH_DENIED: CodeFacts("failed", False, "the store refused access", "give the workers' role read access, then jobs/rerun.py rerun.code=[fetch_denied]"),
     Code.FETCH_FAILED: CodeFacts("failed", True, "the transfer broke", "it is tried again by itself"),

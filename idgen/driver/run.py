@@ -22,8 +22,6 @@ from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
 from idgen.outputs.verify import verify
 from idgen.sampling import scheduler_names
-from idgen.sources.fetch import Fetcher
-from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import StoreError
 
 
@@ -42,10 +40,7 @@ def rerun_job(config: Config) -> int:
 
 
 def plan_job(config: Config) -> int:
-    """Plan and say what generate would do; leave only summary and refused.csv in the run's folder.
-
-    Return TOO_MANY_FAILED when the refusals alone are more than a run may have, else OK.
-    """
+    """Plan and say what generate would do; leave only summary and refused.csv in the run's folder; return OK."""
     with _opened(config) as run:
         try:
             plan = _plan(run, None)
@@ -53,7 +48,7 @@ def plan_job(config: Config) -> int:
             finish.check_licences(run, plan)
         finally:
             run.folder.delete_shards()
-        return finish.exit_of_plan(run, plan)
+        return Exit.OK
 
 
 @contextmanager
@@ -117,5 +112,4 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         schedulers=scheduler_names.SCHEDULERS,
         scratch=run.scratch,
         force=force,
-        foresee=lambda folder: Foresight(Fetcher(run.config.sources, extra_roots=run.roots_of(folder))),
     )

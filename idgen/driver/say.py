@@ -29,8 +29,6 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
         print(f"  rows without any value, left out: {plan.blank_rows:,}")
     if plan.unknown_ids:
         print(f"  ids of select.file that no row has: {plan.unknown_ids:,}, as in {_listed(plan.unknown_like)}")
-    if plan.missing_here:
-        print(f"  photos that are not on this machine: {plan.missing_here:,}, as in {', '.join(plan.missing_like)}")
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())

@@ -5,7 +5,7 @@ is stable over runs. Nothing here stops a run: one bad cell costs its own row.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -49,11 +49,8 @@ _Row = tuple[Any, ...]
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
-    def __init__(
-        self, names: Sequence[str], table: SettingsTable, places: Places, judge: Callable[[str], None] | None = None
-    ) -> None:
-        """`names` are the manifest's columns; `judge` raises RowError for an address that cannot be fetched."""
-        self._judge = judge
+    def __init__(self, names: Sequence[str], table: SettingsTable, places: Places) -> None:
+        """`names` are the manifest's columns."""
         self._table = table
         self._places = places
         self._shared = [name for name in names if name in BY_NAME and name not in PER_ROW]
@@ -113,9 +110,6 @@ class Resolver:
             raise values.bad("seed", "is too large for num_images")
         row_id, sku, person_id, shot = self._ids(given)
         name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
-        if self._judge is not None:
-            for uri in (*person.uris, *images.values()):
-                self._judge(uri)
         contents = {**settings.contents, "prompt": prompt}
         if negative is not None:  # no text at all is not the empty text
             contents["negative_prompt"] = negative
