@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -45,6 +46,7 @@ class Sampling:
         self.gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "")
 
     def __call__(self, item):
+        time.sleep(0.3)  # so that each actor gets some
         table = unpack(item)
         (shard,) = set(table["shard"].to_pylist())
         return pa.table([[value] for value in (f"{shard} {self.gpu}", len(table), 0, 0, 0, 0.0)], schema=COUNTS)
