@@ -1,6 +1,6 @@
 # make demo    install, run the demo's 61 rows on this machine, print where the gallery is
 # make test    install with the developers' tools, run the tests (under 12 minutes on 2 cores)
-# make quick   the rooms without networks, no cluster, no browser (under 3 minutes)
+# make quick   the rooms without networks, no cluster, no browser
 # make slow    the slow lane: clusters that claim GPUs, what the drawn world knows, every variant compiled
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler
@@ -15,7 +15,7 @@ CONFIG ?= configs/demo.yaml
 # Three processes on two cores: the two that have the Ray clusters, one at a time each, often wait (tests/conftest.py).
 PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 ELSEWHERE := not chaos and not load and not gpu
-HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu
+HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu actors/test_short_memory.py
 REHEARSAL ?= output/rehearsal
 
 .PHONY: demo test quick slow check chaos bench rehearsal clean

@@ -73,6 +73,12 @@ class SourcesConfig:
     private_hosts: list[str] = doc(
         "host:port that may be reached although not public (tests, an internal store)", default_factory=list
     )
+    user_agent: str = doc("what web servers are told who asks", "idgen")
+    headers: dict[str, dict[str, str]] = doc(
+        "more headers by host, as in headers: {cdn.example.com: {Authorization: 'env:CDN_AUTH'}}; env:NAME is read from "
+        "the workers' environment, and secrets belong there",
+        default_factory=dict,
+    )
     buckets: list[str] = doc("allowed S3 buckets; empty = all that the credentials can read", default_factory=list)
     max_bytes: int = doc("largest file", 64 * 2**20)
     max_pixels: int = doc("largest picture, checked before it is decoded", 64_000_000)

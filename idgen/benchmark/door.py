@@ -24,6 +24,8 @@ from idgen.errors import Code
 PEOPLE = ("ada", "ben")
 PRECISIONS = ("float16", "bfloat16")
 PHOTOS = ROOT / "manifests" / "demo"
+LEAST_LEVELS = 1.0
+"""Mean difference of two people's pictures, of 255: below it the person does not get through."""
 Row = Mapping[str, Any]
 
 
@@ -46,8 +48,8 @@ def judge(door: Door) -> None:
     for recipe, precision, found in _parts(door):
         if found.ok != len(PEOPLE):
             faults.append(f"{recipe} in {precision}: {found.ok or 0} of {len(PEOPLE)} pictures")
-        elif not found.people_differ_levels:
-            faults.append(f"{recipe} in {precision}: two people look the same")
+        elif not (found.people_differ_levels or 0) > LEAST_LEVELS:
+            faults.append(f"{recipe} in {precision}: two people look the same ({found.people_differ_levels} levels)")
     if faults:
         raise BlockError(f"{faults[0]} ({len(faults)} such)" if len(faults) > 1 else faults[0])
 

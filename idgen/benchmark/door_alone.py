@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from idgen.benchmark.door import PEOPLE, PRECISIONS
-from idgen.benchmark.pictures import bucket_for, rows_for, same_but_people
 from idgen.benchmark.recipes import TINY, load
 from idgen.benchmark.workloads import DOOR_RECIPES, TINY_SIDE_PX, TINY_STEPS
 from idgen.errors import Code, RowError
+from idgen.full_size.pictures import bucket_for, rows_for, same_but_people
 from idgen.recipes import Dtype, Recipe
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.sampler import Sampler

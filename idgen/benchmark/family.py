@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,15 +16,14 @@ import diffusers
 import torch
 import transformers
 
-from idgen import weights
 from idgen.benchmark import syncs
 from idgen.benchmark.busy import busy_share
 from idgen.benchmark.figures import SpeedFigures, Way
-from idgen.benchmark.pictures import bucket_for, rows_for
 from idgen.benchmark.plain import PlainLoop
-from idgen.benchmark.recipes import Setting, load, setting_for, words_for
+from idgen.benchmark.recipes import Setting, load, setting_for
+from idgen.errors import Code, RowError
+from idgen.full_size.pictures import RandomTexts, bucket_for, rows_for, texts_for
 from idgen.recipes import Dtype, Recipe
-from idgen.sampling.caches import Text
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
@@ -33,19 +32,6 @@ MEASURE_S = 4.0
 """How long each way is timed on a GPU: batches are made until then."""
 SYNC_STEPS, BUSY_STEPS = 2, 4
 LIMIT_OF = "H200"
-
-
-class RandomTexts:
-    """Embeddings of prompts as a text encoder would have made them ahead; follows TextSource."""
-
-    def __init__(self, width: int, tokens: int = 256) -> None:
-        self._shape = (tokens, width)
-
-    def get(self, prompt: str) -> Text:
-        """Return the same for the same prompt."""
-        numbers = torch.Generator().manual_seed(sum(prompt.encode()))
-        states = torch.randn(self._shape, generator=numbers)
-        return Text(states, pooled=torch.randn(self._shape[1], generator=numbers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +49,13 @@ class Measured:
         return rows_for(self.recipe, self.bucket, batch, first=batch * number)
 
 
-def measure(recipe: str, size: str, device: str, folder: str, out: str) -> None:
-    """Measure all three ways; what is known stands in the file `out` after each."""
+def measure(recipe: str, size: str, device: str, words: list[str], out: str) -> None:
+    """Measure all three ways on the weights that `words` name; what is known stands in the file `out` after each."""
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()
         library.utils.logging.set_verbosity_error()
     chosen: Dtype = "float16" if device == "cuda" else "float32"
     setting, found = setting_for(recipe, size), SpeedFigures(weights=size, dtype=chosen)
-    start = time.perf_counter()
-    words = words_for(recipe, size, Path(folder))
-    found.write_s = time.perf_counter() - start if size == "full" else None
     task = _task(load(recipe, words, chosen), setting, torch.device(device))
     found.width, found.height = task.bucket.width, task.bucket.height
     found.steps, found.scheduler = setting.steps, setting.scheduler
@@ -114,11 +97,7 @@ def _task(recipe: Recipe, setting: Setting, device: torch.device) -> Measured:
         scheduler=setting.scheduler,
         guidance_scale=setting.guidance_scale,
     )
-    texts = None
-    if recipe.base.text_ahead:
-        config = weights.locate(recipe.base.weights, recipe.base.revision) / "unet" / "config.json"
-        texts = RandomTexts(json.loads(config.read_text())["encoder_hid_dim"])
-    return Measured(recipe, bucket, setting, device, texts)
+    return Measured(recipe, bucket, setting, device, texts_for(recipe))
 
 
 def _limit(setting: Setting, device: torch.device) -> float | None:
@@ -138,26 +117,46 @@ def _plain(task: Measured, way: Way) -> str:
 
         _time(make, 1, way, task.device)
     (row,) = task.rows(1, 0)
-    _watch(lambda steps: loop.denoise(row, task.bucket, steps), way, task)
+
+    def denoise(steps: int) -> object:
+        return loop.denoise(row, task.bucket, steps)
+
+    _count_syncs(denoise, way, task.device)
+    way.gpu_busy_share = busy_share(lambda: denoise(BUSY_STEPS), task.device)
     return loop.leaves_out
 
 
 def _ours(task: Measured, sampler: Sampler, way: Way) -> None:
-    batch = task.setting.batch
+    batch, dark = task.setting.batch, []
 
     def make(number: int) -> None:
-        for picture in sampler.sample(task.rows(batch, number), task.bucket):
-            if isinstance(picture, Exception):
-                raise picture
+        dark.append(non_finite(sampler.sample(task.rows(batch, number), task.bucket)))
 
     _time(make, batch, way, task.device)
-    conditions = sampler.condition(task.rows(batch, 0), task.bucket)
-    _watch(
-        lambda steps: sampler.denoise(conditions, replace(task.bucket, num_inference_steps=steps)),
-        way,
-        task,
-        countable=task.device.type == "cuda" or not sampler.compiled,
-    )
+    way.non_finite = sum(dark)
+    denoise = _denoise(task, sampler)
+    if task.device.type == "cuda":
+        _count_syncs(denoise, way, task.device)
+    elif not sampler.compiled:  # a compiled graph's calls are not seen
+        nowhere = torch.device("meta")
+        twin = Sampler.load(task.recipe, lora_scale=1.0, device="meta", texts=task.texts)
+        _count_syncs(_denoise(task, twin), way, nowhere)
+    way.gpu_busy_share = busy_share(lambda: denoise(BUSY_STEPS), task.device)
+
+
+def _denoise(task: Measured, sampler: Sampler) -> Callable[[int], object]:
+    """Return what runs so many steps of one batch."""
+    conditions = sampler.condition(task.rows(task.setting.batch, 0), task.bucket)
+    return lambda steps: sampler.denoise(conditions, replace(task.bucket, num_inference_steps=steps))
+
+
+def non_finite(results: Sequence[object]) -> int:
+    """Return how many pictures are not finite, which took no less time. Raises any other error that a row has."""
+    errors = [one for one in results if isinstance(one, RowError)]
+    for error in errors:
+        if error.code != Code.NON_FINITE:
+            raise error
+    return len(errors)
 
 
 def _time(make: Callable[[int], None], batch: int, way: Way, device: torch.device) -> None:
@@ -177,11 +176,9 @@ def _time(make: Callable[[int], None], batch: int, way: Way, device: torch.devic
     way.peak_memory_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
 
 
-def _watch(denoise: Callable[[int], object], way: Way, task: Measured, *, countable: bool = True) -> None:
-    """Fill in what the host waits for and how busy the GPU is; a CPU's calls are not seen inside compiled graphs."""
-    if countable:
-        way.host_syncs_per_step, way.host_syncs_per_batch = syncs.per_step(denoise, SYNC_STEPS, task.device)
-    way.gpu_busy_share = busy_share(lambda: denoise(BUSY_STEPS), task.device)
+def _count_syncs(denoise: Callable[[int], object], way: Way, device: torch.device) -> None:
+    """Fill in what the host waits for."""
+    way.host_syncs_per_step, way.host_syncs_per_batch = syncs.per_step(denoise, SYNC_STEPS, device)
 
 
 if __name__ == "__main__":

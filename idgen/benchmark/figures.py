@@ -60,7 +60,10 @@ class PytestFigures:
 
 @dataclass(kw_only=True, slots=True)
 class GoldenFigures(PytestFigures):
-    """The goldens in one precision. Shares are of what is allowed: above 1 is too far."""
+    """The goldens in one precision. Shares are of what is allowed: above 1 is too far.
+
+    But in float32 up to 4 is rounding for Kolors' texts, and for cases of its base alone (tests/golden/stock.py).
+    """
 
     worst_share: float | None = None
     """Of all cases and tensors, against the original implementations (float32) or the float32 of the device."""
@@ -86,6 +89,8 @@ class Way:
     batch: int | None = None
     pictures: int | None = None
     """Of those that were timed."""
+    non_finite: int | None = None
+    """Of those, and of the first batch's, that did not decode to finite numbers; the plain loop does not look."""
     seconds: float | None = None
     first_batch_s: float | None = None
     """With everything that happens only once, as compiling."""
@@ -95,6 +100,8 @@ class Way:
     peak_memory_bytes: int | None = None
     """Of the device."""
     host_syncs_per_step: float | None = None
+    """Off CUDA counted by idgen/sampling/host_syncs.py: ours on tensors that are nowhere, the plain loop's on the CPU,
+    where those of the scheduler's own tables are among them."""
     host_syncs_per_batch: float | None = None
     """Beside those of the steps, from the first step to the last latents."""
     gpu_busy_share: float | None = None

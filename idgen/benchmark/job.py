@@ -3,12 +3,13 @@
 import importlib.util
 import json
 import sys
-from pathlib import Path
+from collections.abc import Sequence
 
+from idgen.benchmark.ahead import Weights
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Job, fill
 from idgen.benchmark.processes import ROOT, BlockError, check, run
-from idgen.benchmark.recipes import setting_for, words_for
+from idgen.benchmark.recipes import setting_for
 
 RECIPES = {"tiny": "faceid-sd15", "full": "faceid-plusv2-sd15"}
 """Of SD 1.5, whose pictures are the quickest: what the job adds to each shows most."""
@@ -27,15 +28,16 @@ def missing_packages() -> list[str]:
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
-def measure(job: Job, device: str, size: str, folder: Path, budget: Budget) -> None:
-    """Fill in `job`; full-size weights are in `folder`, or are written there.
+def measure(job: Job, device: str, size: str, weights: Weights, budget: Budget) -> None:
+    """Fill in `job`, once its weights are there: they may take half of its time.
 
     Raises NotRun without the job's packages, BlockError when something fails.
     """
     if lacking := missing_packages():
         raise NotRun(f"not installed: {', '.join(lacking)}")
     job.recipe = RECIPES[size]
-    ended = run([sys.executable, str(ROOT / "jobs" / "benchmark.py"), *job_words(size, device, folder)], budget.left_s)
+    words = job_words(size, device, weights.get(job.recipe, budget.left_s / 2).words)
+    ended = run([sys.executable, str(ROOT / "jobs" / "benchmark.py"), *words], budget.left_s)
     check(ended, "the job")
     found = json.loads(ended.last_line)
     fill(job, found | {"job_over_bare": found["job_per_s"] / found["bare_per_s"]})
@@ -43,13 +45,13 @@ def measure(job: Job, device: str, size: str, folder: Path, budget: Budget) -> N
         raise BlockError("the job made no pictures")
 
 
-def job_words(size: str, device: str, folder: Path) -> list[str]:
-    """Return the words of jobs/benchmark.py; full-size weights are written to `folder`."""
+def job_words(size: str, device: str, weights: Sequence[str]) -> list[str]:
+    """Return the words of jobs/benchmark.py; `weights` are those that say where weights are."""
     recipe = RECIPES[size]
     shape = {"tiny": (64, 4, 0.05), "full": (512, 20, 0.0)}[size]
     side_px, steps, at_least_s = shape
     return [
-        *words_for(recipe, size, folder),
+        *weights,
         f"recipe={recipe}",
         f"manifest={ROOT / 'manifests' / 'demo.csv'}",
         "cluster.address=local",

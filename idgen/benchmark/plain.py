@@ -15,14 +15,19 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.recipes import AdapterSpec, Control, Recipe
-from idgen.sampling.rows import Bucket, SampleRow
+from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
 from idgen.sampling.stock import DTYPES
 from idgen.sampling.texts import TextSource
+from idgen.weights.headers import shapes_of
 
 READABLE = ("faceid", "faceid_plusv2", "instantid")
 """Kinds of adapters that diffusers reads."""
 LOOKS = ("faceid_plusv2",)
 """Of those: with an image encoder, whose look at a face the loop does not repeat."""
+WITH_LORA = ("faceid", "faceid_plusv2")
+"""Of those: with a LoRA in the same file."""
+HIDDEN_WIDTH = 2 * EMBEDDING_WIDTH
+"""Of the official files' projections; diffusers reads no other, as the tiny world's."""
 PIPELINES = {
     ("sd15", False): "StableDiffusionPipeline",
     ("sdxl", False): "StableDiffusionXLPipeline",
@@ -43,9 +48,9 @@ class PlainLoop:
         self.device = device
         self.texts = texts
         self.pipeline: Any = _pipeline(recipe, self.dtype, texts is not None)
-        self.adapter = self.spec.kind in READABLE and _load_adapter(self.pipeline, self.spec)
-        if self.spec.kind in READABLE and not self.adapter:
-            self.pipeline = _pipeline(recipe, self.dtype, texts is not None)  # of the other one half is changed
+        self.adapter = readable(self.spec)
+        if self.adapter:
+            _load_adapter(self.pipeline, self.spec)
         self.pipeline.set_progress_bar_config(disable=True)
         self.pipeline.to(device)
         self.shown = bool(recipe.controls)
@@ -55,7 +60,8 @@ class PlainLoop:
         """What it does not do and ours does."""
         lacks = []
         if not self.adapter:
-            lacks.append(f"the adapter {self.spec.kind}, which diffusers does not read")
+            known = " with projections of this width" if self.spec.kind in READABLE else ""
+            lacks.append(f"the adapter {self.spec.kind}, which diffusers does not read{known}")
         elif self.spec.kind in LOOKS:
             lacks.append("the image encoder's look at the face")
         if self.shown:
@@ -145,13 +151,18 @@ def _net(control: Control) -> Any:  # noqa: ANN401
     return net
 
 
-def _load_adapter(pipeline: Any, spec: AdapterSpec) -> bool:  # noqa: ANN401
-    """Return whether diffusers takes it: it knows the official widths alone, which the tiny world's are not."""
+def readable(spec: AdapterSpec) -> bool:
+    """Return whether diffusers reads the adapter's file."""
+    if spec.kind not in WITH_LORA:
+        return spec.kind in READABLE
+    return shapes_of(weights.locate(spec.weights, spec.revision))["image_proj.proj.0.weight"][0] == HIDDEN_WIDTH
+
+
+def _load_adapter(pipeline: Any, spec: AdapterSpec) -> None:  # noqa: ANN401
+    """Load it. Raises RuntimeError when its LoRA is not in the UNet then: without peft diffusers only warns."""
     path = weights.locate(spec.weights, spec.revision)
-    try:
-        pipeline.load_ip_adapter(
-            str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None, local_files_only=True
-        )
-    except ValueError:
-        return False
-    return True
+    pipeline.load_ip_adapter(
+        str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None, local_files_only=True
+    )
+    if spec.kind in WITH_LORA and not getattr(pipeline.unet, "peft_config", None):
+        raise RuntimeError("diffusers did not load the adapter's LoRA: peft is missing or too old")

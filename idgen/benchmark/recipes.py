@@ -1,7 +1,6 @@
 """The recipes that are measured, on random weights: the tiny world's, or full-size ones written for the occasion."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from idgen.benchmark.processes import ROOT
 from idgen.benchmark.workloads import SCHEDULER, SPEED_RECIPES, TINY_BATCH, TINY_SIDE_PX, TINY_STEPS
@@ -23,15 +22,6 @@ class Setting:
     scheduler: str = SCHEDULER
     limit_images_per_s: float | None = None
     """None where nobody has counted."""
-
-
-def words_for(recipe: str, size: str, folder: Path) -> list[str]:
-    """Return the command-line words that point `recipe` at random weights; full-size ones are written to `folder`."""
-    if size == "tiny":
-        return [TINY]
-    from idgen.full_size.sets import write  # brings torch
-
-    return write(recipe, folder)
 
 
 def load(recipe: str, words: list[str], dtype: Dtype) -> Recipe:

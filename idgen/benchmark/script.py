@@ -9,14 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from idgen.benchmark import correctness, door, job, speed
-from idgen.benchmark.ahead import written_ahead
+from idgen.benchmark.ahead import Weights, written_ahead
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Block, Document, Machine, PytestFigures
 from idgen.benchmark.job import NotRun, missing_packages
@@ -59,14 +59,22 @@ def run_script(config: BenchmarkConfig, say: Say) -> int:
             raise RunError(Exit.USAGE, f"benchmark.blocks: there is no block {name!r}{known}")
     document.machine = _machine(config.device, min(MACHINE_S, budget.left_s))
     path = Path(config.json)
-    with tempfile.TemporaryDirectory(prefix="idgen-weights-", ignore_cleanup_errors=True) as folder:
-        tasks = {name: task for name, task in _tasks(document, Path(folder)).items() if name in config.blocks}
-        full = config.size == "full" and not {"speed", "job"}.isdisjoint(tasks)
-        with written_ahead(list(SPEED_RECIPES), Path(folder)) if full else nullcontext():
-            run_blocks(tasks, document, budget, path, say)
+    with (
+        tempfile.TemporaryDirectory(prefix="idgen-weights-", ignore_cleanup_errors=True) as folder,
+        _weights(config, Path(folder)) as weights,
+    ):
+        tasks = {name: task for name, task in _tasks(document, weights).items() if name in config.blocks}
+        run_blocks(tasks, document, budget, path, say)
     say(f"{document.seconds:.0f} s; figures in {path}")
     failed = any(block.state == "failed" for block in document.blocks.values())
     return Exit.TOO_MANY_FAILED if failed else Exit.OK
+
+
+def _weights(config: BenchmarkConfig, folder: Path) -> AbstractContextManager[Weights]:
+    """Begin to write what the blocks need, beside those that need nothing."""
+    if config.size != "full" or {"speed", "job"}.isdisjoint(config.blocks):
+        return nullcontext(Weights())
+    return written_ahead(list(SPEED_RECIPES) if "speed" in config.blocks else [job.RECIPES["full"]], folder)
 
 
 def run_blocks(tasks: Mapping[str, Task], document: Document, budget: Budget, path: Path, say: Say) -> None:
@@ -105,7 +113,7 @@ def _run_one(block: Block, task: Task, budget: Budget, keep: Callable[[], None])
     block.seconds = time.monotonic() - start
 
 
-def _tasks(document: Document, folder: Path) -> dict[str, Task]:
+def _tasks(document: Document, weights: Weights) -> dict[str, Task]:
     device, size = document.device, document.size
     figures = {name: block.figures for name, block in document.blocks.items()}
     return {
@@ -113,8 +121,8 @@ def _tasks(document: Document, folder: Path) -> dict[str, Task]:
         "correctness": Task(
             60, lambda budget, _keep: correctness.measure(figures["correctness"], device, size, budget)
         ),
-        "speed": Task(330, partial(speed.measure, figures["speed"], device, size, folder)),
-        "job": Task(70, lambda budget, _keep: job.measure(figures["job"], device, size, folder, budget)),
+        "speed": Task(330, partial(speed.measure, figures["speed"], device, size, weights)),
+        "job": Task(70, lambda budget, _keep: job.measure(figures["job"], device, size, weights, budget)),
         "gpu_tests": Task(30, lambda budget, _keep: _gpu_tests(figures["gpu_tests"], device, budget)),
     }
 

@@ -5,7 +5,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from idgen.benchmark.ahead import Weights
 from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Speed, SpeedFigures, fill
 from idgen.benchmark.processes import BlockError, check, run
@@ -14,18 +16,20 @@ LEAST_S = 25.0
 """In which a recipe's plain loop is measured."""
 
 
-def measure(speed: Speed, device: str, size: str, folder: Path, budget: Budget, keep: Callable[[], None]) -> None:
-    """Fill in `speed`, `keep` after each recipe; full-size weights are in `folder`, or are written there.
+def measure(speed: Speed, device: str, size: str, weights: Weights, budget: Budget, keep: Callable[[], None]) -> None:
+    """Fill in `speed`, `keep` after each recipe, once the weights are there.
 
-    A recipe may take what is left but for the least that those after it can be told with: better some whole than all
-    half. One that fails costs its own figures; in the end BlockError.
+    For those it waits so long that each recipe has the least that it can be told with. Then a recipe may take what is
+    left but for that: better some whole than all half. One that fails costs its own figures; in the end BlockError.
     """
     failed = []
     with tempfile.TemporaryDirectory(prefix="idgen-speed-") as scratch:
         for at, (recipe, figures) in enumerate(speed.recipes.items(), start=1):
             later = len(speed.recipes) - at
-            task = {"recipe": recipe, "size": size, "device": device, "folder": str(folder)}
             try:
+                written = weights.get(recipe, budget.left_s - LEAST_S * (later + 1))
+                task = {"recipe": recipe, "size": size, "device": device, "words": written.words}
+                figures.write_s = written.seconds
                 _one(task, figures, Path(scratch), budget.left_s - min(LEAST_S, budget.left_s / (later + 1)) * later)
             except BlockError as error:
                 figures.error = str(error)
@@ -35,11 +39,11 @@ def measure(speed: Speed, device: str, size: str, folder: Path, budget: Budget, 
         raise BlockError("; ".join(failed))
 
 
-def _one(task: Mapping[str, str], figures: SpeedFigures, scratch: Path, seconds: float) -> None:
+def _one(task: Mapping[str, Any], figures: SpeedFigures, scratch: Path, seconds: float) -> None:
     out = scratch / f"{task['recipe']}.json"
     try:
         words = [sys.executable, "-m", "idgen.benchmark.family", json.dumps({**task, "out": str(out)})]
         check(run(words, seconds), "the measuring process")
     finally:
         if out.is_file():
-            fill(figures, json.loads(out.read_text()))
+            fill(figures, json.loads(out.read_text()) | {"write_s": figures.write_s})

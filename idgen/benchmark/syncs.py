@@ -1,16 +1,13 @@
-"""How often the host waits for the device: on CUDA as torch warns of it, on a CPU the calls that would wait."""
+"""How often the host waits for the device: on CUDA as torch warns of it, elsewhere as sampling/host_syncs.py counts."""
 
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
-WAITING = ("aten::_local_scalar_dense", "aten::nonzero", "aten::is_nonzero", "aten::equal", "aten::masked_select")
-"""What needs a tensor's number before the host can go on, as `.item()`: on a CPU an upper bound, as it counts those of
-the schedulers' tables too, which lie on the host everywhere."""
+from idgen.sampling.host_syncs import HostSyncs
+
 WARNING = "synchronizing CUDA operation"
 
 
@@ -21,25 +18,14 @@ class Count:
         self.number = 0
 
 
-class _Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leaves some untyped
-    """Counts calls that would wait, and hands everything on."""
-
-    def __init__(self, count: Count) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.count = count
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
-        self.count.number += func.name().partition(".")[0] in WAITING
-        return func(*args, **(kwargs or {}))
-
-
 @contextlib.contextmanager
 def counted(device: torch.device) -> Iterator[Count]:
-    """Count the waits of the block."""
+    """Count the waits for tensors of `device` in the block."""
     count = Count()
     if device.type != "cuda":
-        with _Calls(count):
+        with HostSyncs(device) as seen:
             yield count
+        count.number = seen.counts.total()
         return
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("warn")

@@ -152,7 +152,7 @@ def _loop(
     layer: dict[str, Any], recipe: str, steps: int, pictures: int, at_least_s: float, device: str, batch: int
 ) -> None:
     """The bare sampler over `pictures` rows of distinct people and prompts; prints what it took as JSON."""
-    from idgen.benchmark.pictures import bucket_for, rows_for
+    from idgen.full_size.pictures import bucket_for, rows_for
     from idgen.sampling.sampler import Sampler
 
     chosen = load_recipes(Config(**layer))[recipe]

@@ -127,8 +127,11 @@ def write_sdxl(folder: Path, fill: bool) -> None:
     )  # fmt: skip
 
 
-def write_kolors(folder: Path, fill: bool) -> None:
-    """Write Kolors in float16: UNet and VAE as the variant fp16, ChatGLM3 in shards."""
+def write_kolors(folder: Path, fill: bool, *, fill_texts: bool = True) -> None:
+    """Write Kolors in float16: UNet and VAE as the variant fp16, ChatGLM3 in shards.
+
+    Without `fill_texts` ChatGLM3 takes no room and has no numbers, for whoever does not load it.
+    """
     _write_model(folder / "unet", unet("kolors"), fill, variant="fp16")
     _write_model(folder / "vae", _vae("sdxl"), fill, variant="fp16")
     sentence_pieces.write(folder / "tokenizer")
@@ -136,7 +139,7 @@ def write_kolors(folder: Path, fill: bool) -> None:
     with torch.device("meta"):
         encoder = ChatGLMModel(config)
     config.save_pretrained(folder / "text_encoder")
-    write_shards(folder / "text_encoder", table(encoder, torch.float16), CHATGLM_SHARDS, fill=fill)
+    write_shards(folder / "text_encoder", table(encoder, torch.float16), CHATGLM_SHARDS, fill=fill and fill_texts)
     EulerDiscreteScheduler(**kolors.SCHEDULER).save_pretrained(folder / "scheduler")
     _write_index(folder, "KolorsPipeline", text_encoder="ChatGLMModel", force_zeros_for_empty_prompt=False)
 

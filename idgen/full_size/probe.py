@@ -12,40 +12,28 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from idgen.adapters.variants import needs
 from idgen.full_size.memory import Memory, Watch, forget_peak, held, share
+from idgen.full_size.pictures import bucket_for, rows_for, texts_for
 from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe
-from idgen.sampling.caches import Text
+from idgen.sampling.decoding import decode
 from idgen.sampling.kolors_text import KolorsText
-from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
+from idgen.sampling.texts import load_encoder
 from idgen.settings import load_config
-from idgen.tiny import kolors as tiny_kolors
 
 SIDE_PX, STEPS = 256, 2
 TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
 CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 """torch's counter does not know it by itself."""
-
-
-class NoiseTexts:
-    """Stands for prompts that were encoded ahead."""
-
-    def __init__(self, width: int = 4096) -> None:
-        self._width = width
-
-    def get(self, prompt: str) -> Text:
-        """Return noise of the size of Kolors' texts, whatever the prompt."""
-        return Text(torch.randn(256, self._width), pooled=torch.randn(self._width))
 
 
 def probe(recipe: Recipe, what: str) -> tuple[dict[str, Any], Sampler | KolorsText]:
@@ -90,14 +78,13 @@ def _touch(loaded: Sampler | KolorsText) -> None:
 
 
 def _load_sampler(recipe: Recipe) -> Sampler:
-    width = tiny_kolors.STATE_WIDTH if recipe.base.weights.startswith("tiny:") else 4096
-    return Sampler.load(
-        recipe, lora_scale=1.0, device="cpu", texts=NoiseTexts(width) if recipe.base.text_ahead else None
-    )
+    return Sampler.load(recipe, lora_scale=1.0, device="cpu", texts=texts_for(recipe))
 
 
 def _load_texts(recipe: Recipe) -> KolorsText:
-    return KolorsText.load(recipe.base, torch.device("cpu"))
+    texts = load_encoder(recipe.base, "cpu")
+    assert isinstance(texts, KolorsText)
+    return texts
 
 
 @torch.inference_mode()
@@ -129,20 +116,26 @@ def modules_of(loaded: Sampler | KolorsText) -> Iterator[nn.Module]:
 @torch.inference_mode()
 def _steps(sampler: Sampler, recipe: Recipe) -> dict[str, float]:
     """Return seconds and operations of one call of the UNet, with guidance and all nets, for one picture."""
-    row, bucket = _row(recipe), _bucket(recipe)
+    bucket = replace(
+        bucket_for(recipe, all_controls=True),
+        width=SIDE_PX,
+        height=SIDE_PX,
+        num_inference_steps=STEPS,
+        scheduler="euler",
+        guidance_scale=5.0,
+    )
+    (row,) = rows_for(recipe, bucket, 1)
     calls: list[float] = []
     hook = sampler.pipeline.unet.register_forward_hook(lambda *_args: calls.append(time.monotonic()))
     conditions = sampler.condition([row], bucket)
-    sampler.denoise(conditions, bucket)
-    seconds = (calls[-1] - calls[0]) / (len(calls) - 1)
-    calls.clear()
     with FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flop}) as counter:
         latents = sampler.denoise(conditions, bucket)
+    pictures = list(decode(sampler.pipeline.vae, latents))
     hook.remove()
     return {
-        "step_s": seconds,
+        "step_s": (calls[-1] - calls[0]) / (len(calls) - 1),
         "step_gflop": counter.get_total_flops() / len(calls) / 1e9,
-        "finite": float(torch.isfinite(latents).all()),
+        "finite": float(all(picture is not None for picture in pictures)),
     }
 
 
@@ -150,37 +143,6 @@ def _attention_flop(query: Any, key: Any, value: Any, *_rest: Any, **_words: Any
     # shapes, as the counter hands them on
     flop: int = sdpa_flop_count(query, key, value)  # type: ignore[no-untyped-call]
     return flop
-
-
-def _row(recipe: Recipe) -> SampleRow:
-    noise = np.random.default_rng(0)
-    pixels = noise.integers(0, 255, (SIDE_PX, SIDE_PX, 3), np.uint8)
-    crops = {
-        need.name: noise.integers(0, 255, (1, need.size_px, need.size_px, 3), np.uint8)
-        for need in needs(recipe).pictures
-    }
-    return SampleRow(
-        key="k",
-        prompt="portrait of a person",
-        negative_prompt="",
-        seed=1,
-        id_embedding=noise.standard_normal((1, 512), np.float32),
-        crops=crops,
-        init_image=pixels if "inpaint" in {control.name for control in recipe.controls} else None,
-        mask=pixels[..., 0] if "inpaint" in {control.name for control in recipe.controls} else None,
-        control_images={control.name: pixels for control in recipe.controls if control.name != "inpaint"},
-    )
-
-
-def _bucket(recipe: Recipe) -> Bucket:
-    return Bucket(
-        width=SIDE_PX,
-        height=SIDE_PX,
-        num_inference_steps=STEPS,
-        scheduler="euler",
-        guidance_scale=5.0,
-        controls=tuple(ControlUse(name=control.name, scale=1.0) for control in recipe.controls),
-    )
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from idgen.full_size import adapters, bases
@@ -15,6 +16,7 @@ PARTS: dict[str, tuple[str, Write]] = {
     "sd15_vae": ("sd-vae-ft-mse", bases.write_sd15_vae),
     "sdxl": (PATHS["sdxl"], bases.write_sdxl),
     "kolors": (PATHS["kolors"], bases.write_kolors),
+    "kolors_without_texts": (f"{PATHS['kolors']}-without-texts", partial(bases.write_kolors, fill_texts=False)),
     "clip_vit_h": (PATHS["clip_vit_h"], adapters.write_clip_vit_h),
     "clip_vit_l_336": (PATHS["clip_vit_l_336"], adapters.write_clip_vit_l_336),
     "faceid_plusv2_sd15": (PATHS["faceid_plusv2_sd15"], adapters.write_faceid_plusv2_sd15),
@@ -63,17 +65,22 @@ RECIPES["ecomid"] = {
     setting: name for setting, name in RECIPES["ecomid-inpaint"].items() if not setting.startswith("controls.inpaint")
 }
 """Recipe -> setting -> name of the part that it is given."""
+WITHOUT_TEXTS = {"kolors": "kolors_without_texts"}
+"""Part with a text encoder that runs ahead -> the same with an empty one."""
 FACE_PACK = ("face_pack.weights=tiny:facepack", "face_pack.det_size_px=320")
 """There are no face packs of random weights: the tiny one finds drawn faces."""
 
 
-def write(recipe: str, folder: Path, *, fill: bool = True) -> list[str]:
+def write(recipe: str, folder: Path, *, fill: bool = True, texts_ahead: bool = True) -> list[str]:
     """Write what `recipe` loads into `folder`, as far as it is not there, and return the words that point a job at it.
 
     Recipes in one folder share what they have in common. Without `fill` files have names, shapes and size, but take no
-    room on the disk, and their numbers are 0. Raises KeyError for a recipe that is not in RECIPES.
+    room on the disk, and their numbers are 0; without `texts_ahead` so do text encoders that run ahead of the sampler.
+    Raises KeyError for a recipe that is not in RECIPES.
     """
     settings = RECIPES[recipe]
+    if not texts_ahead:
+        settings = {setting: WITHOUT_TEXTS.get(name, name) for setting, name in settings.items()}
     for name in settings.values():
         place, write_part = PARTS[name]
         _write_once(folder.absolute() / place, write_part, fill)
@@ -89,9 +96,12 @@ def _write_once(path: Path, write_part: Write, fill: bool) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, suffix=path.suffix)
         os.close(handle)
-        write_part(Path(draft), fill)
-        os.chmod(draft, 0o644)  # others may read it; mkstemp lets nobody
-        os.replace(draft, path)
+        try:
+            write_part(Path(draft), fill)
+            os.chmod(draft, 0o644)  # others may read it; mkstemp lets nobody
+            os.replace(draft, path)
+        finally:
+            Path(draft).unlink(missing_ok=True)  # of a full disk
     else:
         made_once(path, ".written", lambda draft: _fill_folder(draft, write_part, fill))
 

@@ -48,12 +48,18 @@ def queue_timesteps(net: nn.Module) -> None:
 
     Stock nets move the number themselves, and at every step the host would wait for all that the GPU has to do.
     """
-    net.register_forward_pre_hook(_upload_timestep)
+    net.register_forward_pre_hook(_upload_timestep, with_kwargs=True)
 
 
-def _upload_timestep(_net: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Pipelines give sample and timestep, [] in host memory, by position."""
-    sample, timestep, *rest = args
-    if isinstance(timestep, Tensor):
-        timestep = transfers.upload(timestep, sample.device)
-    return (sample, timestep, *rest)
+def _upload_timestep(
+    _net: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Pipelines give sample and timestep, [] in host memory, by position or by name."""
+    given = dict(zip(("sample", "timestep"), args, strict=False)) | named
+    sample, timestep = given["sample"], given["timestep"]
+    if not isinstance(timestep, Tensor):
+        return args, named
+    there = transfers.upload(timestep, sample.device)
+    if len(args) > 1:
+        return (args[0], there, *args[2:]), named
+    return args, {**named, "timestep": there}

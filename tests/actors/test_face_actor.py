@@ -189,9 +189,9 @@ def test_rows_of_a_person_share_the_bytes_of_their_crops_and_maps(faces):
     assert many["crops"].to_pylist() == one["crops"].to_pylist() * 40
 
 
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA")
 def test_faces_that_have_a_part_of_a_gpu_are_found_there_or_the_run_ends_saying_why(tmp_path):
     """Never on the CPU unasked: a catalogue would take ten times as long and nobody knew why."""
-    assert "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
     with pytest.raises(RunError, match=r"onnxruntime .* has no CUDA: pip install onnxruntime-gpu"):
         Faces(tmp_path / "auto", num_gpus=0.25).rows(picture(1, FACEID, "ada"))
     (row,) = Faces(tmp_path / "cpu", num_gpus=0.25, device="cpu").rows(picture(1, FACEID, "ada"))
@@ -203,6 +203,6 @@ def test_a_face_actor_tells_how_long_it_held_its_part_of_a_gpu(tmp_path, faces):
     started = time.monotonic()
     shared.rows(picture(1, FACEID, "ada"))
     held_ms = shared.monitor.progress().counts[GPU_MS]
-    assert 0 < held_ms <= 500 * (time.monotonic() - started) + 500
+    assert 500 * (time.monotonic() - started) - 100 < held_ms <= 500 * (time.monotonic() - started) + 5000
     faces.rows(picture(1, FACEID, "ada"))
     assert GPU_MS not in faces.monitor.progress().counts

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import sys
 import time
 
@@ -12,9 +13,11 @@ from idgen.benchmark.budget import Budget
 from idgen.benchmark.figures import Document, Speed, SpeedFigures
 from idgen.benchmark.job import NotRun
 from idgen.benchmark.processes import BlockError, check, run
+from idgen.benchmark.recipes import load
 from idgen.benchmark.script import Task, run_blocks, run_script
 from idgen.config import BenchmarkConfig
 from idgen.errors import Exit, RunError
+from idgen.full_size.sets import PARTS
 
 LIVES = "import sys,os,subprocess,time;c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)']);"
 CHILD = f"{LIVES}open(sys.argv[1],'w').write(str(c.pid));time.sleep(60)"
@@ -117,7 +120,7 @@ def test_what_was_not_asked_for_stands_under_not_run(tmp_path):
 def test_a_recipe_that_fails_costs_only_its_own_figures(tmp_path):
     figures, kept = Speed(recipes={name: SpeedFigures() for name in ("nobody", "faceid-plusv2-sd15")}), []
     with pytest.raises(BlockError, match="nobody the measuring process ended with 1: KeyError: 'nobody'"):
-        speed.measure(figures, "cpu", "tiny", tmp_path, Budget(300), lambda: kept.append(1))
+        speed.measure(figures, "cpu", "tiny", ahead.Weights(), Budget(300), lambda: kept.append(1))
     assert "KeyError" in figures.recipes["nobody"].error
     assert figures.recipes["faceid-plusv2-sd15"].error is None
     assert figures.recipes["faceid-plusv2-sd15"].compiled.images_per_s > 0
@@ -125,9 +128,41 @@ def test_a_recipe_that_fails_costs_only_its_own_figures(tmp_path):
 
 
 def test_who_writes_weights_ahead_ends_with_the_blocks(tmp_path):
-    with ahead.written_ahead(["faceid-sdxl"], tmp_path) as child:
-        assert child.poll() is None
-    assert child.poll() is not None
+    with ahead.written_ahead(["faceid-sdxl"], tmp_path) as weights:
+        assert weights.child.poll() is None
+    assert weights.child.poll() is not None
+
+
+def test_weights_are_there_once_nobody_writes_any_more_and_texts_that_run_ahead_take_no_room(tmp_path):
+    names = ["kolors-faceid-plus", "faceid-plusv2-sd15"]
+    with ahead.written_ahead(names, tmp_path, fill=False) as weights:
+        first = weights.get(names[0], 240)
+        assert weights.child.poll() == 0
+        assert load(names[0], first.words, "float16").base.weights == str(tmp_path / PARTS["kolors_without_texts"][0])
+        assert weights.get(names[1], 0).seconds > 0
+        with pytest.raises(BlockError, match="no weights were written for instantid"):
+            weights.get("instantid", 0)
+
+
+def test_who_is_late_with_weights_is_ended_and_costs_those_that_need_them(tmp_path):
+    with ahead.written_ahead(["faceid-sdxl"], tmp_path) as weights:
+        with pytest.raises(BlockError, match="writing weights was not done after 0 s more"):
+            weights.get("faceid-sdxl", -1)
+        assert weights.child.poll() is not None
+
+
+def test_a_disk_without_room_is_told_in_one_line_and_no_half_file_stays(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))
+    try:
+        with ahead.written_ahead(["faceid-plusv2-sd15"], tmp_path) as weights:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            with pytest.raises(BlockError) as error:
+                weights.get("faceid-plusv2-sd15", 240)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(error.value) == "writing weights ended with 1: OSError: [Errno 27] File too large"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_block_leaves_goes_to_those_after_it():

@@ -14,8 +14,8 @@ from idgen.benchmark.correctness import _fill
 from idgen.benchmark.door import fill_recipes, judge
 from idgen.benchmark.figures import Door, GoldenFigures
 from idgen.benchmark.junit import read
-from idgen.benchmark.pictures import bucket_for, rows_for, same_but_people
 from idgen.benchmark.processes import BlockError
+from idgen.full_size.pictures import bucket_for, rows_for, same_but_people
 from idgen.sampling.sampler import Sampler
 
 CPU = torch.device("cpu")
@@ -30,7 +30,8 @@ JUNIT = """<testsuites><testsuite>
 </testsuite></testsuites>"""
 
 
-def test_waits_of_a_step_are_told_from_those_of_the_whole_call():
+@pytest.mark.parametrize("inference", [False, True])
+def test_waits_of_a_step_are_told_from_those_of_the_whole_call(inference):
     number = torch.ones(())
 
     def call(steps):
@@ -39,8 +40,11 @@ def test_waits_of_a_step_are_told_from_those_of_the_whole_call():
             float(number)
             bool(number > 0)
             torch.ones(3).nonzero()
+            torch.equal(number, number)
+            torch.ones(3)[torch.ones(3) > 0]
 
-    assert syncs.per_step(call, 2, CPU) == (3, 1)
+    with torch.inference_mode(inference):
+        assert syncs.per_step(call, 2, CPU) == (5, 1)
 
 
 def test_what_does_not_wait_does_not_count():
@@ -93,8 +97,9 @@ def test_a_door_is_open_when_every_picture_is_there_and_people_differ():
     judge(door_of())
     with pytest.raises(BlockError, match="instantid in bfloat16: 1 of 2 pictures"):
         judge(door_of(ok=1))
-    with pytest.raises(BlockError, match="instantid in bfloat16: two people look the same"):
-        judge(door_of(people_differ_levels=0.0))
+    for levels in (0.0, 0.9, float("nan"), None):
+        with pytest.raises(BlockError, match="instantid in bfloat16: two people look the same"):
+            judge(door_of(people_differ_levels=levels))
     with pytest.raises(BlockError, match=r"faceid-sd15 in float16: 0 of 2 pictures \(12 such\)"):
         judge(Door())
 
@@ -104,7 +109,8 @@ def test_without_ray_the_sampler_goes_through_the_door_alone(tmp_path):
     door_alone.sample("cpu", str(out), ["faceid-sd15"])
     door = Door()
     fill_recipes(door, json.loads(out.read_text()))
+    assert door.recipes["ecomid"].float16.ok is None
+    door.recipes = {"faceid-sd15": door.recipes["faceid-sd15"]}
+    judge(door)
     for found in (door.recipes["faceid-sd15"].float16, door.recipes["faceid-sd15"].bfloat16):
         assert (found.pictures, found.ok, found.non_finite) == (2, 2, 0)
-        assert found.people_differ_levels > 1
-    assert door.recipes["ecomid"].float16.ok is None

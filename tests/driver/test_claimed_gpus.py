@@ -3,6 +3,7 @@
 Every run's summary is held to its rows, and every sampling process to the GPU that it saw.
 """
 
+import importlib.util
 import re
 import threading
 import time
@@ -182,6 +183,7 @@ def test_a_machine_whose_gpus_are_all_taken_says_so_and_what_to_do(tmp_path):
     ],
     ids=["torch", "onnxruntime"],
 )
+@pytest.mark.skipif(importlib.util.find_spec("nvidia") is not None, reason="the libraries here have CUDA")
 def test_an_actor_whose_library_has_no_cuda_ends_the_run_in_one_line(tmp_path, words, message):
     with gpu_cluster((2, 1)) as cluster:
         shop = Shop(tmp_path, cluster)

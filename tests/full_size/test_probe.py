@@ -24,7 +24,9 @@ def test_a_probe_tells_sizes_times_and_what_it_shares(recipe, what):
     )  # fmt: skip
     found, later = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
     assert found["finite"] == 1
-    assert 0 < found["weights_mapped"] < found["weights"] < 100e6 or what == "texts"
+    assert 0 < found["weights"] < 100e6
+    if what == "sampler":  # the tiny text encoder is cast from float16, so none of it stays mapped
+        assert 0 < found["weights_mapped"] < found["weights"]
     assert found["private_peak"] >= found["private_loaded"]
     assert found["resident_peak"] >= found["resident_loaded"] > found["weights"]
     assert later["pss"] > 0

@@ -34,7 +34,8 @@ LIMITS = {
 
 def load(case: Case, dtype: str = "float32", device: str = "cpu") -> Sampler:
     """Return the sampler of a case's recipe, as production loads it; float32 is float32 on every device."""
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    if device != "cpu":  # the process's own setting, which other tests look at
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_num_threads(1)
     recipe = replace(case.recipe, base=replace(case.recipe.base, dtype=dtype))
     sampler = Sampler.load(recipe, lora_scale=case.lora_scale, device=device)

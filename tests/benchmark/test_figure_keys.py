@@ -14,7 +14,7 @@ DOCUMENT = Document(device="cpu", size="tiny", budget_s=1.0, started_at="", git_
 TESTS = "passed failed skipped failures"
 GOLDEN = f"{TESTS} worst_share worst alone_worst_share alone_worst"
 WAY = (
-    "batch pictures seconds first_batch_s images_per_s limit_share peak_memory_bytes host_syncs_per_step"
+    "batch pictures non_finite seconds first_batch_s images_per_s limit_share peak_memory_bytes host_syncs_per_step"
     " host_syncs_per_batch gpu_busy_share"
 )
 KEYS = {
