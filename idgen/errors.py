@@ -141,3 +141,7 @@ class RunError(Exception):
 
     def __reduce__(self) -> "tuple[type[RunError], tuple[Exit, str]]":
         return RunError, (self.exit_code, self.message)
+
+
+class MachineError(RunError):
+    """A RunError over the machine, not over what it was to work on: it lacks a device, or the libraries of one."""

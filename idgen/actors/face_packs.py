@@ -1,6 +1,5 @@
 """The face packs of a run's recipes on this node, each loaded when a face is first looked for."""
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from idgen import weights
@@ -47,8 +46,7 @@ class FacePacks:
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             folder = weights.locate(pack.weights)
-            # what is wrong on a GPU may be this node's CUDA: no fault of the recipe
-            with self._faults.told(pack) if self._device == "cpu" else nullcontext():
+            with self._faults.told(pack):
                 self._loaded[pack] = FaceAnalyser(
                     folder,
                     pack.det_size_px,

@@ -60,7 +60,6 @@ class MonitorState:
         self._breaker_failures = breaker_failures
         self._failing: set[str] = set()  # photos that a store did not give since it last gave one
         self._stop_reason = ""
-        self._in_hand: set[tuple[Stage, str]] = set()
         self._faults: dict[str, None] = {}
         self._deaths = 0
 
@@ -80,7 +79,6 @@ class MonitorState:
                 marks.deaths_alone[marks.in_attempt[0]] += 1
             marks.in_attempt = ()
             marks.barren_tries = 0  # somebody will be given up for it
-        (self._in_hand.discard if self._stop_reason else self._in_hand.add)((stage, shard))
         given_up = frozenset(key for key, deaths in marks.deaths_alone.items() if deaths >= DEATHS_ALONE)
         return Orders(marks.tries, frozenset(marks.suspects) - given_up, given_up, bool(self._stop_reason))
 
@@ -104,7 +102,6 @@ class MonitorState:
         The number of tries stays: Ray may still repeat the task, and its ledger parts need another name then.
         """
         self._marks[stage, shard].barren_tries = 0
-        self._in_hand.discard((stage, shard))
         self.count(counts)
 
     def count(self, counts: dict[str, int]) -> None:
@@ -144,7 +141,6 @@ class MonitorState:
             deaths=self._deaths,
             stop_reason=self._stop_reason,
             faults=tuple(self._faults),
-            in_hand=len(self._in_hand),
         )
 
 
@@ -159,8 +155,6 @@ class Progress:
     stop_reason: str
     faults: tuple[str, ...] = ()
     """Recipes' weights that cannot be used, a line each."""
-    in_hand: int = 0
-    """Shards that actors are at work on; one that begins after a stop is none."""
 
 
 class Monitor(Protocol):

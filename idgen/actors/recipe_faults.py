@@ -1,13 +1,14 @@
 """Weights that cannot be used: the fault of one recipe, whose rows fail while those of others are made.
 
-Only what loading itself says is one. Weights that a node lacks or has otherwise are that node's fault: the run ends.
+Only what loading itself says is one. Weights that a node lacks or has otherwise, and a GPU that is not there, are the
+machine's fault: the run ends.
 """
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 from idgen.actors.monitor import Monitor
-from idgen.errors import Code, Exit, RowError, RunError
+from idgen.errors import Code, Exit, MachineError, RowError, RunError
 
 
 class RecipeFaults:
@@ -29,7 +30,7 @@ class RecipeFaults:
                 yield
                 return
             except RunError as error:
-                if error.exit_code != Exit.USAGE:
+                if error.exit_code != Exit.USAGE or isinstance(error, MachineError):
                     raise
                 self._known[what] = error.message
             self._monitor.fault(self._known[what])

@@ -4,7 +4,7 @@ import pytest
 
 from idgen.actors.monitor import MonitorState
 from idgen.actors.recipe_faults import RecipeFaults
-from idgen.errors import Code, Exit, RowError, RunError
+from idgen.errors import Code, Exit, MachineError, RowError, RunError
 
 
 class Loading:
@@ -33,7 +33,14 @@ def test_weights_that_do_not_load_are_tried_once_and_told():
     assert loading.tried == 2
 
 
-@pytest.mark.parametrize("error", [RunError(Exit.UNAVAILABLE, "this node has other weights"), KeyError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RunError(Exit.UNAVAILABLE, "this node has other weights"),
+        MachineError(Exit.USAGE, "sees no GPU"),
+        KeyError("a bug"),
+    ],
+)
 def test_other_errors_pass(error):
     monitor = MonitorState(0)
     with pytest.raises(type(error)):

@@ -1,69 +1,56 @@
-"""A stop ends a chapter that nobody works on, and never one that somebody does."""
+"""What a stretch of the line comes back with, and how it ends."""
 
-import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from ray.data.exceptions import ExecutionTimeoutError
 
 from idgen.actors.monitor import MonitorState
-from idgen.driver import chapter
+from idgen.actors.places import LineLeftError, Places
 from idgen.driver.chapter import run_chapter
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import StoreError
 
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    monkeypatch.setattr(chapter, "_LOOK_S", 0.02)
-    monkeypatch.setattr(chapter, "IDLE_AFTER_STOP_S", 0.2)
+DONE = {"rows": 1, "left": 0}
 
 
-def test_a_stop_is_heard_although_no_actor_ever_gets_a_place():
-    monitor, never = MonitorState(0), threading.Event()
-    done = {"rows": 1, "left": 0}
-
-    def line():
-        yield done
-        never.wait(30)
-
-    threading.Timer(0.3, monitor.request_stop, ["SIGTERM"]).start()
-    started = time.monotonic()
-    assert run_chapter(line(), 9, monitor) == [done]
-    assert 0.3 < time.monotonic() - started < 10
-    never.set()
+def a_line(monitor=None):
+    return SimpleNamespace(monitor=monitor or MonitorState(0), places=Places())
 
 
-def test_after_a_stop_work_in_hand_is_waited_for():
-    monitor = MonitorState(0)
-    monitor.begin_shard("sample", "s")
-    monitor.request_stop("SIGTERM")
-
-    def line():
-        time.sleep(1.0)
-        monitor.end_shard("sample", "s", {})
-        yield {"rows": 4, "left": 2}
-
-    assert run_chapter(line(), 4, monitor) == [{"rows": 4, "left": 2}]
+def results(error=None):
+    yield DONE
+    if error:
+        raise error
 
 
-def test_a_shard_that_begins_after_a_stop_is_not_in_hand():
-    monitor = MonitorState(0)
-    monitor.begin_shard("faces", "s")
-    monitor.request_stop("SIGTERM")
-    assert monitor.progress().in_hand == 1
-    monitor.begin_shard("faces", "s")  # its worker died, the next one passes it on
-    monitor.begin_shard("faces", "t")
-    assert monitor.progress().in_hand == 0
+def test_what_a_line_did_before_it_was_left_counts():
+    line = a_line()
+    line.places.waiting = "waiting for 1 CPU"
+    assert run_chapter(results(LineLeftError()), 9, line) == [DONE]
+    assert line.places.waiting == ""
+
+
+def test_rows_that_do_not_come_back_are_a_bug():
+    assert run_chapter(results(), 1, a_line()) == [DONE]
+    with pytest.raises(RunError, match="2 rows went into the line, 1 came out") as error:
+        run_chapter(results(), 2, a_line())
+    assert error.value.exit_code == Exit.BUG
+
+
+def test_a_standstill_tells_what_was_waited_for():
+    line = a_line()
+    line.places.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
+    with pytest.raises(RunError, match="stands still: waiting for 1 GPU") as error:
+        run_chapter(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
+    assert error.value.exit_code == Exit.UNAVAILABLE
 
 
 def test_what_ray_wraps_comes_out_as_it_was():
     class WrappedError(RunError):
         """As Ray's: of the same class, speaking in tracebacks."""
-
-    def line(error):
-        yield {"rows": 1, "left": 0}
-        raise error
 
     for cause, expected in (
         (RunError(Exit.USAGE, "a wrong file"), (Exit.USAGE, "a wrong file")),
@@ -72,7 +59,7 @@ def test_what_ray_wraps_comes_out_as_it_was():
         wrapped = WrappedError(Exit.BUG, "Traceback (most recent call last)")
         wrapped.cause = cause
         with pytest.raises(RunError) as error:
-            run_chapter(line(wrapped), 2, MonitorState(0))
+            run_chapter(results(wrapped), 2, a_line())
         assert (error.value.exit_code, error.value.message) == expected
 
 
