@@ -113,9 +113,11 @@ def test_a_line_that_ray_has_no_room_for_says_so_and_ends_when_a_stop_is_asked_f
         run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, places=places
     )
     before = set(threading.enumerate())
-    with pytest.raises(LineLeftError):
-        list(pipeline.run([Part("s0", 1), Part("s1", 2)], line))
-    ray.cancel(other, force=True)
+    try:
+        with pytest.raises(LineLeftError):
+            list(pipeline.run([Part("s0", 1), Part("s1", 2)], line))
+    finally:
+        ray.cancel(other, force=True)
     assert told[-1] == "waiting for 0.5 CPUs and 1 GPU: no sampling actor has a place yet"
     until(lambda: not [one for one in set(threading.enumerate()) - before if "Executor" in one.name])
     until(lambda: ray.available_resources().get("GPU") == 2)
