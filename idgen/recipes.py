@@ -214,6 +214,10 @@ class Recipe:
     controls: list[Control] = field(default_factory=list)
     timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
     """Takes the place of the scheduler table's spacing; empty = the table's."""
+    prompt_syntax: Literal["plain", "weighted"] = "plain"
+    """weighted: (word:1.3), (word) and [word] make words stronger or weaker, as most tools do. On sd15 and sdxl."""
+    long_prompt: Literal["cut", "chunks"] = "cut"
+    """Of a prompt over CLIP's 75 tokens: cut the end off, or chunks: read it in pieces of 75. On sd15 and sdxl."""
     face_pass: FacePass | None = None
     """What the column face_pass switches on; null = the recipe has none."""
     face_pack: FacePack = field(default_factory=FacePack)
