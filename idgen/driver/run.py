@@ -23,6 +23,7 @@ from idgen.outputs.run_log import run_log
 from idgen.outputs.verify import verify
 from idgen.sampling import scheduler_names
 from idgen.stores.protocol import StoreError
+from idgen.weights.token_counts import cut_counter
 
 
 def generate_job(config: Config) -> int:
@@ -112,4 +113,5 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         schedulers=scheduler_names.SCHEDULERS,
         scratch=run.scratch,
         force=force,
+        counter_of=cut_counter,
     )

@@ -48,6 +48,14 @@ def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     assert "configs/recipes" not in text
 
 
+def test_a_plan_warns_of_what_nobody_reads_in_a_prompt(shop):
+    shop.write([row | {"prompt": "(red:1.3) coat " + "neon " * 80} for row in rows(2)])
+    text = shop.run(job="plan")
+    assert "  warning: prompt_syntax: (word:1.3) is read as plain text" in text
+    assert "(2 pictures, as in row " in text
+    assert "  warning: prompt_cut: longer than what the text encoder reads" in text
+
+
 def test_a_long_header_of_own_columns_is_cut(shop):
     shop.write([{**row, **{f"own{n}\x1b{'x' * 99}": "1" for n in range(23)}} for row in rows(1)])
     (line,) = [line for line in shop.run(job="plan").splitlines() if "your own columns" in line]
