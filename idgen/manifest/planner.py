@@ -7,7 +7,7 @@ their signatures; whoever calls deletes them when the run ends, however it ends.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pyarrow as pa
 from idgen.config import Config
 from idgen.manifest.asking import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
+from idgen.manifest.forbidding import refuse_forbidden
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
@@ -30,6 +31,7 @@ from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, si
 from idgen.manifest.warned import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes import Recipe
+from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
@@ -90,13 +92,15 @@ def plan(
     scratch: Path,
     force: Force | None = None,
     counter_of: CounterOf = lambda recipe: None,
+    foresee: Callable[[str], Foresight] | None = None,
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
     `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
     own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks.
-    `counter_of` makes what counts the tokens of long prompts. Raises StoreError, and RunError(USAGE) for a manifest,
-    selection or force that cannot be used as a whole; a row that cannot be used is refused and stops nothing.
+    `counter_of` makes what counts the tokens of long prompts, `foresee`, of the manifest's folder, what judges
+    addresses; without it none is judged. Raises StoreError, and RunError(USAGE) for a manifest, selection or force that
+    cannot be used as a whole; a row that cannot be used is refused and stops nothing.
     """
     if force is not None:
         check_force(force)
@@ -120,6 +124,7 @@ def plan(
             connection, store, ledger_files,
             max_attempts=config.run.max_attempts, force=force, limit=config.select.limit,
         )  # fmt: skip
+        missing = refuse_forbidden(connection, scratch, TO_MAKE, foresee(staged.folder)) if foresee else []
         part = free_part(store, run_id, ledger_files)
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
@@ -131,7 +136,7 @@ def plan(
         blank_rows=staged.blank_rows,
         unknown_ids=len(lost),
         unknown_like=lost[:UNKNOWN_SHOWN],
-        warnings=warnings,
+        warnings=[*missing, *warnings],
     )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
