@@ -41,6 +41,12 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
             parts.projection[rest] = tensor
         elif table in BRANCH_TABLES:
             (parts.lora if "_lora." in rest else parts.branches)[rest] = tensor
+        elif any(one.startswith("image_proj_model.") for one in weights):
+            raise RunError(
+                Exit.USAGE,
+                f"{source} is a checkpoint of an IP-Adapter's training ({name}): the authors' README shows how to turn "
+                "it into image_proj and ip_adapter; give that file",
+            )
         else:
             raise RunError(
                 Exit.USAGE,

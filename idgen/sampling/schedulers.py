@@ -1,12 +1,18 @@
 """Makes diffusers' schedulers from names."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import diffusers
+import torch
+from diffusers.schedulers.scheduling_euler_discrete import rescale_zero_terminal_snr
 
 from idgen.errors import Exit, RunError
 from idgen.sampling.scheduler_names import SCHEDULERS, names
+
+LEAST_SIGNAL = 2.0**-24
+"""What diffusers has for a signal of zero, whose sigma would be infinite."""
 
 
 class HostTimesteps:
@@ -25,6 +31,23 @@ class HostTimesteps:
     ) -> None:
         """Same as diffusers', on the CPU whatever `device` says."""
         super().set_timesteps(num_inference_steps, "cpu", *args, **kwargs)  # type: ignore[misc]
+        self._start_at_first()
+        if (
+            type(self).__name__ == "EulerAncestralDiscreteScheduler"
+            and self.config.beta_schedule == "squaredcos_cap_v2"
+        ):  # type: ignore[attr-defined]
+            # differences of squares of sigmas so great leave nothing in float32
+            self.sigmas = self.sigmas.double()  # type: ignore[has-type]
+
+    def _start_at_first(self) -> None:
+        """Begin at the first step, not at the second where both have one timestep.
+
+        Karras' sigmas of zero SNR give that from 21 steps on; stock schedulers then go one step too far. Pipelines that
+        begin later, from an image, say so afterwards.
+        """
+        begin = getattr(self, "set_begin_index", None)
+        if begin is not None:
+            begin(0)
 
 
 def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> Any:  # noqa: ANN401
@@ -38,4 +61,18 @@ def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> Any
     stock = getattr(diffusers, spec.class_name)
     on_host: Any = type(stock.__name__, (HostTimesteps, stock), {})
     settings = {**spec.settings, **({"timestep_spacing": spacing} if spacing else {})}
-    return on_host.from_config(dict(base_config), **settings)
+    made = on_host.from_config(dict(base_config), **settings)
+    if (
+        base_config.get("rescale_betas_zero_snr")
+        and "rescale_betas_zero_snr" not in inspect.signature(stock).parameters
+    ):
+        _rescale(made)
+    return made
+
+
+def _rescale(scheduler: Any) -> None:  # noqa: ANN401
+    """Give `scheduler` the zero SNR of its base where its class in diffusers cannot, as the other classes do."""
+    scheduler.betas = rescale_zero_terminal_snr(scheduler.betas)
+    scheduler.alphas = 1.0 - scheduler.betas
+    scheduler.alphas_cumprod = torch.cumprod(scheduler.alphas, dim=0)
+    scheduler.alphas_cumprod[-1] = LEAST_SIGNAL

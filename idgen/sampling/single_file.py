@@ -13,12 +13,14 @@ from idgen.weights.headers import dtypes_of
 
 
 def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
-    """Raise RunError when the file at `path` lacks a part, which diffusers would take from elsewhere, or has a strange one.
+    """Raise RunError when the file at `path` is no whole base, or holds anything that would not be read as it is meant.
 
-    Or when what it holds cannot be used: quantised weights, marks that nothing here can follow. `prefixes` are those of the family's UNet and text encoders.
+    What is missing, diffusers would take from elsewhere. `prefixes` are those of the family's UNet and text encoders.
     """
     dtypes = dtypes_of(path)
     missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in dtypes)]
+    if looks := _other(list(dtypes)):
+        raise RunError(Exit.USAGE, f"{path} is {looks}")
     if missing:
         raise RunError(
             Exit.USAGE,
@@ -31,6 +33,16 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     single_files.check_numbers(dtypes, path)
     single_files.schedule(dtypes, path)
     single_files.check_outside(dtypes, (*prefixes, *VAE_PREFIXES), path)
+
+
+def _other(names: list[str]) -> str | None:
+    """Return what a file is that people give for a base, with what to do; None when it may be one."""
+    starts = {name.partition(".")[0] for name in names}
+    if starts & {"input_blocks", "down_blocks"}:
+        return "a UNet alone: give it as base.unet, beside a whole base in base.weights"
+    if any(name.startswith("conditioner.embedders.0.model.") for name in names):
+        return "SDXL's refiner, which has one text encoder: give the base that it refines"
+    return None
 
 
 def check_texts_read(path: Path, encoders: Iterable[tuple[str, nn.Module]]) -> None:

@@ -12,6 +12,8 @@ from idgen.errors import Exit, RunError
 from idgen.recipes import Base
 from idgen.sampling import reading, single_file
 from idgen.sampling.reading import Pipeline
+from idgen.weights import base_rules
+from idgen.weights.headers import dtypes_of
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -44,9 +46,17 @@ class StockBase:
         files = reading.find(spec)
         if files.weights.is_file():
             single_file.check_parts(files.weights, self.PREFIXES, own_vae=not spec.vae)
+        elif missing := [name for _, name in self.TOWERS if not (files.weights / name).is_dir()]:
+            raise RunError(
+                Exit.USAGE,
+                f"{files.weights} has no {missing[0]}, so it is no whole {spec.kind} base"
+                + ("; SDXL's refiner lacks it: give the base that it refines" if spec.kind == "sdxl" else ""),
+            )
         unet = reading.read_unet(files)
         self._check_family(unet, spec)
         vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        names = dtypes_of(files.vae) if files.vae.is_file() else ()
+        base_rules.check_vae(vae.config, spec.kind, spec.vae or spec.weights, names)
         if self.UPCASTS and vae.dtype == torch.float16 and vae.config.force_upcast:
             nn.Module.to(vae, dtype=torch.float32)
         kind = getattr(diffusers, self.PIPELINE)
@@ -56,6 +66,9 @@ class StockBase:
             single_file.check_texts_read(files.weights, zip(self.PREFIXES[1:], self._encoders(), strict=True))
         if files.unet.is_file():
             single_file.follow_marks(self.pipeline, files.unet)
+        base_rules.check_schedule(self.pipeline.scheduler.config, str(files.config))
+        for tokenizer, encoder in self.TOWERS:
+            _limit_tokens(getattr(self.pipeline, tokenizer), getattr(self.pipeline, encoder))
         for module in (unet, vae, *self._encoders()):
             module.requires_grad_(False).eval()
 
@@ -93,6 +106,11 @@ def family(config: Any) -> str:  # noqa: ANN401
     if config.addition_embed_type is None:
         return "sd15"
     return "kolors" if config.encoder_hid_dim_type == "text_proj" else "sdxl"
+
+
+def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401
+    """Let the encoder say how many tokens it has room for where the tokenizer's settings do not."""
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
 
 
 def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
