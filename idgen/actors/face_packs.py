@@ -15,17 +15,24 @@ SMALL_FACES = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
 
 
 class FacePacks:
-    """Loads a pack once, on the CPU; for one thread at a time."""
+    """Loads a pack once; for one thread at a time."""
 
-    def __init__(self, run: RunFacts, config: FacesConfig, num_cpus: float) -> None:
-        """`num_cpus` is what the actor asks Ray for; the analysis uses as many threads, at least one."""
+    def __init__(self, run: RunFacts, config: FacesConfig, num_cpus: float, *, device: str = "cpu") -> None:
+        """`num_cpus` is what the actor asks Ray for; the analysis uses as many threads, at least one.
+
+        `device`: cpu | cuda.
+        """
         self._run = run
         self._config = config
+        self._device = device
         self._threads = max(1, int(num_cpus))
         self._loaded: dict[FacePack, FaceAnalyser] = {}
 
     def get(self, pack: FacePack) -> "FaceAnalyser":
-        """Return the loaded pack. Raises RunError when its files are missing, or others than the driver's."""
+        """Return the loaded pack.
+
+        Raises RunError when its files are missing, or others than the driver's, or onnxruntime lacks CUDA for it.
+        """
         from idgen.faces.analysis import FaceAnalyser  # seconds, and most sampling processes never look for faces
 
         if pack not in self._loaded:
@@ -34,6 +41,11 @@ class FacePacks:
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             folder = weights.locate(pack.weights)
             self._loaded[pack] = FaceAnalyser(
-                folder, pack.det_size_px, pack.det_threshold, threads=self._threads, config=self._config
+                folder,
+                pack.det_size_px,
+                pack.det_threshold,
+                threads=self._threads,
+                config=self._config,
+                device=self._device,
             )
         return self._loaded[pack]

@@ -15,7 +15,7 @@ from idgen.adapters import layout, recognition
 from idgen.adapters.protocol import Options, Person, Tokens
 from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.errors import Exit, RunError
-from idgen.networks import checkpoints
+from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
 from idgen.networks.resampler import Resampler
 from idgen.recipes import AdapterSpec
@@ -79,7 +79,7 @@ def raw_embeddings(person: Person, adapter: str, device: torch.device) -> Tensor
     """Return a person's embeddings [n, 512], n at least 1, as the face pack gives them. Raises ValueError for none."""
     if not len(person.id_embedding):
         raise ValueError(f"adapter {adapter} got nothing to look at")
-    return torch.from_numpy(person.id_embedding).to(device)
+    return transfers.upload(torch.from_numpy(person.id_embedding), device)
 
 
 def face_resampler(weights: Mapping[str, Tensor], source: str) -> Resampler:

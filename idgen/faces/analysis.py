@@ -18,6 +18,7 @@ from insightface.app.common import Face as InsightFace
 
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
+from idgen.faces import providers
 
 EMBEDDING_SIZE = 512
 PAD_FRACTION = 0.25  # of each side, when nothing was found: detectors miss faces that fill the frame
@@ -41,19 +42,28 @@ class Face:
 
 
 class FaceAnalyser:
-    """One face pack, loaded on the CPU; for one thread at a time."""
+    """One loaded face pack; for one thread at a time."""
 
     def __init__(
-        self, pack_folder: Path, det_size_px: int, det_threshold: float, *, threads: int, config: FacesConfig
+        self,
+        pack_folder: Path,
+        det_size_px: int,
+        det_threshold: float,
+        *,
+        threads: int,
+        config: FacesConfig,
+        device: str = "cpu",
     ) -> None:
-        """Load detector and recogniser; `det_size_px` is the side of the detector's square input.
+        """Load detector and recogniser onto `device` (cpu | cuda: the first GPU that this process sees).
 
-        Raises RunError (usage) when the folder is not there or lacks one of the two.
+        `det_size_px` is the side of the detector's square input. Raises RunError (usage) when the folder is not there
+        or lacks one of the two, or when onnxruntime has no CUDA for them.
         """
         self._config = config
         self._det_size_px = det_size_px
-        self._app = _load(pack_folder, max(1, threads))
-        self._app.prepare(ctx_id=-1, det_thresh=det_threshold, det_size=(det_size_px, det_size_px))
+        self._app = _load(pack_folder, max(1, threads), device)
+        # 0 whatever the device: below, insightface would load everything again, on the CPU
+        self._app.prepare(ctx_id=0, det_thresh=det_threshold, det_size=(det_size_px, det_size_px))
         # scikit-image announces the end of a function that insightface calls at every face
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"insightface\.")
 
@@ -136,7 +146,7 @@ def nearest(boxes: Floats, place: tuple[float, float]) -> int:
     return int(np.argmin(np.linalg.norm(middles - np.array(place), axis=1)))
 
 
-def _load(folder: Path, threads: int) -> FaceAnalysis:
+def _load(folder: Path, threads: int, device: str) -> FaceAnalysis:
     """Return insightface's FaceAnalysis of `folder`; a name instead of a folder would make it download."""
     if not folder.is_dir() or not any(folder.glob("*.onnx")):
         raise RunError(
@@ -144,6 +154,7 @@ def _load(folder: Path, threads: int) -> FaceAnalysis:
             f"no face pack in {folder}: put the pack's .onnx files there, "
             "or name another folder in the recipe's face_pack.weights",
         )
+    wanted = providers.providers(device)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -153,7 +164,7 @@ def _load(folder: Path, threads: int) -> FaceAnalysis:
             app = FaceAnalysis(
                 name=str(folder.resolve()),
                 allowed_modules=_MODULES,
-                providers=["CPUExecutionProvider"],
+                providers=wanted,
                 sess_options=options,
             )
         except Exception as error:  # insightface asserts, onnxruntime has its own
@@ -164,6 +175,7 @@ def _load(folder: Path, threads: int) -> FaceAnalysis:
         raise RunError(
             Exit.USAGE, f"the face pack in {folder} has no {' or no '.join(set(_MODULES) - set(app.models))}"
         )
+    providers.check((model.session for model in app.models.values()), device)
     width = app.models["recognition"].output_shape[-1]
     if isinstance(width, int) and width != EMBEDDING_SIZE:
         raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers a face, not {EMBEDDING_SIZE}")

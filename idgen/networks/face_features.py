@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idgen.networks import transfers
+
 WHITE_CLASSES = (0, 16, 18, 7, 8, 9, 14, 15)
 """Background, cloth, hat, left ear, right ear, earring, neck, necklace, in CelebAMask-HQ's order as facexlib trains."""
 
@@ -28,7 +30,9 @@ def face_feature_image(faces: NDArray[np.uint8], labels: Tensor) -> Tensor:
     """
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3 or faces.shape[:3] != tuple(labels.shape):
         raise ValueError(f"faces {faces.dtype} {faces.shape} do not go with labels {tuple(labels.shape)}")
-    rgb = torch.from_numpy(faces.transpose(0, 3, 1, 2).copy()).to(labels.device).float() / 255
+    rgb = transfers.upload(torch.from_numpy(faces.transpose(0, 3, 1, 2).copy()), labels.device).float() / 255
     red, green, blue = (weight * rgb[:, number, None] for number, weight in enumerate(GRAY_WEIGHTS))
-    white = torch.isin(labels, torch.tensor(WHITE_CLASSES, dtype=labels.dtype, device=labels.device))[:, None]
+    white = torch.isin(labels, transfers.upload(torch.tensor(WHITE_CLASSES, dtype=labels.dtype), labels.device))[
+        :, None
+    ]
     return torch.where(white, 1.0, red + green + blue).repeat(1, 3, 1, 1)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from idgen.errors import Exit, RunError
+from idgen.networks import transfers
 from idgen.networks.projections import check_keys
 
 CLASSES = 19
@@ -63,7 +64,7 @@ class FaceParser(nn.Module):
                 f"faces {faces.dtype} {faces.shape} are not uint8 [n, H, W, 3] with sides in steps of {_FACTOR}"
             )
         device = self.conv_out.conv_out.weight.device
-        each = [self(normalise(face).to(device)[None]).argmax(1).to(torch.uint8) for face in faces]
+        each = [self(transfers.upload(normalise(face), device)[None]).argmax(1).to(torch.uint8) for face in faces]
         return torch.cat(each) if each else torch.empty(faces.shape[:3], dtype=torch.uint8, device=device)
 
     @classmethod

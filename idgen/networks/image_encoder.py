@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
+from idgen.networks import transfers
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
@@ -137,7 +138,7 @@ class ImageEncoder:
         return found
 
     def _forward(self, pixel_values: Tensor) -> Features:
-        out = self.model(pixel_values.to(self.model.device, self.model.dtype), output_hidden_states=True)
+        out = self.model(transfers.upload(pixel_values, self.model.device, self.model.dtype), output_hidden_states=True)
         return Features(out.image_embeds.float(), out.hidden_states[-2].float())
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from idgen.errors import Exit, RunError
+from idgen.networks import transfers
 from idgen.networks.image_encoder import MEAN, STD
 from idgen.networks.projections import dimensions, fill, keys_of, linear_keys
 from idgen.networks.resampler import HEAD_WIDTH, PerceiverAttention, depth_of, feed_forward
@@ -129,7 +130,7 @@ def face_features(image: Tensor, side_px: int, *, antialias: bool) -> Tensor:
     """
     size = (side_px, side_px)
     resized = functional.interpolate(image.float(), size, mode="bicubic", align_corners=False, antialias=antialias)
-    mean, std = (torch.from_numpy(one).to(image.device)[:, None, None] for one in (MEAN, STD))
+    mean, std = (transfers.upload(torch.from_numpy(one), image.device)[:, None, None] for one in (MEAN, STD))
     return (resized - mean) / std
 
 

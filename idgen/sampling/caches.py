@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Options, Person, Tokens
+from idgen.networks import transfers
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -70,10 +71,13 @@ class Text:
 
         def moved(part: Tensor | None) -> Tensor | None:
             """Move what is there."""
-            return None if part is None else part.to(device, dtype)
+            return None if part is None else transfers.upload(part, device, dtype)
 
         return replace(
-            self, embeddings=self.embeddings.to(device, dtype), pooled=moved(self.pooled), pad=moved(self.pad)
+            self,
+            embeddings=transfers.upload(self.embeddings, device, dtype),
+            pooled=moved(self.pooled),
+            pad=moved(self.pad),
         )
 
     @property

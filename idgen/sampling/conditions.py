@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Person, Tokens
+from idgen.networks import transfers
 from idgen.sampling.bases import LoadedBase
 from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
 from idgen.sampling.control_images import control_image
@@ -114,7 +115,7 @@ class Conditioner:
 
     def _strengths(self, strengths: Sequence[float], guided: bool) -> Tensor:
         """[R] of a number per row: unconditional rows are as strong as their conditional ones."""
-        return torch.tensor([*strengths, *(strengths if guided else ())], device=self._device)
+        return transfers.upload(torch.tensor([*strengths, *(strengths if guided else ())]), self._device)
 
     def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
         """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""

@@ -1,27 +1,36 @@
 """Latents to 8-bit pictures, on the device."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from idgen.networks.transfers import Downloads, upload
+
 CHUNK_PIXELS = 2**20
 """Decoded at a time: the decoder needs far more memory per row than the UNet."""
 
 
-def decode(vae: Any, latents: Tensor) -> Iterator[Tensor | None]:  # noqa: ANN401
-    """Yield a uint8 picture [H, W, 3] on the CPU per row of `latents` [B, 4, h, w], None where it is not finite.
+def decode(vae: Any, latents: Tensor, downloads: Downloads | None = None) -> list[Tensor | None]:  # noqa: ANN401
+    """Return a uint8 picture [H, W, 3] on the CPU per row of `latents` [B, 4, h, w], None where it is not finite.
 
-    Equal to diffusers' `output_type="pil"`; rounding happens on the device, so a picture travels as bytes.
+    Equal to diffusers' `output_type="pil"`; rounding happens on the device, so a picture travels as bytes. All chunks
+    are queued before the only wait, that of `downloads`.
     """
+    downloads = downloads or Downloads()
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     rows = max(1, CHUNK_PIXELS // (latents.shape[-1] * latents.shape[-2] * factor**2))
-    for chunk in torch.split(latents, rows):
-        image = vae.decode(_unscaled(chunk.to(vae.dtype), vae.config), return_dict=False)[0]
-        finite = torch.isfinite(image).flatten(1).all(1).tolist()
-        pictures = to_uint8(image).cpu()
-        yield from (picture if good else None for picture, good in zip(pictures, finite, strict=True))
+    chunks = []
+    for chunk in torch.split(_unscaled(latents.to(vae.dtype), vae.config), rows):
+        image = vae.decode(chunk, return_dict=False)[0]
+        finite = torch.isfinite(image).flatten(1).all(1)
+        chunks.append((downloads.add(to_uint8(image)), downloads.add(finite)))
+    downloads.wait()
+    return [
+        picture if good else None
+        for pictures, finite in chunks
+        for picture, good in zip(pictures, finite.tolist(), strict=True)
+    ]
 
 
 def _unscaled(latents: Tensor, config: Any) -> Tensor:  # noqa: ANN401
@@ -30,7 +39,9 @@ def _unscaled(latents: Tensor, config: Any) -> Tensor:  # noqa: ANN401
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is None or std is None:
         return latents / factor
-    shift, spread = (torch.tensor(values).view(1, -1, 1, 1).to(latents) for values in (mean, std))
+    shift, spread = (
+        upload(torch.tensor(values).view(1, -1, 1, 1), latents.device, latents.dtype) for values in (mean, std)
+    )
     return latents * spread / factor + shift
 
 

@@ -11,6 +11,7 @@ import transformers
 from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
 from torch import Tensor, nn
 
+from idgen.networks import transfers
 from idgen.recipes import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
@@ -60,4 +61,4 @@ class KolorsText:
         given = self.tokenizer(prompt, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         whole = len(self.tokenizer(prompt).input_ids)
         device = next(self.encoder.parameters()).device
-        return {name: tensor.to(device) for name, tensor in given.items()}, max(0, whole - TOKENS)
+        return {name: transfers.upload(tensor, device) for name, tensor in given.items()}, max(0, whole - TOKENS)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
+from idgen.networks import transfers
 from idgen.recipes import Control
 from idgen.sampling.bases import LoadedBase, Pipeline
 from idgen.sampling.conditions import Conditions
@@ -49,7 +50,7 @@ class GivenNoise:
         The pipelines with ControlNets bring `image` in float32 whatever it was given in.
         """
         parts: Any = self
-        noisy: Tensor = parts.scheduler.add_noise(image.float(), self.noise.to(image.device), timestep)
+        noisy: Tensor = parts.scheduler.add_noise(image.float(), transfers.upload(self.noise, image.device), timestep)
         return noisy.to(parts.unet.dtype)
 
 
@@ -116,12 +117,12 @@ class Pipelines:
         if conditions.pooled is not None:
             words["pooled_prompt_embeds"] = conditions.pooled
             words["negative_pooled_prompt_embeds"] = conditions.negative_pooled
-        images = [image.to(device) for image in conditions.control_images]
+        images = [transfers.upload(image, device) for image in conditions.control_images]
         if conditions.start is None:
-            words["latents"] = conditions.noise.to(device, self._base.dtype)
+            words["latents"] = transfers.upload(conditions.noise, device, self._base.dtype)
             words |= {"image": images} if images else {}
         else:
-            words["image"] = conditions.start.to(device, self._base.dtype)
+            words["image"] = transfers.upload(conditions.start, device, self._base.dtype)
             words["strength"] = bucket.strength
             words |= {"control_image": images} if images else {}
         if conditions.start is None or images:

@@ -1,5 +1,6 @@
 """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
 
+from idgen.networks import transfers
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
 from idgen.sampling.reading import UNET_PREFIX
@@ -24,7 +25,7 @@ class Sd15Base(stock.StockBase):
         """Same as the pipeline's `encode_prompt`."""
         encoder = self.pipeline.text_encoder
         ids, cut = stock.tokenize(self.pipeline.tokenizer, prompt)
-        embeddings = encoder(ids.to(encoder.device))[0][0].to(self.dtype)
+        embeddings = encoder(transfers.upload(ids, encoder.device))[0][0].to(self.dtype)
         return Text(embeddings, tokens_cut=cut)
 
     def no_text(self) -> Text:

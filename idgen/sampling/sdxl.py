@@ -2,6 +2,7 @@
 
 import torch
 
+from idgen.networks import transfers
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
 from idgen.sampling.reading import UNET_PREFIX
@@ -23,7 +24,7 @@ class SdxlBase(stock.StockBase):
         for tokenizer, encoder in self.TOWERS:
             tower = getattr(self.pipeline, encoder)
             ids, cut = stock.tokenize(getattr(self.pipeline, tokenizer), prompt)
-            out = tower(ids.to(tower.device), output_hidden_states=True)
+            out = tower(transfers.upload(ids, tower.device), output_hidden_states=True)
             states.append(out.hidden_states[-2])
             cuts.append(cut)
             pooled = out[0]  # of the first encoder these are states that nothing pools

@@ -10,6 +10,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idgen.networks import transfers
 from idgen.sampling.caches import Bounded
 
 MAX_BYTES = 64 * 2**20
@@ -39,7 +40,7 @@ class Starts:
     def _encode(self, image: NDArray[np.uint8]) -> Tensor:
         self.encodings += 1
         # batch first, or convolutions take these strides for another layout than diffusers gives them and round apart
-        pixels = torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2).to(self._vae.device)
+        pixels = transfers.upload(torch.from_numpy(image.copy())[None].permute(0, 3, 1, 2), self._vae.device)
         unit = (pixels.float() / 255 * 2 - 1).to(self._vae.dtype)
         moments: Tensor = self._vae.encode(unit).latent_dist.parameters
         return moments
@@ -51,5 +52,5 @@ def scale(config: Any, latents: Tensor) -> Tensor:  # noqa: ANN401
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is None or std is None:
         return latents * factor
-    shift, spread = (torch.tensor(values, device=latents.device).view(-1, 1, 1) for values in (mean, std))
+    shift, spread = (transfers.upload(torch.tensor(values).view(-1, 1, 1), latents.device) for values in (mean, std))
     return (latents - shift) * factor / spread

@@ -6,21 +6,24 @@ The header is judged before a pixel is decoded: a 20 kB PNG can hold 169 megapix
 import io
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
+from idgen.sources.colours import to_srgb
+from idgen.sources.formats import is_avif, named
+from idgen.sources.mending import mended
 
 logger = logging.getLogger(__name__)
 
-FORMATS = ("JPEG", "PNG", "WEBP")
+FORMATS = ("JPEG", "PNG", "WEBP", *(("AVIF",) if features.check("avif") else ()))
+"""AVIF where this Pillow has it."""
 MAX_SIDE_PX = 32_768
-MAX_PROFILE_BYTES = 4 * 2**20
 _OPENED_AS = {*FORMATS, "MPO"}  # MPO: a phone's JPEG with a depth or gain map behind it; its first frame is the photo
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 # what Pillow raises on damaged files
@@ -45,9 +48,22 @@ class Photo:
 def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Photo:
     """Return the picture in `data`, turned upright by its EXIF, in sRGB, 8 bit, transparency on `ground`.
 
-    Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG or WebP),
+    Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG, WebP or AVIF),
     image_corrupt, image_too_large, image_too_small.
     """
+    try:
+        return _decoded(data, config, ground)
+    except RowError as error:
+        if error.code != Code.IMAGE_CORRUPT:
+            raise
+        better = mended(data, lambda copy: _decoded(copy, config, ground).rgb)
+        if better is None:
+            raise
+    photo = _decoded(better.data, config, ground)
+    return replace(photo, warnings=(better.warning, *photo.warnings))
+
+
+def _decoded(data: bytes, config: SourcesConfig, ground: Ground) -> Photo:
     image = _opened(data, config)
     _check_size(image, config)
     warnings: list[str] = []
@@ -74,9 +90,10 @@ def _opened(data: bytes, config: SourcesConfig) -> Image.Image:
         raise RowError(Code.IMAGE_TOO_LARGE, f"far more than {config.max_pixels} pixels") from None
     except UnidentifiedImageError:
         known = data.startswith(_MAGIC) or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")
+        known = known or ("AVIF" in FORMATS and is_avif(data))
         if known:
             raise RowError(Code.IMAGE_CORRUPT, "the header is damaged") from None
-        raise RowError(Code.IMAGE_FORMAT, "not a JPEG, PNG or WebP file") from None
+        raise RowError(Code.IMAGE_FORMAT, named(data)) from None
     except _DAMAGE as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if image.format not in _OPENED_AS:
@@ -143,14 +160,7 @@ def _srgb(image: Image.Image, warnings: list[str]) -> Image.Image:
     profile = image.info.get("icc_profile")
     if profile:
         try:
-            if len(profile) > MAX_PROFILE_BYTES:
-                raise ValueError("profile too large")
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if image.mode == "RGB" and "srgb" in ImageCms.getProfileDescription(source).lower():
-                return image  # leave the numbers as they are
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-            if converted is not None:
-                return converted
+            return to_srgb(image, profile)
         except (*_DAMAGE, ImageCms.PyCMSError) as error:
             logger.debug("ICC profile ignored: %s", type(error).__name__)
             warnings.append("profile_ignored: colours may be off")

@@ -23,7 +23,8 @@ UNUSED: dict[str, str] = {
     r"model_ema\..*": "averages of the weights over the training, for training on",
     r"(.*\.)?(position_ids|attn_mask|inv_freq)": "tables that follow from the model's size",
     r"(sqrt_|log_)?(one_minus_|recip_|recipm1_)?alphas_cumprod(_prev)?|sqrt_recip(m1)?_alphas_cumprod|betas|"
-    r"posterior_\w+|log_one_minus_alphas_cumprod|lvlb_weights|logvar|scale_factor|denoiser\.\w+": "the training's",
+    r"posterior_\w+|log_one_minus_alphas_cumprod|lvlb_weights|logvar|scale_factor|"
+    r"denoiser\.\w+": "tables of the training",
     r"(first_stage_model\.|vae\.)?(loss\..*|model_ema\..*)": "what judged the VAE in its training",
     r"(.*\.)?logit_scale": "what CLIP compares text and pictures with",
     r"(.*\.)?(vision_model|visual_projection|visual)\..*": "CLIP's eyes",
@@ -114,6 +115,6 @@ def _left_over(source: Path, names: list[str], why: str, count: int | None = Non
     shown = ", ".join(names[:3])
     return RunError(
         Exit.USAGE,
-        f"{source}: {count or len(names)} tensors would not be read ({shown}): {why}; a file is used whole or not at "
-        "all",
+        f"{source}: {count or len(names)} tensors would not be read ({shown}): {why}; "
+        "a file is used whole or not at all",
     )

@@ -8,10 +8,11 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline
 from doubles import original_layout
+from doubles.transfers import LateDownloads
 
 from idgen.recipes import Base
-from idgen.sampling import bases
-from idgen.sampling.decoding import decode
+from idgen.sampling import bases, decoding
+from idgen.sampling.decoding import decode, to_uint8
 from idgen.tiny import world
 
 STOCK = {"sd15": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
@@ -106,7 +107,36 @@ def test_means_and_deviations_of_latents_are_honoured_where_a_vae_has_them(tmp_p
     given = {"latents_mean": [-1.6, 1.1, 2.9, -3.3], "latents_std": [8.4, 5.2, 7.9, 6.1], "scaling_factor": 0.5}
     path.write_text(json.dumps({**json.loads(path.read_text()), **given}))
     base, plain = load("sdxl", weights=str(tmp_path / "base")), stock("sdxl", tmp_path / "base")
-    latents = run(base.pipeline, "latent")
+    latents = run(plain, "latent")  # its own: two loads may round apart
     assert_same(ours(base, latents), run(plain, "pil"))
     base.pipeline.vae.register_to_config(latents_mean=None)
     assert not np.array_equal(ours(base, latents)[0], np.asarray(run(plain, "pil")[0]))
+
+
+def in_chunks(vae, latents):
+    """As it was: chunk by chunk, each brought to the CPU before the next is decoded."""
+    for one in latents.split(2):
+        image = vae.decode(one / vae.config.scaling_factor, return_dict=False)[0]
+        finite = torch.isfinite(image).flatten(1).all(1).tolist()
+        yield from (picture if good else None for picture, good in zip(to_uint8(image).cpu(), finite, strict=True))
+
+
+@torch.inference_mode()
+def test_all_chunks_of_a_batch_are_queued_before_the_only_wait(monkeypatch):
+    """Seven rows in chunks of two, two of them not finite."""
+    vae = load("sd15").pipeline.vae
+    monkeypatch.setattr(decoding, "CHUNK_PIXELS", 2 * 64 * 48)
+    latents = torch.randn(7, 4, 6, 8, generator=torch.Generator().manual_seed(1))
+    latents[2, 0, 0, 0], latents[5, 1, 2, 3] = torch.inf, torch.nan
+    expected = list(in_chunks(vae, latents))
+    assert [picture is None for picture in expected] == [False, False, True, False, False, True, False]
+    late = LateDownloads()
+    for made in (decode(vae, latents, late), decode(vae, latents)):
+        assert len(made) == 7
+        for picture, other in zip(made, expected, strict=True):
+            assert (picture is None) == (other is None)
+            assert picture is None or torch.equal(picture, other)
+    assert late.waits == 1
+    assert [len(host) for host, _ in late.started] == [2, 2, 2, 2, 2, 2, 1, 1]
+    travelled = sum(host.nbytes for host, _ in late.started)
+    assert travelled == 7 * 64 * 48 * 3 + 7, "a byte a colour, and one that says whether the row is finite"

@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw, PngImagePlugin
+from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
@@ -230,6 +230,10 @@ def text_bomb():
     return encoded(picture(), pnginfo=info)
 
 
+def test_a_bomb_of_text_is_left_out_unread():
+    assert decode(text_bomb(), CONFIG).warnings[0].startswith("text_ignored")
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -250,7 +254,6 @@ def text_bomb():
         (encoded(picture(), "WEBP")[:15], Code.IMAGE_CORRUPT),
         (encoded(picture(), "WEBP")[:200], Code.IMAGE_CORRUPT),
         (encoded(picture(), "PNG").replace(b"IHDR", b"IHDX"), Code.IMAGE_CORRUPT),
-        (text_bomb(), Code.IMAGE_CORRUPT),
         (raw_png(SIDE, SIDE, 8, 3, (b"\0" + b"\1" * SIDE) * SIDE), Code.IMAGE_CORRUPT),  # a palette picture without one
         (encoded(Image.new("RGB", (63, 500))), Code.IMAGE_TOO_SMALL),
         (encoded(Image.new("L", (40_000, 64))), Code.IMAGE_TOO_LARGE),
@@ -335,3 +338,57 @@ def webp_header(side):
     head = b"\0" * 6 + (63).to_bytes(3, "little") * 2 + (100).to_bytes(3, "little") + b"\0"
     body += b"ANMF" + struct.pack("<I", len(head) + len(frame)) + head + frame
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def boxed(brand, *others):
+    """The first box of the ISO container that HEIC and AVIF share."""
+    body = b"ftyp" + brand + b"\0\0\0\0" + b"".join(others)
+    return struct.pack(">I", 4 + len(body)) + body + bytes(200)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (boxed(b"heic", b"mif1", b"heic"), "HEIC, as iPhones write it"),
+        (boxed(b"mif1", b"mif1", b"heic"), "HEIC, as iPhones write it"),
+        (boxed(b"crx ", b"isom"), "Canon's raw"),
+        (boxed(b"isom"), "an MP4 video"),
+        (encoded(picture(), "GIF"), "this is GIF"),
+        (encoded(picture(), "TIFF"), "this is TIFF"),
+        (encoded(picture(), "BMP"), "this is BMP"),
+        (encoded(picture(), "JPEG2000"), "this is JPEG 2000"),
+        (encoded(picture(), "JPEG2000", no_jp2=True), "this is JPEG 2000"),
+        (b"8BPS" + bytes(100), "a Photoshop file"),
+    ],
+)
+def test_a_format_that_is_not_read_is_named(data, name):
+    with pytest.raises(RowError) as caught:
+        decode(data, CONFIG)
+    assert caught.value.code == Code.IMAGE_FORMAT
+    assert name in caught.value.detail
+    assert "JPEG, PNG, WebP and AVIF are read" in caught.value.detail
+
+
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+
+
+@needs_avif
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_an_avif_is_read_upright(turn):
+    undo = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_90, 8: Image.Transpose.ROTATE_270}
+    stored = picture() if turn == 1 else picture().transpose(undo[turn])
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    photo = decode(encoded(stored, "AVIF", quality=95, exif=exif), CONFIG)
+    assert photo.rgb.shape == (160, 120, 3)
+    assert np.abs(corners(photo.rgb) - QUARTERS).max() <= 12
+
+
+@needs_avif
+def test_an_avifs_profile_is_applied_its_damage_and_movement_are_refused():
+    rgb = decode(encoded(picture(), "AVIF", quality=95, icc_profile=swapped_profile()), CONFIG).rgb
+    assert np.abs(corners(rgb) - QUARTERS[:, ::-1]).max() <= 16
+    whole = encoded(picture(), "AVIF")
+    assert code_of(whole[:200]) == code_of(whole[: len(whole) // 2]) == Code.IMAGE_CORRUPT
+    assert code_of(animated("AVIF")) == Code.IMAGE_FORMAT
+    assert code_of(encoded(Image.new("L", (8001, 8000)), "AVIF", speed=10)) == Code.IMAGE_TOO_LARGE
