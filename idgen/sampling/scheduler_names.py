@@ -1,10 +1,10 @@
 """The schedulers a recipe or a manifest may name: a table of data, readable without torch.
 
-What bases are known to set in other ways is stated: spacing, Karras (and no other one beside it), the solver, DDIM's
-ends. What belongs to the
-model (betas, prediction type) comes from the base. Traps: dpmpp_sde_karras is not diffusers'
-DPMSolverSDEScheduler (its step takes no generator, so rows cannot have their own seeds); edm_dpmsolver_multistep is the
-same solver over the model's own sigmas (the stock EDM class gives noise with Kolors).
+What bases are known to set in other ways is stated: spacing, Karras (and no other sigmas beside it), the solver, DDIM's
+ends. What belongs to the model (betas, prediction type, zero SNR) comes from the base. Traps:
+dpmpp_sde_karras is not diffusers' DPMSolverSDEScheduler (its step takes no generator, so rows cannot have their own
+seeds); edm_dpmsolver_multistep is the same solver over the model's own sigmas (the stock EDM class gives noise with
+Kolors).
 """
 
 from dataclasses import dataclass, field
