@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from idgen.adapters.variants import TRAINING_CHECKPOINT, is_training_checkpoint
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, lora
 from idgen.networks.attention import Unet
@@ -35,18 +36,14 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
     parts = Parts({}, {}, {})
     if all(any(name.startswith(f"{table}.") for name in weights) for table in BRANCH_TABLES):
         raise RunError(Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, which are one thing")
+    if is_training_checkpoint(weights):
+        raise RunError(Exit.USAGE, f"{source} is {TRAINING_CHECKPOINT}")
     for name, tensor in weights.items():
         table, _, rest = name.partition(".")
         if table == "image_proj":
             parts.projection[rest] = tensor
         elif table in BRANCH_TABLES:
             (parts.lora if "_lora." in rest else parts.branches)[rest] = tensor
-        elif any(one.startswith("image_proj_model.") for one in weights):
-            raise RunError(
-                Exit.USAGE,
-                f"{source} is a checkpoint of an IP-Adapter's training ({name}): the authors' README shows how to turn "
-                "it into image_proj and ip_adapter; give that file",
-            )
         else:
             raise RunError(
                 Exit.USAGE,

@@ -51,7 +51,6 @@ def check_base(kind: str, unet: Unet, parts: Parts, source: str) -> None:
     found = sum(name.endswith("to_k_ip.weight") for name in parts.branches)
     for_kolors, on_kolors = VARIANTS[kind].kolors, text_projection(unet) is not None
     if for_kolors == on_kolors and (found == layers or found not in CROSS_ATTENTIONS):
-        _check_text(unet, parts, source)
         return
     made_for = KOLORS if for_kolors else CROSS_ATTENTIONS.get(found, "SDXL or Stable Diffusion 1.5")
     here = KOLORS if on_kolors else CROSS_ATTENTIONS.get(layers, "something else")
@@ -62,8 +61,8 @@ def check_base(kind: str, unet: Unet, parts: Parts, source: str) -> None:
     )
 
 
-def _check_text(unet: Unet, parts: Parts, source: str) -> None:
-    """Raise RunError when the branches read tokens of another width than the base's text: it is another base's."""
+def check_text(unet: Unet, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the branches read tokens of another width than the base's text."""
     read = {tensor.shape[-1] for name, tensor in parts.branches.items() if name.endswith("to_k_ip.weight")}
     width = getattr(getattr(unet, "config", None), "cross_attention_dim", None)
     if isinstance(width, int) and read and read != {width}:

@@ -14,12 +14,10 @@ from idgen.networks import attention, checkpoints, identity_net
 from idgen.networks.identity_net import IdentityNet
 from idgen.recipes import Control
 from idgen.sampling.reading import quiet
-from idgen.weights import single_files
+from idgen.weights import control_rules, single_files
 
 IDENTITY, INPAINT = "identity", "inpaint"
 """Names of the controls whose images no column brings."""
-
-IMAGE_CHANNELS = 3
 
 Nets = Mapping[str, Any]
 """Control's name -> ControlNetModel, or IdentityNet where it looks at the face's tokens."""
@@ -98,17 +96,8 @@ def _unbind(net: Any) -> None:  # noqa: ANN401
 
 def _fault(net: Any, unet: Any, contexts: int) -> str | None:  # noqa: ANN401
     """Return what is wrong with a net, to follow its name."""
-    width, wanted = net.config.cross_attention_dim, unet.config.cross_attention_dim
-    if width != wanted:
-        return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
-    for setting in ("in_channels", "block_out_channels", "layers_per_block"):
-        own, other = getattr(net.config, setting), getattr(unet.config, setting)
-        if (tuple(own) if isinstance(own, list) else own) != (tuple(other) if isinstance(other, list) else other):
-            return f"has {setting} {own}, the base's UNet {other}: they do not fit each other, take one of this family"
-    if net.config.conditioning_channels != IMAGE_CHANNELS:
-        return (
-            f"is shown images of {net.config.conditioning_channels} channels, and a control image has {IMAGE_CHANNELS}"
-        )
+    if fault := control_rules.fault(net.config, unet.config):
+        return fault
     if net.config.global_pool_conditions:
         return "pools its residuals, which only works without unconditional rows: take one that does not"
     if not isinstance(net, IdentityNet):
@@ -140,9 +129,9 @@ def _one_file(place: Path, variant: str | None) -> Path:
 
 def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  # noqa: ANN401
     try:
-        kind = ControlNetModel.load_config(folder, local_files_only=True).get("_class_name", "ControlNetModel")
-        if kind != ControlNetModel.__name__:
-            raise ValueError(f"it is a {kind}, which is another kind of net")
+        settings = ControlNetModel.load_config(folder, local_files_only=True)
+        if fault := control_rules.kind_fault(settings):
+            raise RunError(Exit.USAGE, f"{folder} is {fault}")
         with quiet():
             net, info = ControlNetModel.from_pretrained(
                 folder, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
@@ -150,6 +139,8 @@ def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{folder} cannot be loaded as a ControlNet in diffusers layout: {error}") from error
     checkpoints.check_whole(net, folder, "ControlNet")
+    if fault := control_rules.kind_fault(settings, info["unexpected_keys"]):
+        raise RunError(Exit.USAGE, f"{folder} is {fault}")
     single_files.check_expected(info["unexpected_keys"], folder, "the ControlNet")
     net.requires_grad_(False).eval()
     attention.install(net)

@@ -19,7 +19,7 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     """
     dtypes = dtypes_of(path)
     missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in dtypes)]
-    if looks := _other(list(dtypes)):
+    if looks := single_files.other_part(list(dtypes)):
         raise RunError(Exit.USAGE, f"{path} is {looks}")
     if missing:
         raise RunError(
@@ -33,16 +33,6 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     single_files.check_numbers(dtypes, path)
     single_files.schedule(dtypes, path)
     single_files.check_outside(dtypes, (*prefixes, *VAE_PREFIXES), path)
-
-
-def _other(names: list[str]) -> str | None:
-    """Return what a file is that people give for a base, with what to do; None when it may be one."""
-    starts = {name.partition(".")[0] for name in names}
-    if starts & {"input_blocks", "down_blocks"}:
-        return "a UNet alone: give it as base.unet, beside a whole base in base.weights"
-    if any(name.startswith("conditioner.embedders.0.model.") for name in names):
-        return "SDXL's refiner, which has one text encoder: give the base that it refines"
-    return None
 
 
 def check_texts_read(path: Path, encoders: Iterable[tuple[str, nn.Module]]) -> None:

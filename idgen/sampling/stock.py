@@ -46,14 +46,10 @@ class StockBase:
         files = reading.find(spec)
         if files.weights.is_file():
             single_file.check_parts(files.weights, self.PREFIXES, own_vae=not spec.vae)
-        elif missing := [name for _, name in self.TOWERS if not (files.weights / name).is_dir()]:
-            raise RunError(
-                Exit.USAGE,
-                f"{files.weights} has no {missing[0]}, so it is no whole {spec.kind} base"
-                + ("; SDXL's refiner lacks it: give the base that it refines" if spec.kind == "sdxl" else ""),
-            )
         unet = reading.read_unet(files)
         self._check_family(unet, spec)
+        if files.weights.is_dir():
+            base_rules.check_texts(files.weights, spec.kind)
         vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
         names = dtypes_of(files.vae) if files.vae.is_file() else ()
         base_rules.check_vae(vae.config, spec.kind, spec.vae or spec.weights, names)
@@ -103,9 +99,7 @@ class StockBase:
 
 def family(config: Any) -> str:  # noqa: ANN401
     """Return the base.kind that a UNet of this `config` belongs to."""
-    if config.addition_embed_type is None:
-        return "sd15"
-    return "kolors" if config.encoder_hid_dim_type == "text_proj" else "sdxl"
+    return base_rules.family(config)
 
 
 def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401

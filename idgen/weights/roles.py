@@ -9,7 +9,7 @@ from typing import Literal
 from idgen.adapters.variants import needs
 from idgen.errors import Exit, RunError
 from idgen.recipes import Recipe
-from idgen.weights import base_rules, files
+from idgen.weights import files
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
 from idgen.weights.originals import check_not_original_kolors
@@ -111,12 +111,10 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
         return _kolors_files(path, part, recipe)
     match part.kind:
         case "base" if path.is_dir():
-            base_rules.check_schedule(base_rules.schedule_of(path), str(path))
             return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
         case "base":
             return _single_base_files(path, recipe)
         case "config":
-            base_rules.check_schedule(base_rules.schedule_of(path), str(path))
             return files.config_files(path)
         case "vae" if path.is_file():
             return [("vae", path), *_vae_settings(recipe)]

@@ -146,15 +146,25 @@ def copied(tmp_path, settings=(), tensors=()):
 
 def test_a_union_of_controlnets_is_refused_by_name(tmp_path):
     spec = copied(tmp_path, {"_class_name": "ControlNetUnionModel", "num_control_type": 6})
-    assert "it is a ControlNetUnionModel, which is another kind of net" in refused(TINY, controls=[spec])
+    assert "net is a ControlNet Union, many nets in one" in refused(TINY, controls=[spec])
 
 
 def test_tensors_that_a_net_has_no_place_for_are_refused_by_name(tmp_path):
-    spec = copied(
-        tmp_path, tensors={"task_embedding": torch.zeros(6, 16), "control_add_embedding.bias": torch.zeros(3)}
-    )
-    words = refused(TINY, controls=[spec])
-    assert "2 tensors would not be read (control_add_embedding.bias, task_embedding)" in words
+    spec = copied(tmp_path, tensors={"more.weight": torch.zeros(6, 16), "more.bias": torch.zeros(3)})
+    assert "2 tensors would not be read (more.bias, more.weight)" in refused(TINY, controls=[spec])
+
+
+def test_a_union_that_calls_itself_a_controlnet_is_refused_by_its_tensors(tmp_path):
+    spec = copied(tmp_path, tensors={"task_embedding": torch.zeros(6, 16), "control_add_embedding.x": torch.zeros(3)})
+    assert "net is a ControlNet Union, many nets in one" in refused(TINY, controls=[spec])
+
+
+def test_tensors_that_an_identity_net_has_no_place_for_are_refused_by_name(tmp_path):
+    folder = shutil.copytree(world.locate("identity_net"), tmp_path / "net")
+    (file,) = folder.glob("*.safetensors")
+    save_file({**load_file(file), "more.bias": torch.zeros(3)}, file, {"format": "pt"})
+    words = refused(recipe("instantid"), controls=[replace(identity_net("instantid"), weights=str(folder))])
+    assert "1 tensors would not be read (more.bias)" in words
 
 
 def test_a_net_for_six_channels_is_refused_when_it_is_loaded(tmp_path):
