@@ -140,7 +140,8 @@ class FacePack:
     archive: str = ""
     """Where `jobs/weights.py fetch` gets the zipped pack: hub id with file, http(s) address or local file."""
     det_size_px: int = 640
-    """Side of the square the detector works on; always explicit, as insightface's automatic choice doubles the work."""
+    """Side of the square the detector works on, a multiple of 32; always explicit, as insightface's automatic choice
+    doubles the work."""
     det_threshold: float = 0.5
 
 

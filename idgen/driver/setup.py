@@ -68,7 +68,7 @@ class Run:
 
 
 class RecipeHashes(Mapping[str, str]):
-    """Recipe name -> hash. Weights are looked for and hashed only for recipes that some row names."""
+    """Recipe name -> hash. Weights are looked for, judged and hashed only for recipes that some row names."""
 
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
@@ -77,7 +77,9 @@ class RecipeHashes(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         if name not in self.identities:
-            self.identities[name] = weights.identity(self._recipes[name], cache=weights.hash_cache())
+            identity = weights.identity(self._recipes[name], cache=weights.hash_cache())
+            weights.check_parts(self._recipes[name])
+            self.identities[name] = identity
         return recipe_hash(self._recipes[name], self.identities[name])
 
     def __iter__(self) -> Iterator[str]:
