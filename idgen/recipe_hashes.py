@@ -15,7 +15,7 @@ _NOT_IN_HASH = {
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
-    "steps", "archive", "text",
+    "steps", "archive", "text", "same_person_cosine",
 }  # fmt: skip
 
 

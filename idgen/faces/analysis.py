@@ -15,13 +15,17 @@ import numpy.typing as npt
 import onnxruntime
 from insightface.app import FaceAnalysis
 from insightface.app.common import Face as InsightFace
+from insightface.utils import face_align
 
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
-from idgen.faces import providers
+from idgen.faces import providers, turning
+from idgen.faces.detection import Found, find, fractions, look
 
 EMBEDDING_SIZE = 512
-PAD_FRACTION = 0.25  # of each side, when nothing was found: detectors miss faces that fill the frame
+CUT_FRACTION = 0.3
+"""Of what the recogniser sees, outside the photo; above it the likeness to the whole face is 0.8 or less (median)."""
+_SEEN_PX = 112
 _MODULES = ["detection", "recognition"]
 
 Floats = npt.NDArray[np.float32]
@@ -37,8 +41,9 @@ class Face:
     keypoints: Floats  # [5, 2] eyes, nose, corners of the mouth, as seen from left to right
     score: float  # the detector's, 0..1
     faces_found: int
-    size: tuple[int, int]  # width and height of the photo
+    size: tuple[int, int]  # width and height of the photo as it was turned
     warnings: tuple[str, ...]
+    turns: int = 0  # quarter turns, as in turning.turn, that the photo needed; all pixels here are after them
 
 
 class FaceAnalyser:
@@ -76,48 +81,87 @@ class FaceAnalyser:
         from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. Raises RowError:
         no_face, face_too_small, face_index_missing, bad_value.
         """
-        notes: list[str] = []
         bgr = np.ascontiguousarray(rgb[..., ::-1])
-        boxes, points = self._detect(bgr, notes)
-        height, width = bgr.shape[:2]
-        chosen = choose(boxes, (width, height), face_select) if near is None else nearest(boxes, near)
-        box, keypoints = boxes[chosen, :4], points[chosen]
-        self._judge(box, (width, height), notes)
-        if len(boxes) > 1 and not face_select.startswith("index:"):
+        turns = 0
+        found = self._found(bgr, further=near is None)
+        if near is None:
+            turns = self._turns(bgr, found, face_select, embedding)
+        if turns:
+            bgr = turning.turn(bgr, turns)
+            found = look(self._app.det_model, bgr)
+        if not len(found):
+            raise RowError(
+                Code.NO_FACE, f"none in {rgb.shape[1]}x{rgb.shape[0]} pixels, with a border, closely and turned neither"
+            )
+        size = (bgr.shape[1], bgr.shape[0])
+        chosen = choose(found.boxes, size, face_select) if near is None else nearest(found.boxes, near)
+        box, keypoints = found.boxes[chosen, :4], found.points[chosen]
+        notes = [turning.note(turns)] if turns else []
+        notes += [found.notes[chosen]] if found.notes[chosen] else []
+        notes += self._judged(box, keypoints, size)
+        if len(found) > 1 and not face_select.startswith("index:"):
             taken = f"that is {face_select}" if near is None else "nearest to where it was wanted"
-            notes.append(f"several_faces: {len(boxes)} found, took the one {taken}")
-        score = float(boxes[chosen, 4])
-        numbers: Floats | None = None
-        if embedding:
-            found = InsightFace(bbox=box, kps=keypoints, det_score=score)
-            numbers = np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
-        return Face(numbers, box, keypoints, score, len(boxes), (width, height), warnings=tuple(notes))
+            notes.append(f"several_faces: {len(found)} found, took the one {taken}")
+        numbers = self._embedding(bgr, keypoints) if embedding else None
+        score = float(found.boxes[chosen, 4])
+        return Face(numbers, box, keypoints, score, len(found), size, warnings=tuple(notes), turns=turns)
 
-    def _detect(self, bgr: Pixels, notes: list[str]) -> tuple[Floats, Floats]:
-        """Return boxes with scores [n, 5] and keypoints [n, 5, 2], in pixels of `bgr`."""
+    def _found(self, bgr: Pixels, *, further: bool) -> Found:
         if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
             raise RowError(Code.NO_FACE, f"none in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
-        boxes, points = self._app.det_model.detect(bgr)
-        if len(boxes) == 0:
-            # black, as outside of every photo: the embedding does not depend on the border
-            down, across = (round(side * PAD_FRACTION) for side in bgr.shape[:2])
-            padded = cv2.copyMakeBorder(bgr, down, down, across, across, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-            boxes, points = self._app.det_model.detect(padded)
-            if len(boxes) == 0:
-                raise RowError(Code.NO_FACE, f"none in {bgr.shape[1]}x{bgr.shape[0]} pixels, with a border neither")
-            boxes[:, :4] -= np.array([across, down, across, down])
-            points = points - np.array([across, down])
-            notes.append("face_fills_frame: found only after a border was added")
-        return np.asarray(boxes, dtype=np.float32), np.asarray(points, dtype=np.float32)
+        return find(self._app.det_model, bgr, self._det_size_px, suspicious=further)
 
-    def _judge(self, box: Floats, size: tuple[int, int], notes: list[str]) -> None:
+    def _turns(self, bgr: Pixels, found: Found, face_select: str, embedding: bool) -> int:
+        """Return the quarter turns after which the photo's face is upright."""
+        detector = self._app.det_model
+        if not len(found):
+            return turning.first_found(bgr, lambda turned: look(detector, turned))
+        chosen = choose(found.boxes, (bgr.shape[1], bgr.shape[0]), face_select)
+        box, keypoints = found.boxes[chosen].copy(), found.points[chosen]
+        length = self._length(bgr, keypoints) if embedding else None
+        if length is None:
+            doubtful = box[4] < turning.SURE_SCORE_ALONE
+        else:
+            over = self._length(bgr, keypoints, turns=2)
+            doubtful = box[4] < turning.SURE_SCORE or over > turning.UPSIDE_DOWN * length
+        if not doubtful:
+            return 0
+        if found.notes[chosen] and length is not None:
+            box[4] = 0.0  # of a look with a border: at first sight none was found here
+        return turning.upright(bgr, box, length, lambda turned: look(detector, turned), self._length)
+
+    def _embedding(self, bgr: Pixels, keypoints: Floats) -> Floats:
+        found = InsightFace(kps=keypoints)
+        return np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
+
+    def _length(self, bgr: Pixels, keypoints: Floats, *, turns: int = 0) -> float:
+        """Return how long the embedding is of the face, whose crop is turned first."""
+        recogniser = self._app.models["recognition"]
+        crop = face_align.norm_crop(bgr, keypoints, recogniser.input_size[0])
+        return float(np.linalg.norm(recogniser.get_feat(turning.turn(crop, turns))))
+
+    def _judged(self, box: Floats, keypoints: Floats, size: tuple[int, int]) -> list[str]:
+        """Return the warnings about a face. Raises RowError when it is too small."""
         side_px = float(min(box[2] - box[0], box[3] - box[1]))
         if side_px < self._config.min_face_px:
             raise RowError(Code.FACE_TOO_SMALL, f"{side_px:.0f} px, at least {self._config.min_face_px} are needed")
-        inside = np.clip(box, 0, [*size, *size])
-        fraction = float((inside[2] - inside[0]) * (inside[3] - inside[1])) / (size[0] * size[1])
+        notes = []
+        fraction = float(fractions(box[None], size)[0])
         if fraction < self._config.warn_face_fraction:
             notes.append(f"small_face: {fraction:.1%} of the photo")
+        outside = cut_off(keypoints, size)
+        if outside > CUT_FRACTION:
+            notes.append(f"face_cut: {outside:.0%} of what is looked at lies outside the photo, likeness will suffer")
+        return notes
+
+
+def cut_off(keypoints: Floats, size: tuple[int, int]) -> float:
+    """Return which share of the aligned face with these points [5, 2] lies outside a photo of `size`, 0..1."""
+    matrix = face_align.estimate_norm(keypoints, _SEEN_PX)
+    across, down = np.meshgrid(np.arange(_SEEN_PX) + 0.5, np.arange(_SEEN_PX) + 0.5)
+    places = np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)[None]
+    back = cv2.transform(places, cv2.invertAffineTransform(matrix))[0]
+    return float(1 - ((back >= 0) & (back < size)).all(axis=1).mean())
 
 
 def choose(boxes: Floats, size: tuple[int, int], face_select: str) -> int:
