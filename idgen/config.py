@@ -73,6 +73,12 @@ class SourcesConfig:
     private_hosts: list[str] = doc(
         "host:port that may be reached although not public (tests, an internal store)", default_factory=list
     )
+    user_agent: str = doc("what web servers are told who asks", "idgen")
+    headers: dict[str, dict[str, str]] = doc(
+        "more headers by host, as in headers: {cdn.example.com: {Authorization: 'env:CDN_AUTH'}}; env:NAME is read from "
+        "the workers' environment, and secrets belong there",
+        default_factory=dict,
+    )
     buckets: list[str] = doc("allowed S3 buckets; empty = all that the credentials can read", default_factory=list)
     max_bytes: int = doc("largest file", 64 * 2**20)
     max_pixels: int = doc("largest picture, checked before it is decoded", 64_000_000)
@@ -178,10 +184,19 @@ class ReportConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkConfig:
-    """What jobs/benchmark.py measures."""
+    """What jobs/benchmark.py measures: with a device the whole script, without one job against sampler alone."""
 
-    pictures: int = doc("pictures of each part", 64)
+    pictures: int = doc("of the job, and of the sampler alone", 64)
     min_seconds_per_picture: float = doc("steps are raised until one picture takes this long", 0.2)
+    device: Literal["", "cpu", "cuda"] = doc(
+        "the whole script on random weights of its own: door, correctness, speed, job, tests/gpu", ""
+    )
+    size: Literal["tiny", "full"] = doc("of those random weights; full is slow without a GPU", "tiny")
+    blocks: list[str] = doc(
+        "parts of the script to run", default_factory=lambda: ["door", "correctness", "speed", "job", "gpu_tests"]
+    )
+    budget_s: float = doc("for all blocks together; each has a share, and what it leaves goes to the next", 520.0)
+    json: str = doc("file for the script's figures, written anew after each block", "output/benchmark.json")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,10 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` has more processes 
 from doubles.s3 import S3Server
 
 SECOND_LANE = ("test_demo.py", "test_every_kind.py", "test_texts_line.py", "test_rerun.py")
-"""Of the files that start clusters: about half of their time."""
+"""Of the files that start clusters: about half of their time, in `make test` and in `make slow`."""
 
 LONG = ("test_drawn.py", "test_variants.py")
-"""The longest without a cluster, which must not begin when the others end."""
+"""The longest without a cluster, of the slow lane, which must not begin when the others end."""
 
 
 @functools.cache

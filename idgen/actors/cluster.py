@@ -159,5 +159,8 @@ def _may_grow(config: Config) -> bool:
 
 def _later_gpus() -> float | None:
     """Return how many GPUs the cluster may grow to as its autoscaler says, None when it says nothing."""
-    largest = ray._private.state.state.get_max_resources_from_cluster_config()
+    try:  # no public call tells it
+        largest = ray._private.state.state.get_max_resources_from_cluster_config()
+    except AttributeError:
+        return None
     return None if largest is None else float(largest.get("GPU", 0))

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from idgen.actors.face_packs import FacePacks
-from idgen.actors.facts import FaceSettings, RunFacts
+from idgen.actors.facts import FaceSettings, RunFacts, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
@@ -44,7 +44,8 @@ class FaceActor:
         self._monitor = monitor
         self._store = run.open("faces")
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
-        packs = FacePacks(run, settings.faces, settings.faces.num_cpus)
+        device = device_of(settings.faces.device, settings.faces.num_gpus)
+        packs = FacePacks(run, settings.faces, settings.faces.num_cpus, device=device)
         self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
 
     def __call__(self, item: pa.Table) -> pa.Table:

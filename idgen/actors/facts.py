@@ -58,11 +58,11 @@ class TextSettings:
     """Text encoder -> a recipe that has it."""
 
 
-def torch_device(asked: str, num_gpus: float) -> str:
-    """Return the torch device of an actor that asks Ray for `num_gpus`; `asked` is sampling.device.
+def device_of(asked: str, num_gpus: float) -> str:
+    """Return the device of an actor that asks Ray for `num_gpus`; `asked` is sampling.device or faces.device.
 
     Ray shows an actor its own GPUs alone, so "cuda", the first visible one, is another one in every actor. Whether
-    torch sees it is checked where the actor loads its first weights (sampling/devices.py).
+    the libraries see it is checked where the actor loads its first weights (sampling/devices.py, faces/providers.py).
     """
     if asked != "auto":
         return asked

@@ -1,4 +1,4 @@
-"""How long an actor holds its share of a GPU: what a shop pays for, also while it loads or waits."""
+"""How long an actor holds its share of a GPU: from its making to the end of its last shard, with loading and waits."""
 
 import time
 

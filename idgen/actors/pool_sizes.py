@@ -1,6 +1,6 @@
-"""How many actors of each kind a cluster has room for, and what it lacks: counted node by node before anything runs.
+"""How many actors of each kind a cluster has room for, and what it lacks: counted before anything runs.
 
-An actor lives on one node: what two nodes have left over together helps nobody. No Ray here.
+An actor lives on one node, and on one card of it: what two have left over together helps nobody. No Ray here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,15 +45,14 @@ def size_pools(config: Config, shards: int, nodes: Sequence[Node], later_gpus: f
     _check_gpus(config)
     sampling = Pool(actors=1, at_least=1, cpus=config.sampling.num_cpus, gpus=config.sampling.num_gpus)
     faces = Pool(actors=1, at_least=1, cpus=config.faces.num_cpus, gpus=config.faces.num_gpus)
-    there = _room(nodes, sampling, faces)
+    there = _samplers_there(config, nodes, sampling, faces)
     useful = max(1, shards)
-    actors = min(config.sampling.actors or max(1, there, _later(later_gpus, sampling.gpus, useful)), useful)
-    at_least = actors if config.sampling.actors else min(max(1, there), actors)
+    actors = min(config.sampling.actors or max(there, _later(later_gpus, sampling.gpus, useful)), useful)
+    at_least = actors if config.sampling.actors else min(there, actors)
     sampling = replace(sampling, actors=actors, at_least=at_least)
     # of nodes that nobody knows of, none is counted on here: face actors would take the CPUs that samplers wait for
-    beside = actors if later_gpus else sampling.at_least
-    most = min(config.faces.actors or (beside + 1) // 2, useful)
-    at_first = min(most, config.faces.actors or _faces_beside(nodes, sampling, faces))
+    most = min(_faces_for(config, actors if later_gpus else at_least), useful)
+    at_first = most if config.faces.actors else min(most, _faces_beside(nodes, sampling, faces))
     return Pools(faces=replace(faces, actors=most, at_least=at_first), sampling=sampling)
 
 
@@ -68,7 +67,7 @@ def size_text_pool(config: Config, prompts: int, nodes: Sequence[Node], later_gp
         gpus=sampling.num_gpus if texts.num_gpus is None else texts.num_gpus,
     )
     useful = -(-prompts // PROMPTS_PER_ACTOR)
-    there = max(1, _room(nodes, pool))
+    there = max(1, _most_on_gpus(nodes, pool))
     actors = texts.actors or min(useful, max(there, _later(later_gpus, pool.gpus, useful)))
     return replace(pool, actors=actors, at_least=texts.actors or min(actors, there))
 
@@ -76,11 +75,9 @@ def size_text_pool(config: Config, prompts: int, nodes: Sequence[Node], later_gp
 def missing(pools: Pools, nodes: Sequence[Node]) -> str:
     """Return what the nodes lack for the pools at their least, in words that say what to do, or ""."""
     faces, sampling = pools.faces, pools.sampling
-    free = [dict(node) for node in nodes]
-    placed = _place(sampling, free, sampling.at_least)
-    if placed < sampling.at_least:
-        return _missing_sampling(pools, nodes, placed)
-    beside = _place(faces, free, faces.at_least)
+    samplers, beside = _place_both(nodes, sampling, faces)
+    if samplers < sampling.at_least:
+        return _missing_sampling(pools, nodes, samplers)
     if beside == faces.at_least:
         return ""
     return (
@@ -91,7 +88,7 @@ def missing(pools: Pools, nodes: Sequence[Node]) -> str:
 
 def missing_texts(pool: Pool, nodes: Sequence[Node]) -> str:
     """As `missing`, for the pool that encodes prompts ahead."""
-    placed = _place(pool, [dict(node) for node in nodes], pool.at_least)
+    placed = _place(pool, _free(nodes), pool.at_least)
     if placed == pool.at_least:
         return ""
     if placed:
@@ -104,6 +101,11 @@ def missing_texts(pool: Pool, nodes: Sequence[Node]) -> str:
 
 def _missing_sampling(pools: Pools, nodes: Sequence[Node], placed: int) -> str:
     sampling = pools.sampling
+    if _place(sampling, _free(nodes), sampling.at_least) == sampling.at_least:
+        return (
+            f"beside the face actors' parts of GPUs there is room for {placed} of {sampling.at_least} sampling actors: "
+            "set faces.num_gpus and sampling.num_gpus so that both go on one card, as 0.25 and 0.75"
+        )
     gpus = sum(node.get("GPU", 0) for node in nodes)
     if sampling.at_least * sampling.gpus > gpus + ROUNDING:
         hint = " (on a machine without one: sampling.num_gpus=0)" if gpus == 0 else ""
@@ -120,46 +122,89 @@ def _missing_sampling(pools: Pools, nodes: Sequence[Node], placed: int) -> str:
     )
 
 
-def _room(nodes: Sequence[Node], pool: Pool, beside: Pool | None = None) -> int:
-    """Return for how many actors the nodes have GPUs, one face actor `beside` them; 1 of those that need none.
+@dataclass(slots=True)
+class _Free:
+    """What a node has left."""
+
+    cpus: float
+    cards: list[float]
+    """Of each GPU: a part of one is a part of one card, what two have left over together helps nobody."""
+
+    def take(self, pool: Pool) -> bool:
+        """Place one actor as Ray does, a part of a GPU on the fullest card that has it; return whether it fitted."""
+        fitting = [at for at, free in enumerate(self.cards) if free + ROUNDING >= pool.gpus]
+        if self.cpus + ROUNDING < pool.cpus or (pool.gpus > 0 and not fitting):
+            return False
+        self.cpus -= pool.cpus
+        if pool.gpus > 0:
+            self.cards[min(fitting, key=lambda at: self.cards[at])] -= pool.gpus
+        return True
+
+
+def _free(nodes: Sequence[Node]) -> list[_Free]:
+    """Return the nodes empty, those with the fewest GPUs first: there go the actors that need none."""
+    free = [_Free(node.get("CPU", 0.0), [1.0] * int(node.get("GPU", 0.0))) for node in nodes]
+    return sorted(free, key=lambda node: len(node.cards))
+
+
+def _place(pool: Pool, free: Sequence[_Free], most: int) -> int:
+    """Put up to `most` actors on the nodes; return how many."""
+    placed = 0
+    for node in free:
+        while placed < most and node.take(pool):
+            placed += 1
+    return placed
+
+
+def _place_both(nodes: Sequence[Node], sampling: Pool, faces: Pool) -> tuple[int, int]:
+    """Put both pools' least on the nodes; return how many samplers and face actors fitted.
+
+    Faces that want a part of a GPU come first, as they do in Ray, which puts them all on one card.
+    """
+    free = _free(nodes)
+    beside = _place(faces, free, faces.at_least) if faces.gpus > 0 else 0
+    samplers = _place(sampling, free, sampling.at_least)
+    return samplers, beside if faces.gpus > 0 else _place(faces, free, faces.at_least)
+
+
+def _samplers_there(config: Config, nodes: Sequence[Node], sampling: Pool, faces: Pool) -> int:
+    """Return for how many sampling actors the nodes have GPUs beside their face actors, at least 1.
 
     CPUs that are too few are no reason to leave a GPU idle without a word: `missing` tells of them.
     """
+    if sampling.gpus == 0:
+        return 1
+    for samplers in range(_most_on_gpus(nodes, sampling), 1, -1):
+        wanted = replace(faces, cpus=0.0, at_least=_faces_for(config, samplers) if faces.gpus > 0 else 0)
+        both = _place_both(nodes, replace(sampling, cpus=0.0, at_least=samplers), wanted)
+        if both == (samplers, wanted.at_least):
+            return samplers
+    return 1
+
+
+def _most_on_gpus(nodes: Sequence[Node], pool: Pool) -> int:
+    """Return how many actors the nodes' GPUs hold when nothing else is on them."""
     if pool.gpus == 0:
         return 1
-    free = [{"GPU": node.get("GPU", 0.0)} for node in nodes]
-    if beside is not None and beside.gpus > 0:
-        _place(replace(beside, cpus=0.0), free, 1)
-    return _place(replace(pool, cpus=0.0), free, None)
+    cards = sum(int(node.get("GPU", 0.0)) for node in nodes)
+    return cards * int((1 + ROUNDING) / pool.gpus)
+
+
+def _faces_for(config: Config, samplers: int) -> int:
+    return config.faces.actors or (samplers + 1) // 2
 
 
 def _faces_beside(nodes: Sequence[Node], sampling: Pool, faces: Pool) -> int:
     """Return how many face actors to begin with: one for each two sampling actors where there is room, at least one."""
-    free = [dict(node) for node in nodes]
-    _place(sampling, free, sampling.at_least)
-    return max(1, _place(faces, free, (sampling.at_least + 1) // 2))
-
-
-def _place(pool: Pool, free: Sequence[dict[str, float]], most: int | None) -> int:
-    """Put up to `most` actors on the nodes, from the fewest GPUs on, and take what they ask for; return how many."""
-    wanted = {name: each for name, each in (("CPU", pool.cpus), ("GPU", pool.gpus)) if each > 0}
-    if not wanted:
-        return 0 if most is None else most
-    placed = 0
-    for node in sorted(free, key=lambda one: one.get("GPU", 0.0)):
-        fitting = int(min((node.get(name, 0.0) + ROUNDING) / each for name, each in wanted.items()))
-        here = fitting if most is None else min(fitting, most - placed)
-        for name, each in wanted.items():
-            node[name] = node.get(name, 0.0) - here * each
-        placed += here
-    return placed
+    wanted = (sampling.at_least + 1) // 2
+    return max(1, _place_both(nodes, sampling, replace(faces, at_least=wanted))[1])
 
 
 def _later(gpus: float | None, each: float, useful: int) -> int:
     """Return how many actors a cluster may come to have room for."""
     if each == 0:
         return 1
-    return useful if gpus is None else int((gpus + ROUNDING) / each)
+    return useful if gpus is None else int(gpus) * int((1 + ROUNDING) / each)
 
 
 def _wanted(pool: Pool) -> str:

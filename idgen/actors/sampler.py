@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
-from idgen.actors.facts import RunFacts, SamplerSettings, torch_device
+from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
@@ -177,16 +177,17 @@ class SamplerActor:
             found = weights.model_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             encoder = encoder_of(recipe, self._run.identities)
+            started_s = time.monotonic()
             self._texts_ahead = bool(encoder)
             self._sampler = Sampler.load(
                 recipe,
                 lora_scale=row["lora_scale"],
-                device=torch_device(sampling.device, sampling.num_gpus),
+                device=device_of(sampling.device, sampling.num_gpus),
                 compile=sampling.compile,
                 texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
             )
             self._load_group = row["load_group"]
-            self._work["loads"] += 1
+            self._work.update(loads=1, load_ms=round(1000 * (time.monotonic() - started_s)))
         return self._sampler
 
     def _drop(self) -> None:

@@ -15,7 +15,7 @@ import ray
 import torch
 
 from idgen import weights
-from idgen.actors.facts import RunFacts, TextSettings, torch_device
+from idgen.actors.facts import RunFacts, TextSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
@@ -50,7 +50,7 @@ class TextActor:
         self._run = run
         self._settings = settings
         self._monitor = monitor
-        self._device = torch_device(settings.device, settings.texts.num_gpus or 0)
+        self._device = device_of(settings.device, settings.texts.num_gpus or 0)
         self._store = run.open("texts")
 
     def __call__(self, item: pa.Table) -> pa.Table:

@@ -39,13 +39,21 @@ SHORTCUT_SCALE = "shortcut_scale"
 class IpAdapter:
     """See the module's docstring; follows idgen.adapters.protocol.Adapter."""
 
-    def __init__(self, spec: AdapterSpec, *, lora_scale: float = 1.0, encoder: ImageEncoder | None = None) -> None:
+    def __init__(
+        self,
+        spec: AdapterSpec,
+        *,
+        lora_scale: float = 1.0,
+        lora_dtype: torch.dtype = torch.float32,
+        encoder: ImageEncoder | None = None,
+    ) -> None:
+        """`lora_dtype` as idgen/networks/lora.py has it: float32 while another LoRA follows."""
         self.name, self.kind = spec.name, spec.kind
         self.variant = VARIANTS[spec.kind]
         self.option_names = self.variant.options
         self.through_text = self.variant.through_text
         self.gives_context = self.variant.context
-        self.lora_scale = lora_scale
+        self.lora_scale, self.lora_dtype = lora_scale, lora_dtype
         self.encoder = encoder
         self.branches = nn.ModuleList()
         self.projection: Projection | None = None
@@ -71,7 +79,7 @@ class IpAdapter:
         self._check_embedding(projection, source)
         self._check_encoder(projection, source)
         if self.variant.lora:
-            layout.merge_lora(unet, parts.lora, self.lora_scale, source)
+            layout.merge_lora(unet, parts.lora, self.lora_scale, source, self.lora_dtype)
         else:
             layout.check_no_lora(parts, source)
         self.branches = layout.hang_branches(unet, parts.branches, source)

@@ -117,7 +117,9 @@ def check_no_lora(parts: Parts, source: str) -> None:
     check_keys(parts.lora, set(), source, "ip_adapter's LoRA")
 
 
-def merge_lora(unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str) -> None:
-    """Check that the LoRA covers every attention of `unet` and merge it. Raises RunError as idgen/networks/lora.py."""
+def merge_lora(
+    unet: Unet, weights: Mapping[str, Tensor], scale: float, source: str, dtype: torch.dtype = torch.float32
+) -> None:
+    """Check that the LoRA covers every attention of `unet` and merge it. The rest is as in idgen/networks/lora.py."""
     check_keys(weights, lora.expected_keys(list(unet.attn_processors)), source, "ip_adapter's LoRA")
-    lora.merge(unet, weights, scale, source)
+    lora.merge(unet, weights, scale, source, dtype)

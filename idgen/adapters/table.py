@@ -1,6 +1,7 @@
 """The table of adapters: `kind` in a recipe -> the class that reads such a file, and what it looks through."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -20,28 +21,50 @@ Eyes = Mapping[str, Eye]
 """Name of an adapter -> its eye; adapters without one are not in it."""
 
 
-def _ip_adapter(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapter:
-    return IpAdapter(spec, lora_scale=lora_scale, encoder=eye if isinstance(eye, ImageEncoder) else None)
+@dataclass(frozen=True, slots=True)
+class LoraUse:
+    """How the LoRA in an adapter's file is merged."""
+
+    scale: float = 1.0
+    dtype: torch.dtype = torch.float32
+    """Of the layers afterwards, see idgen/networks/lora.py."""
 
 
-def _instantid(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapter:
+def _ip_adapter(spec: AdapterSpec, lora: LoraUse, eye: Eye | None) -> Adapter:
+    encoder = eye if isinstance(eye, ImageEncoder) else None
+    return IpAdapter(spec, lora_scale=lora.scale, lora_dtype=lora.dtype, encoder=encoder)
+
+
+def _instantid(spec: AdapterSpec, lora: LoraUse, eye: Eye | None) -> Adapter:
     return InstantId(spec)
 
 
-def _pulid(spec: AdapterSpec, lora_scale: float, eye: Eye | None) -> Adapter:
+def _pulid(spec: AdapterSpec, lora: LoraUse, eye: Eye | None) -> Adapter:
     return Pulid(spec, eye=eye if isinstance(eye, FaceEye) else None)
 
 
-ADAPTERS: dict[str, Callable[[AdapterSpec, float, Eye | None], Adapter]] = {
+ADAPTERS: dict[str, Callable[[AdapterSpec, LoraUse, Eye | None], Adapter]] = {
     **dict.fromkeys(VARIANTS, _ip_adapter),
     **dict.fromkeys((kind for kind, variant in VARIANTS.items() if variant.pulid is not None), _pulid),
     "instantid": _instantid,
 }
 
 
-def make(spec: AdapterSpec, lora_scale: float, eyes: Eyes | None = None) -> Adapter:
-    """Return the adapter of a recipe's entry, not loaded yet; `eyes` has what it looks through."""
-    return ADAPTERS[spec.kind](spec, lora_scale, (eyes or {}).get(spec.name))
+def make(spec: AdapterSpec, lora: LoraUse | float = 1.0, eyes: Eyes | None = None) -> Adapter:
+    """Return the adapter of a recipe's entry, not loaded yet; `eyes` has what it looks through.
+
+    `lora` as a number is its scale; its layers stay float32 then.
+    """
+    use = lora if isinstance(lora, LoraUse) else LoraUse(lora)
+    return ADAPTERS[spec.kind](spec, use, (eyes or {}).get(spec.name))
+
+
+def make_all(specs: Sequence[AdapterSpec], lora_scale: float, base: torch.dtype) -> list[Adapter]:
+    """Return a recipe's adapters, to be loaded in this order; `base` is the dtype that the UNet is cast to."""
+    seen = eyes(specs, base)
+    last = max((number for number, spec in enumerate(specs) if VARIANTS[spec.kind].lora), default=None)
+    uses = [LoraUse(lora_scale, base if number == last else torch.float32) for number in range(len(specs))]
+    return [make(spec, use, seen) for spec, use in zip(specs, uses, strict=True)]
 
 
 def eyes(specs: Sequence[AdapterSpec], base: torch.dtype) -> dict[str, Eye]:

@@ -12,20 +12,22 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idgen.adapters.variants import needs
 from idgen.config import Config
 from idgen.driver.run import generate_job
 from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import dataset
 from idgen.recipe_files import load_recipes
-from idgen.sampling.rows import Bucket, SampleRow
 from idgen.stores.opening import open_store
+
+if TYPE_CHECKING:
+    from idgen.sampling.rows import SampleRow
 
 STEPS_AT_MOST = 1000
 
@@ -44,7 +46,11 @@ class Rate:
 
 
 def benchmark_job(config: Config) -> int:
-    """Measure, print a table and JSON, and return OK."""
+    """Measure, print a table and JSON, and return OK; with `benchmark.device` the whole script, and its exit code."""
+    if config.benchmark.device:
+        from idgen.benchmark.script import run_script
+
+        return run_script(config.benchmark, say=partial(print, flush=True))
     if not config.recipe:
         raise RunError(Exit.USAGE, "say which recipe to measure: recipe=<name>")
     with tempfile.TemporaryDirectory(prefix="idgen-benchmark-") as folder:
@@ -58,7 +64,8 @@ def benchmark_job(config: Config) -> int:
         print(f"{name:14}{rate.pictures:10,}{rate.seconds:10.1f}{rate.per_second:10.3f}")
     drift = first["pictures"] / first["seconds"] / (second["pictures"] / second["seconds"])
     print(f"job / bare = {job.per_second / bare.per_second:.3f}   (bare before / after: {drift:.3f})")
-    print(json.dumps({"job_per_s": job.per_second, "bare_per_s": bare.per_second, "steps": steps, "drift": drift}))
+    found = {"job_per_s": job.per_second, "bare_per_s": bare.per_second, "steps": steps, "drift": drift}
+    print(json.dumps(found | {"batch": int(first["batch"])}))
     return Exit.OK
 
 
@@ -145,41 +152,20 @@ def _loop(
     layer: dict[str, Any], recipe: str, steps: int, pictures: int, at_least_s: float, device: str, batch: int
 ) -> None:
     """The bare sampler over `pictures` rows of distinct people and prompts; prints what it took as JSON."""
-    import numpy as np
-
+    from idgen.full_size.pictures import bucket_for, rows_for
     from idgen.sampling.sampler import Sampler
 
     chosen = load_recipes(Config(**layer))[recipe]
-    facts = chosen.defaults
+    facts, bucket = chosen.defaults, bucket_for(chosen)
     sampler = Sampler.load(chosen, lora_scale=facts.lora_scale, device=device)
     batch = batch or chosen.batch_size
-    rng, asked = np.random.default_rng(0), needs(chosen)
-    rows = [
-        SampleRow(
-            key=str(i),
-            prompt=f"portrait number {i}",
-            negative_prompt=facts.negative_prompt,
-            seed=i,
-            id_embedding=rng.standard_normal((int(asked.embedding), 512)).astype(np.float32),
-            crops={
-                need.name: rng.integers(0, 256, (1, need.size_px, need.size_px, 3), np.uint8) for need in asked.pictures
-            },
-        )
-        for i in range(pictures)
-    ]
+    rows = rows_for(chosen, bucket, pictures)
 
-    def timed(rows: list[SampleRow], steps: int) -> float:
+    def timed(rows: "list[SampleRow]", steps: int) -> float:
         """Return the seconds that `rows` take."""
         start = time.perf_counter()
-        bucket = Bucket(
-            width=facts.width,
-            height=facts.height,
-            num_inference_steps=steps,
-            scheduler=facts.scheduler,
-            guidance_scale=facts.guidance_scale,
-        )
         for at in range(0, len(rows), batch):
-            sampler.sample(rows[at : at + batch], bucket)
+            sampler.sample(rows[at : at + batch], replace(bucket, num_inference_steps=steps))
         return time.perf_counter() - start
 
     # a distilled base has its own number of steps

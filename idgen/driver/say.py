@@ -25,6 +25,10 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
     manifest = f"rows of {run.folder.redacted(run.config.manifest)}" if not run.config.reference else "row"
     print(f"run {run.id}: {plan.asked:,} pictures asked for in {plan.rows:,} {manifest}")
     print(f"  to make {plan.to_make:,} in {plan.shards:,} shards, about {duration(plan.gpu_seconds)} of sampling")
+    if plan.blank_rows:
+        print(f"  rows without any value, left out: {plan.blank_rows:,}")
+    if plan.unknown_ids:
+        print(f"  ids of select.file that no row has: {plan.unknown_ids:,}, as in {_listed(plan.unknown_like)}")
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())

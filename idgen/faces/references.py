@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from idgen.config import SourcesConfig
-from idgen.errors import Code, RowError
+from idgen.errors import Code, RowError, RunError
 from idgen.faces.glances import Glance, Part, Seen, join, parts
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.looking import Opened, look
@@ -132,6 +132,8 @@ class ReferenceReader:
                     result: _Result = look(glance, opened, self._analyse)
                 except RowError as error:
                     result = error
+                except RunError:  # a face pack that no photo can be looked at with is no photo's fault
+                    raise
                 except Exception as error:
                     logger.exception("a reference met a bug")
                     result = RowError(Code.INTERNAL, f"faces: {type(error).__name__}")

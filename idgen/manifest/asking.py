@@ -8,12 +8,13 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.config import SelectConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import COLUMNS
-from idgen.manifest.database import quoted, quoted_name
+from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
 from idgen.manifest.reading import POSITION, StagedManifest
@@ -61,17 +62,56 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
         SELECT {ORDINAL} AS ordinal, key, row_id, recipe, code, detail,
             -- the name below named/ as outputs/named.py makes it; case does not part two file names
             lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name
-        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) {condition} {limit}""")
+        FROM {parquet(scratch / "asked.parquet")} {condition} {limit}""")
 
 
 def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, option: str) -> None:
     """Read a text file with one id a line into `table` (column `id`), as text: 0123 stays 0123."""
-    if not Path(path).is_file():
-        raise RunError(Exit.USAGE, f"{option}: there is no file {path}")
-    connection.execute(f"""
-        CREATE OR REPLACE TABLE {table} AS SELECT DISTINCT trim(id) AS id
-        FROM read_csv({quoted(path)}, columns = {{'id': 'VARCHAR'}}, header = false, auto_detect = false,
-                      delim = '\\x01', quote = '', escape = '') WHERE trim(id) <> ''""")
+    try:
+        data = Path(path).read_bytes()
+        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
+    except FileNotFoundError:
+        raise RunError(Exit.USAGE, f"{option}: there is no file {path}") from None
+    except UnicodeError:
+        raise RunError(Exit.USAGE, f"{option}: the text of {path} is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise RunError(Exit.USAGE, f"{option}: {path} cannot be read ({error.strerror})") from None
+    ids = list(dict.fromkeys(stripped for line in text.splitlines() if (stripped := line.strip())))
+    connection.register("ids_of_file", pa.table({"id": pa.array(ids, pa.string())}))
+    connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT id FROM ids_of_file")
+    connection.unregister("ids_of_file")
+
+
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> list[str]:
+    """Return the ids of `select.file` that no row of the manifest has, in the file's order, after load_asked.
+
+    Raises RunError(USAGE) when it is all of them: then the file is the wrong one, or of another form.
+    """
+    if not select.file or select.where.strip():  # the condition may have left them out
+        return []
+    asked = parquet(scratch / "asked.parquet")
+    known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
+    lost = [
+        name
+        for (name,) in connection.execute(
+            f"SELECT id FROM selected_ids WHERE id NOT IN ({known}) ORDER BY rowid"
+        ).fetchall()
+    ]
+    total = connection.execute("SELECT count(*) FROM selected_ids").fetchall()[0][0]
+    if len(lost) == total:
+        like = f", as in {lost[0][:_ID_CHARS]!r}" if lost else ""
+        raise RunError(
+            Exit.USAGE,
+            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one a line, "
+            "without quotes or commas",
+        )
+    return lost
+
+
+_ID_CHARS = 60
 
 
 def load_keys(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> None:
@@ -83,11 +123,9 @@ def _selected_rows(
     connection: duckdb.DuckDBPyConnection, staged: StagedManifest, where: str
 ) -> Iterable[pa.RecordBatch]:
     """Return the rows that the condition selects, in the manifest's order."""
-    source = f"read_parquet({quoted(str(staged.path))})"
     if not where.strip():
-        batches: Iterable[pa.RecordBatch] = pq.ParquetFile(staged.path).iter_batches(BATCH_ROWS)
-        return batches
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {source}")
+        return _all_rows(staged)
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {parquet(staged.path)}")
     # the line break ends a comment the condition may hold
     query = f"CREATE OR REPLACE TABLE selected AS SELECT {POSITION} FROM manifest WHERE ({where}\n)"
     try:
@@ -96,13 +134,13 @@ def _selected_rows(
         connection.execute(query)
     except duckdb.Error as error:
         raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
-    # a cursor, since `select.limit` may leave the reader unfinished
-    reader: Iterable[pa.RecordBatch] = (
-        connection.cursor()
-        .sql(f"SELECT * FROM {source} WHERE {POSITION} IN (FROM selected) ORDER BY {POSITION}")
-        .to_arrow_reader(BATCH_ROWS)
-    )
-    return reader
+    chosen = pa.array(connection.execute("SELECT * FROM selected").fetchnumpy()[POSITION], pa.int64())
+    return (batch.filter(pc.is_in(batch.column(POSITION), chosen)) for batch in _all_rows(staged))
+
+
+def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
+    batches: Iterable[pa.RecordBatch] = pq.ParquetFile(staged.path).iter_batches(BATCH_ROWS)
+    return batches
 
 
 def _typed(staged: StagedManifest) -> str:

@@ -4,6 +4,7 @@ It never reads an object store itself (its S3 extension would have to be downloa
 pyarrow dataset of the store's own filesystem.
 """
 
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,6 +33,11 @@ def open_database(scratch: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:
 def register_ledger(connection: duckdb.DuckDBPyConnection, store: ObjectStore, files: Sequence[str]) -> None:
     """Make the ledger's rows, several per key, visible as `ledger_rows`; only columns that a query names are read."""
     connection.register("ledger_rows", dataset(store, files) if files else LEDGER.empty_table())
+
+
+def parquet(path: Path) -> str:
+    """Return an SQL relation of one Parquet file: whatever its folders are called, they give it no columns."""
+    return f"read_parquet({quoted(glob.escape(str(path)))}, hive_partitioning = false)"
 
 
 def quoted(text: str) -> str:

@@ -1,6 +1,8 @@
-"""Which files a manifest is made of."""
+"""Which files a manifest is made of, and what their folders' names say of their rows."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pyarrow.fs as pf
 
@@ -13,6 +15,9 @@ BATCH_ROWS = 32_768
 ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 """With .gz behind them for the text ones."""
 
+_NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+"""What Hive and Spark call the folder of rows whose partition column is null."""
+
 
 @dataclass(frozen=True, slots=True)
 class Files:
@@ -23,10 +28,36 @@ class Files:
     kind: str
     folder: str
     """Where relative addresses start: a local path or s3://…"""
+    root: str = ""
+    """The folder that was given, as the file system spells it; of a single file its own folder."""
+
+    def name(self, path: str) -> str:
+        """Return how people are told of a file: its path below the manifest's folder."""
+        return path.removeprefix(self.root).lstrip("/")
+
+    def partition(self, path: str) -> Mapping[str, str | None]:
+        """Return the columns that the folders on the way to a file give to all its rows, as recipe=x does.
+
+        Raises RunError(USAGE) for two folders that name one column.
+        """
+        found: dict[str, str | None] = {}
+        for segment in self.name(path).split("/")[:-1]:
+            name, equals, value = segment.partition("=")
+            if not equals or not name:
+                continue
+            name, value = unquote(name), unquote(value)
+            if name in found:
+                raise RunError(Exit.USAGE, f"manifest: two folders on the way to {self.name(path)} say {name}=")
+            found[name] = None if value == _NO_PARTITION else value
+        return found
 
 
 def find_files(manifest: str) -> Files:
-    """Return the files at a local path or s3://. Raises RunError(USAGE) when there are none, or of several kinds."""
+    """Return the files at a local path or s3://.
+
+    Raises RunError(USAGE) when there are none, or of several kinds, or a table whose files alone do not say which rows
+    it has (Delta, Iceberg, Hudi).
+    """
     if not manifest:
         raise RunError(Exit.USAGE, "manifest: give a Parquet file or folder, a CSV or a JSON lines file")
     filesystem, root = open_store(manifest).filesystem()
@@ -38,6 +69,7 @@ def find_files(manifest: str) -> Files:
             paths = [root]
         else:
             found = filesystem.get_file_info(pf.FileSelector(root, recursive=True))
+            _check_table(f.path.removeprefix(root) for f in found)
             paths = sorted(f.path for f in found if f.type == pf.FileType.File and not _hidden(f.path, root))
     except OSError as error:
         raise RunError(Exit.UNAVAILABLE, f"manifest: cannot be read ({type(error).__name__})") from error
@@ -46,7 +78,25 @@ def find_files(manifest: str) -> Files:
         raise RunError(Exit.USAGE, "manifest: give files of one kind, ending in .parquet, .csv or .jsonl")
     folder = root if info.type == pf.FileType.Directory else root.rpartition("/")[0]
     is_s3 = is_uri(manifest) and manifest.lower().startswith("s3:")
-    return Files(filesystem, paths, str(kinds.pop()), f"s3://{folder}" if is_s3 else folder)
+    return Files(filesystem, paths, str(kinds.pop()), f"s3://{folder}" if is_s3 else folder, folder)
+
+
+def _check_table(paths: Iterable[str]) -> None:
+    """Refuse the folder of a table format: it keeps the files of rows that were deleted or replaced."""
+    for path in paths:
+        segments = path.split("/")
+        table = next((_TABLES[segment] for segment in segments if segment in _TABLES), "")
+        if "metadata" in segments[:-1] and (path.endswith(".metadata.json") or segments[-1] == "version-hint.text"):
+            table = "an Iceberg table"
+        if table:
+            raise RunError(
+                Exit.USAGE,
+                f"manifest: this is {table}, whose folder also holds files of rows that are gone; export it to plain "
+                "Parquet, or give the files",
+            )
+
+
+_TABLES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}
 
 
 def _kind(path: str) -> str | None:

@@ -45,6 +45,8 @@ def check_header(schema: pa.Schema) -> None:
 
 def check_names(names: Sequence[str]) -> None:
     """Raise RunError(USAGE) when two names differ in nothing but case, or some are nearly known ones: all of those."""
+    if any("\0" in name for name in names):
+        raise RunError(Exit.USAGE, "manifest: a column's name holds a NUL; give it another one")
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)
@@ -54,6 +56,18 @@ def check_names(names: Sequence[str]) -> None:
     if slips:
         what = "; ".join(f"column {name!r} is unknown; did you mean {meant}?" for name, meant in slips)
         raise RunError(Exit.USAGE, f"manifest: {what} (your own columns need other names)")
+
+
+def with_names(names: Sequence[str]) -> list[str]:
+    """Return the names with unnamed_N, N the column's place from 1, for each that is blank (pandas' index)."""
+    taken = set(names)
+    named = []
+    for place, name in enumerate(names, 1):
+        made = f"unnamed_{place}"
+        while not name.strip() and made in taken:
+            made += "_"
+        named.append(name if name.strip() else made)
+    return named
 
 
 def carried_columns(names: Sequence[str]) -> list[str]:

@@ -35,11 +35,13 @@ class Places:
             return redact_uris(value, self._parameters)
         if isinstance(value, Mapping):
             return {name: self.clean(part) for name, part in value.items()}
-        return [self.clean(part) for part in value] if isinstance(value, list | tuple) else value
+        if isinstance(value, tuple):  # a map's entry
+            return tuple(self.clean(part) for part in value)
+        return [self.clean(part) for part in value] if isinstance(value, list) else value
 
     def _absolute(self, uri: str) -> str:
         """Return a URI or an absolute path; `..` stays inside the bucket, what may be read is decided by sources/."""
-        if is_uri(uri):
+        if is_uri(uri) or uri[:6].lower() == "file:/":
             return uri
         if not is_uri(self.folder):
             return posixpath.normpath(posixpath.join(self.folder, uri))

@@ -13,14 +13,16 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from idgen.config import Config
-from idgen.manifest.asking import ORDINAL, load_asked, write_asked
-from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, register_ledger
+from idgen.errors import Code, Exit, RunError
+from idgen.manifest.asking import ORDINAL, load_asked, unknown_ids, write_asked
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
-from idgen.manifest.reading import stage
+from idgen.manifest.reading import StagedManifest, stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
@@ -30,6 +32,9 @@ from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
+UNKNOWN_SHOWN = 3
+_NAMES_SHOWN, _NAME_CHARS = 20, 40
+_PHOTOS = ("reference_uri", "reference_uris", "ip_adapter_image_uri")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +68,12 @@ class PlanSummary:
     """Refused pictures whose refusal the ledger does not have yet: 0 when plan/refused.parquet is empty."""
     own_columns: list[str] = field(default_factory=list)
     """The manifest's columns that idgen does not know and only carries along."""
+    blank_rows: int = 0
+    """Rows of the manifest without any value; they are not in `rows`."""
+    unknown_ids: int = 0
+    """Ids of `select.file` that no row has."""
+    unknown_like: list[str] = field(default_factory=list)
+    """The first few of them."""
 
 
 def plan(
@@ -100,6 +111,8 @@ def plan(
         resolver = Resolver(staged.schema.names, table, places)
         rows = write_asked(connection, staged, resolver, select, scratch)
         load_asked(connection, select, scratch)
+        lost = unknown_ids(connection, select, scratch)
+        _check_photos(connection, staged, places)
         load_codes(connection)
         judge(
             connection, store, ledger_files,
@@ -109,9 +122,29 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
-    summary = replace(summary, own_columns=carried_columns(staged.schema.names))
+    summary = replace(
+        summary,
+        own_columns=carried_columns(staged.schema.names),
+        blank_rows=staged.blank_rows,
+        unknown_ids=len(lost),
+        unknown_like=lost[:UNKNOWN_SHOWN],
+    )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
+
+
+def _check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:
+    """Raise RunError(USAGE) for a header alone, or for a manifest where no row can have a photo and all need one.
+
+    A Parquet file without rows is what programs write when there is nothing to do, failed.parquet among them.
+    """
+    if staged.is_text and not pq.read_metadata(staged.path).num_rows:
+        raise RunError(Exit.USAGE, "manifest: it has a header, but no rows")
+    if set(_PHOTOS) & set(staged.schema.names) or not _one(connection, "SELECT count(*) FROM asked"):
+        return
+    if not _one(connection, f"SELECT count(*) FROM asked WHERE code <> '{Code.MISSING_VALUE}'"):
+        names = [str(places.clean(name))[:_NAME_CHARS] for name in staged.schema.names[:_NAMES_SHOWN]]
+        raise RunError(Exit.USAGE, f"manifest: it has no column reference_uri; its columns are {', '.join(names)}")
 
 
 def plan_retries(
@@ -165,7 +198,7 @@ def _write_sorted(
     batches: Iterable[pa.RecordBatch] = connection.sql(f"""
         SELECT a.* REPLACE (c.attempt AS attempt),
             coalesce(nullif(array_to_string(a.reference_uris, chr(10)), ''), a.ip_adapter_image_uri, '') AS {REFERENCE}
-        FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a JOIN {chosen} c ON {ORDINAL} = c.ordinal
+        FROM {parquet(scratch / "asked.parquet")} a JOIN {chosen} c ON {ORDINAL} = c.ordinal
         ORDER BY a.recipe, load_group, bucket, {REFERENCE}, face_select, ip_adapter_image_uri, prompt, c.ordinal
         """).to_arrow_reader(_SORT_BATCH_ROWS)
     return write_shards(store, run_id, part, cut_stream(batches, sizes_of), scratch)

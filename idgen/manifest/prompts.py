@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen.manifest.asking import ORDINAL
-from idgen.manifest.database import open_database, quoted
+from idgen.manifest.database import open_database, parquet, quoted
 from idgen.stores.texts import digest
 
 BLOCK_PROMPTS = 64
@@ -53,7 +53,7 @@ def write_prompts(
                 WITH pictures AS (
                     SELECT e.encoder, coalesce(a.prompt, '') AS prompt, coalesce(a.negative_prompt, '') AS negative,
                         a.guidance_scale > 1 AS guided
-                    FROM read_parquet({quoted(str(scratch / "asked.parquet"))}) a
+                    FROM {parquet(scratch / "asked.parquet")} a
                     JOIN {chosen} c ON {ORDINAL} = c.ordinal JOIN text_encoders e ON e.recipe = a.recipe),
                 wanted AS (
                     SELECT encoder, prompt FROM pictures

@@ -3,27 +3,27 @@
 The manifest is read once, in batches, into one Parquet file of the run's scratch folder; everything after that reads
 the copy, so a file that changes during a run changes nothing. CSV and JSON lines are read as text and cast later, cell
 by cell: SKU 0123 stays 0123. In CSV an empty cell is null and "" is empty text. Lists in CSV and JSON lines are JSON
-arrays, or parts separated by |.
+arrays, or parts separated by |. Folders named column=value give that column to all rows below them. Rows without any
+value are left out; they keep their number.
 """
 
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.files import BATCH_ROWS, Files, find_files
+from idgen.manifest.file_errors import file_errors
+from idgen.manifest.files import Files, find_files
 from idgen.manifest.names import OWN_PREFIX, check_header
+from idgen.manifest.parquet_files import parquet_schema, read_parquet
 from idgen.manifest.text_files import csv_schema, jsonl_schema, read_csv, read_jsonl
 
 POSITION = "idgen_position"
 """Row number in the manifest, from 0; names that begin so are idgen's own."""
-
-_RAGGED = re.compile(r"Expected \d+ columns, got \d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class StagedManifest:
     """Where relative addresses start."""
     is_text: bool
     """Read from CSV or JSON lines: every column is text."""
+    blank_rows: int = 0
+    """Rows of the files that hold no value, and are not in the copy."""
 
     def full_schema(self) -> pa.Schema:
         """Return the schema of the file itself."""
@@ -51,23 +53,29 @@ def stage(manifest: str, scratch: Path) -> StagedManifest:
     """
     files = find_files(manifest)
     path = scratch / "manifest.parquet"
-    rows = 0
-    try:
-        schema = _SCHEMAS[files.kind](files)
-        check_header(schema)
-        schema = pa.schema([field for field in schema if not field.name.startswith(OWN_PREFIX)])
-        staged = StagedManifest(path, schema, files.folder, files.kind != "parquet")
-        full = staged.full_schema()
-        with pq.ParquetWriter(path, full, compression="zstd", compression_level=1) as writer:
-            for batch in _batches(files, schema):
-                position = pa.array(range(rows, rows + batch.num_rows), pa.int64())
-                writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, position], schema=full))
-                rows += batch.num_rows
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise RunError(Exit.USAGE, f"manifest: {_reason(error)}") from None
-    except OSError as error:
-        raise RunError(Exit.UNAVAILABLE, f"manifest: cannot be read ({type(error).__name__})") from error
-    return staged
+    rows = blank = 0
+    schema = _with_partitions(files, _SCHEMAS[files.kind](files))
+    check_header(schema)
+    schema = pa.schema([field for field in schema if not field.name.startswith(OWN_PREFIX)])
+    staged = StagedManifest(path, schema, files.folder, files.kind != "parquet")
+    full = staged.full_schema()
+    with pq.ParquetWriter(path, full, compression="zstd", compression_level=1) as writer:
+        for batch in _batches(files, schema):
+            position = pa.array(range(rows, rows + batch.num_rows), pa.int64())
+            numbered = pa.RecordBatch.from_arrays([*batch.columns, position], schema=full)
+            filled = numbered.filter(_filled(batch))
+            writer.write_batch(filled)
+            rows += batch.num_rows
+            blank += batch.num_rows - filled.num_rows
+    return replace(staged, blank_rows=blank)
+
+
+def _filled(batch: pa.RecordBatch) -> pa.Array:
+    """Return which rows hold any value: Excel and heal tools leave rows of nothing but separators."""
+    filled = pa.array([False] * batch.num_rows, pa.bool_())
+    for column in batch.columns:
+        filled = pc.or_(filled, column.is_valid())
+    return filled
 
 
 def read_staged(scratch: Path) -> StagedManifest:
@@ -79,51 +87,46 @@ def read_staged(scratch: Path) -> StagedManifest:
     return StagedManifest(path, names, facts[b"idgen.folder"].decode(), facts[b"idgen.is_text"] == b"1")
 
 
+def _with_partitions(files: Files, schema: pa.Schema) -> pa.Schema:
+    """Return the schema with the columns that only folders name; they are text."""
+    for path in files.paths:
+        for name in files.partition(path):
+            if name not in schema.names:
+                schema = schema.append(pa.field(name, pa.string()))
+    return schema
+
+
 def _batches(files: Files, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the files' rows with exactly the columns of `schema`; what a file lacks is null."""
+    """Yield the files' rows with exactly the columns of `schema`; what a file lacks is its folder's or null."""
     for path in files.paths:
-        for batch in _READERS[files.kind](files, path, schema):
-            columns = [
-                batch.column(field.name).cast(field.type)
-                if field.name in batch.schema.names
-                else pa.nulls(batch.num_rows, field.type)
-                for field in schema
-            ]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        partition = files.partition(path)
+        with file_errors(files.name(path)):
+            for batch in _READERS[files.kind](files, path, schema):
+                columns = [_column(batch, field, partition, files.name(path)) for field in schema]
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def _parquet_schema(files: Files) -> pa.Schema:
-    schemas = []
-    for path in files.paths:
-        with files.filesystem.open_input_file(path) as file:
-            schemas.append(pq.read_schema(file).remove_metadata())
-    unified = pa.unify_schemas(schemas, promote_options="permissive")
-    # a dictionary is a way of storing, not a type
-    return pa.schema([f.with_type(f.type.value_type) if pt.is_dictionary(f.type) else f for f in unified])
-
-
-def _read_parquet(files: Files, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    with files.filesystem.open_input_file(path) as file, pq.ParquetFile(file) as parquet:
-        yield from parquet.iter_batches(BATCH_ROWS)
-
-
-def _reason(error: Exception) -> str:
-    """Say what is wrong without the row's text, which Arrow likes to quote."""
-    ragged = _RAGGED.search(str(error))
-    if ragged:
-        return f"a row of the CSV has too many or too few cells ({ragged[0].lower()})"
-    if "utf" in str(error).lower():
-        return "the text is not UTF-8; save it as UTF-8"
-    return f"cannot be read as what its ending says ({type(error).__name__})"
+def _column(batch: pa.RecordBatch, field: pa.Field, partition: Mapping[str, str | None], file: str) -> pa.Array:
+    """Return a file's column; where it has no value, the folder's. Raises RunError(USAGE) where the two differ."""
+    name = field.name
+    own = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+    if name in partition:
+        value = partition[name]
+        differs = own.is_valid() if value is None else pc.not_equal(own.cast(pa.string()), value)
+        if pc.any(differs).as_py():
+            raise RunError(Exit.USAGE, f"manifest: {file} lies in a folder {name}=…, but its column {name} says other")
+        if value is not None:
+            own = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
+    return own if own.type == field.type else own.cast(field.type)
 
 
 _SCHEMAS: dict[str, Callable[[Files], pa.Schema]] = {
-    "parquet": _parquet_schema,
+    "parquet": parquet_schema,
     "csv": csv_schema,
     "jsonl": jsonl_schema,
 }
 _READERS: dict[str, Callable[[Files, str, pa.Schema], Iterator[pa.RecordBatch]]] = {
-    "parquet": _read_parquet,
+    "parquet": read_parquet,
     "csv": read_csv,
     "jsonl": read_jsonl,
 }

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 import idgen
 from idgen.manifest.asking import ORDINAL
-from idgen.manifest.database import quoted, register_ledger
+from idgen.manifest.database import parquet, register_ledger
 from idgen.outputs.ledger import reading_ledger
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
@@ -33,7 +33,7 @@ def write_refused(
         SELECT v.ordinal, v.key, v.code, v.detail, c.what_to_do, a.position, a.image_index, a.recipe, a.recipe_hash,
             CASE WHEN a.row_id = a.key THEN v.key ELSE a.row_id END AS row_id, a.sku, a.person_id, a.shot, a.carried
         FROM verdicts v JOIN codes c ON c.code = v.code
-        JOIN read_parquet({quoted(str(scratch / "asked.parquet"))}) a ON {ORDINAL} = v.ordinal
+        JOIN {parquet(scratch / "asked.parquet")} a ON {ORDINAL} = v.ordinal
         WHERE v.verdict = 'refused'""")
     _write_csv(connection, store, run_id, scratch)
     register_ledger(connection, store, ledger_files)

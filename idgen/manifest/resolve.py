@@ -16,6 +16,7 @@ from idgen.manifest import values
 from idgen.manifest.columns import BY_NAME, IMAGES
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
+from idgen.manifest.own_columns import plain_cells
 from idgen.manifest.people import images_of, person_of
 from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
@@ -173,8 +174,10 @@ class Resolver:
         if not self._carried:
             yield from ["{}"] * batch.num_rows
             return
-        for row in batch.select(self._carried).to_pylist():
-            yield _ENCODE({name: self._jsonable(cell) for name, cell in row.items() if cell is not None})
+        columns = [plain_cells(batch.column(name)) for name in self._carried]
+        for row in zip(*columns, strict=True):
+            given = zip(self._carried, row, strict=True)
+            yield _ENCODE({name: self._jsonable(cell) for name, cell in given if cell is not None})
 
     def _jsonable(self, cell: Cell) -> Cell:
         if isinstance(cell, float):

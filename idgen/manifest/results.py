@@ -6,7 +6,8 @@ pictures and where a forced second try failed beside an older ok.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +16,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen.errors import RowError
+from idgen.manifest import values
 from idgen.manifest.asking import ORDINALS_PER_ROW
-from idgen.manifest.columns import COLUMNS
-from idgen.manifest.database import LEDGER_COLUMNS, open_database, quoted, quoted_name, register_ledger
+from idgen.manifest.columns import BY_NAME, COLUMNS
+from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.names import OWN_PREFIX, carried_columns
+from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.places import Places
-from idgen.manifest.reading import POSITION, StagedManifest, read_staged
+from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql, reading_ledger
+from idgen.recipes import Recipe
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
+_NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 _URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
 _TOLD_COLUMNS = (
     f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
@@ -111,11 +116,9 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
 _OF_ASKED = "(SELECT {} FROM ledger_rows JOIN asked_keys USING (key) WHERE {})"
 
 
-def _results_sql(store: ObjectStore, staged: StagedManifest, scratch: Path) -> str:
+def _results_sql(store: ObjectStore, scratch: Path) -> str:
     """Return the query of results.parquet."""
     prefix = quoted(store.uri("x").removesuffix("x"))
-    own = carried_columns(staged.schema.names)
-    carried = "".join(f", c.{quoted_name(name)} AS {quoted_name(_free(name))}" for name in own)
     return f"""
         SELECT CASE WHEN a.row_id = a.key THEN o.key ELSE a.row_id END AS row_id, a.image_index, o.key, o.status,
             o.ledger_status, o.code, o.detail, coalesce(k.what_to_do, '') AS what_to_do,
@@ -127,61 +130,77 @@ def _results_sql(store: ObjectStore, staged: StagedManifest, scratch: Path) -> s
             t.target_keypoints, t.face_pass_result, t.face_similarity_before, t.face_similarity,
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, a.sku, a.person_id, a.shot, a.replaces,
-            a.carried, a.position{carried}
+            a.carried, a.position
         FROM outcomes o
-        JOIN read_parquet({quoted(str(scratch / "asked.parquet"))}) a
+        JOIN {parquet(scratch / "asked.parquet")} a
             ON a.position * {ORDINALS_PER_ROW} + a.image_index = o.ordinal
-        JOIN read_parquet({quoted(str(staged.path))}) c ON c.{POSITION} = a.position
         JOIN asked f ON f.ordinal = o.first
         LEFT JOIN codes k ON k.code = o.code
         LEFT JOIN told t ON t.key = o.key
         ORDER BY o.ordinal"""
 
 
-def _free(name: str) -> str:
-    """Return the name of a carried column in the results."""
-    return f"manifest_{name}" if name.casefold() in _RESULT_NAMES else name
+def _free_names(names: Sequence[str]) -> list[str]:
+    """Return what the shop's own columns are called in the results: `manifest_` goes before a name that is taken."""
+    taken = {*_RESULT_NAMES, *(name.casefold() for name in names if name.casefold() not in _RESULT_NAMES)}
+    free = []
+    for name in names:
+        made = name
+        while made.casefold() in (_RESULT_NAMES if made == name else taken):
+            made = f"manifest_{made}"
+        taken.add(made.casefold())
+        free.append(made)
+    return free
 
 
 def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, places: Places) -> None:
     staged = read_staged(scratch)
-    own = {_free(name) for name in carried_columns(staged.schema.names)}
-    reader = connection.sql(_results_sql(store, staged, scratch)).to_arrow_reader(_BATCH_ROWS)
-    with pq.ParquetWriter(scratch / "results.parquet", reader.schema, compression="zstd") as writer:
-        for batch in reader:
-            writer.write_batch(_mapped(batch, own, places.clean))
+    own = carried_columns(staged.schema.names)
+    reader = connection.sql(_results_sql(store, scratch)).to_arrow_reader(_BATCH_ROWS)
+    with closing(RowReader(staged.path, own, POSITION)) as rows:
+        fields = [field.with_name(name) for field, name in zip(rows.schema, _free_names(own), strict=True)]
+        schema = pa.schema([*reader.schema, *fields])
+        with pq.ParquetWriter(scratch / "results.parquet", schema, compression="zstd") as writer:
+            for batch in reader:
+                columns = [change_texts(column, places.clean) for column in rows.take(batch.column("position"))]
+                writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema))
 
 
 def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: Places) -> None:
     """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
     staged = read_staged(scratch)
     reader = connection.sql(f"""
-        SELECT c.* EXCLUDE ({POSITION}), w.status AS {OWN_PREFIX}status, w.code AS {OWN_PREFIX}code,
+        SELECT w.position, w.status AS {OWN_PREFIX}status, w.code AS {OWN_PREFIX}code,
             w.detail AS {OWN_PREFIX}detail, coalesce(k.what_to_do, '') AS {OWN_PREFIX}what_to_do
-        FROM read_parquet({quoted(str(staged.path))}) c
-        JOIN (SELECT ordinal // {ORDINALS_PER_ROW} AS position, arg_min(status, ordinal) AS status,
+        FROM (SELECT ordinal // {ORDINALS_PER_ROW} AS position, arg_min(status, ordinal) AS status,
                   arg_min(code, ordinal) AS code, arg_min(detail, ordinal) AS detail
               FROM outcomes WHERE status <> 'ok' AND NOT (status = 'skipped' AND ledger_status = 'ok')
-              GROUP BY 1) w ON w.position = c.{POSITION}
+              GROUP BY 1) w
         LEFT JOIN codes k ON k.code = w.code
-        ORDER BY c.{POSITION}""").to_arrow_reader(_BATCH_ROWS)
-    own = set(carried_columns(staged.schema.names))
-    with pq.ParquetWriter(scratch / "failed.parquet", reader.schema, compression="zstd") as writer:
-        for batch in reader:
-            clean = _mapped(batch, own, places.clean)
-            clean = _mapped(clean, _URI_COLUMNS, lambda cell: cell and places.redacted(places.absolute(cell)))
-            writer.write_batch(_mapped(clean, ["reference_uris"], lambda cell: _addresses(cell, places)))
+        ORDER BY w.position""").to_arrow_reader(_BATCH_ROWS)
+    with closing(RowReader(staged.path, staged.schema.names, POSITION)) as rows:
+        schema = pa.schema([*rows.schema, *list(reader.schema)[1:]])
+        with pq.ParquetWriter(scratch / "failed.parquet", schema, compression="zstd") as writer:
+            for batch in reader:
+                taken = rows.take(batch.column("position"))
+                columns = [_clean(field, column, places) for field, column in zip(rows.schema, taken, strict=True)]
+                writer.write_batch(pa.RecordBatch.from_arrays([*columns, *batch.columns[1:]], schema=schema))
 
 
-def _mapped(batch: pa.RecordBatch, names: Collection[str], change: Callable[[Cell], Cell]) -> pa.RecordBatch:
-    """Return the batch with text and nested columns of these names changed cell by cell."""
-    columns = [
-        pa.array([change(cell) for cell in column.to_pylist()], field.type)
-        if field.name in names and (pa.types.is_string(field.type) or pa.types.is_nested(field.type))
-        else column
-        for field, column in zip(batch.schema, batch.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+def _clean(field: pa.Field, column: pa.Array, places: Places) -> pa.Array:
+    """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
+    if field.name in _URI_COLUMNS:
+        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
+    if field.name == "reference_uris":
+        return pa.array([_addresses(cell, places) for cell in column.to_pylist()], field.type)
+    return change_texts(column, places.clean) if field.name not in BY_NAME else column
+
+
+def _address(name: str, cell: str, places: Places) -> Cell:
+    try:
+        return places.redacted(places.absolute(values.uri(name, cell, _NO_RECIPE)))
+    except RowError:
+        return places.clean(cell)  # the plan refused it, and will again
 
 
 def _addresses(cell: Cell, places: Places) -> Cell:
@@ -189,9 +208,9 @@ def _addresses(cell: Cell, places: Places) -> Cell:
     if not cell:
         return cell
     try:
-        uris = [places.redacted(places.absolute(uri)) for uri in texts("", cell)]
+        uris = [_address("", uri, places) for uri in texts("", cell)]
     except RowError:
-        return places.clean(cell)  # the plan refused it, and will again
+        return places.clean(cell)
     return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
 
 

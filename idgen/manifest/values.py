@@ -63,12 +63,42 @@ def text(max_chars: int) -> Check:
 def prompt(name: str, value: Cell, recipe: Recipe) -> str:
     """Return a prompt in NFC, so that one text has one key however its accents are stored."""
     checked: str = _PROMPT_TEXT(name, value, recipe)
+    _check_not_empty_word(name, checked)
     return checked if checked.isascii() else unicodedata.normalize("NFC", checked)
 
 
 _PROMPT_TEXT = text(MAX_PROMPT_CHARS)
-uri = text(MAX_URI_CHARS)
-"""Check for an address: any text; what may be fetched is decided where it is fetched (sources/)."""
+_ADDRESS_TEXT = text(MAX_URI_CHARS)
+
+
+def uri(name: str, value: Cell, recipe: Recipe) -> str:
+    """Return an address without blanks around it. What may be fetched is decided where it is fetched (sources/).
+
+    Refused: what no machine here can take for an address, though it looks like one.
+    """
+    found: str = _ADDRESS_TEXT(name, value.strip() if isinstance(value, str) else value, recipe)
+    _check_not_empty_word(name, found)
+    for pattern, rule in _NO_ADDRESS:
+        if pattern.match(found):
+            raise bad(name, rule)
+    return found
+
+
+_NO_ADDRESS = (
+    (re.compile(r"[A-Za-z]:[\\/]|\\\\", re.ASCII), "is a path of Windows; write it as the workers see it"),
+    (re.compile(r"//[^/]+\.[A-Za-z]{2,}/", re.ASCII), "begins with // and names no scheme; write https:// before it"),
+    (re.compile(r"~[^/]*/"), "begins with ~, which is another folder for every user; write the whole path"),
+    (re.compile(r"file:(?!/)", re.IGNORECASE), "is a file URI without a whole path; write file:///folder/photo.jpg"),
+)  # fmt: skip
+
+
+def _check_not_empty_word(name: str, value: str) -> None:
+    """Refuse the words that programs write for an empty cell: nobody asks for a picture of "nan"."""
+    if value.strip().casefold() in _EMPTY_WORDS:
+        raise bad(name, "is only a word that programs write for an empty cell (nan, NULL, None); leave it empty")
+
+
+_EMPTY_WORDS = frozenset({"nan", "null", "none", "<na>", "n/a", "#n/a", "nat", "undefined"})
 
 
 def whole_number(low: int, high: int) -> Check:

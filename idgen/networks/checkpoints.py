@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -14,6 +15,8 @@ from idgen.errors import Exit, RunError
 def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     """Return the file's tensors by flat name (`image_proj.norm.weight`), on the CPU, in their stored dtype.
 
+    They are pages of the file, which stay what they are when somebody writes to the tensors, and must not be written
+    to on the disk meanwhile; a new version of a file goes to its place by renaming.
     Raises RunError(USAGE) when the file is missing, has another sha256 than the pinned one, is damaged, or is a
     pickle that would run code.
     """
@@ -44,8 +47,12 @@ def check_whole(module: nn.Module, source: Path, what: str) -> None:
 
 
 def _read_pickle(path: Path) -> object:
-    """Load with the restricted unpickler; legacy files cannot be mapped, so nothing is."""
-    loaded: object = torch.load(path, map_location="cpu", weights_only=True)
+    """Load with the restricted unpickler, mapped: what is not used is never read, and processes share the rest.
+
+    Files in the format before torch 1.6 cannot be mapped.
+    """
+    mapped = zipfile.is_zipfile(path)
+    loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     return loaded
 
 

@@ -1,15 +1,21 @@
 """LoRAs of a base (LCM's, Lightning's, styles): merged into UNet and text encoders once, in float32, for good.
 
 diffusers' loader knows the many layouts of such files (its own, PEFT's, kohya's). Two things it does are mended here:
-it passes over what it cannot place, with a warning; and alphas that differ between layers reach only some of them.
+it passes over what it cannot place, with a warning or without; and alphas that differ between layers reach only some of
+them. So what hangs in the layers is compared with the file, number by number.
 """
 
+import hashlib
+import re
+import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from diffusers.loaders.lora_base import LORA_ADAPTER_METADATA_KEY
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from idgen import weights
@@ -27,6 +33,8 @@ PREFIXES = {
 }
 """Part of the pipeline -> how the names of its tensors begin, in diffusers' and kohya's layouts."""
 HALVES = (("lora_down.weight", "lora_up.weight"), ("lora_A.weight", "lora_B.weight"))
+_NAMED_HALF = re.compile(r"\.(lora_[AB])\.[^.]+\.weight$")
+"""The end of a name that has peft's own name of the adapter in it, as `lora_A.default.weight` in its state_dict."""
 
 
 def merge(pipeline: Pipeline, lora: Lora) -> None:
@@ -38,7 +46,8 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
     path = weights.locate(lora.weights, lora.revision)
     if path.suffix != ".safetensors":
         raise RunError(Exit.USAGE, f"LoRA {lora.name}: {path} is no .safetensors file; give that file of these weights")
-    tensors = fold_alphas(checkpoints.read(path, lora.sha256))
+    stored = checkpoints.read(path, lora.sha256)
+    tensors = fold_alphas(unnamed(stored, path))
     try:
         with quiet():  # it warns of LoRAs that are for the UNet alone
             _merge(pipeline, path, tensors, lora.scale)
@@ -50,6 +59,17 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
             f"LoRA {lora.name}: {path} does not fit {type(pipeline).__name__}: {' '.join(str(error).split())[:200]}; a "
             "LoRA works only on the family of bases it was trained for, and must be a plain one (no DoRA, LoHa, LoKr)",
         ) from error
+
+
+def unnamed(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the tensors of `path` with plain names: diffusers reads `lora_A.weight`, `lora_A.default.weight` is lost.
+
+    Raises RunError(USAGE) when the file holds several adapters, whose plain names are the same.
+    """
+    plain = {_NAMED_HALF.sub(r".\1.weight", name): tensor for name, tensor in tensors.items()}
+    if len(plain) != len(tensors):
+        raise RunError(Exit.USAGE, f"{path} holds several LoRAs at once; give one file for each")
+    return plain
 
 
 def fold_alphas(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -76,21 +96,57 @@ def _merge(pipeline: Pipeline, path: Path, tensors: dict[str, Tensor], scale: fl
     ]
     for part in parts:  # ahead, as the halves take the dtype of the layers they hang in
         nn.Module.float(getattr(pipeline, part))
-    with safe_open(path, "pt") as file:
-        has_config = LORA_ADAPTER_METADATA_KEY in (file.metadata() or {})
-    if has_config:  # diffusers' own, which says what the scale is; read with the file only
-        pipeline.load_lora_weights(path, adapter_name=NAME, use_safetensors=True, local_files_only=True)
-    else:
-        pipeline.load_lora_weights(tensors, adapter_name=NAME)
+    has_config = _load(pipeline, path, tensors)
     layers = list(_layers(pipeline))
-    used = sum(".lora_" in f".{name}" for layer in layers for name, _ in layer.named_parameters())
-    if not tensors or used != len(tensors):
-        raise ValueError(f"{used} of its {len(tensors)} tensors have a place in this base")
+    _check_all_placed(layers, tensors)
     if not has_config:
         for layer in layers:
             layer.scaling[NAME] = 1.0
     pipeline.fuse_lora(components=parts, lora_scale=scale, safe_fusing=True)
     pipeline.unload_lora_weights()
+
+
+def _load(pipeline: Pipeline, path: Path, tensors: Mapping[str, Tensor]) -> bool:
+    """Hang the LoRA into its layers; return whether the file's header says what their scales are, as diffusers does."""
+    with safe_open(path, "pt") as file:
+        header, names = file.metadata() or {}, set(file.keys())
+    if LORA_ADAPTER_METADATA_KEY not in header:
+        pipeline.load_lora_weights(dict(tensors), adapter_name=NAME)
+        return False
+    with tempfile.TemporaryDirectory() as folder:  # diffusers reads the header of a file only
+        if not names <= tensors.keys():
+            path = Path(folder) / path.name
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, header)
+        pipeline.load_lora_weights(path, adapter_name=NAME, use_safetensors=True, local_files_only=True)
+    return True
+
+
+def _check_all_placed(layers: list[BaseTunerLayer], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError unless the halves in the `layers` are the file's `tensors`, all of them and nothing else.
+
+    Where names match nothing, layers get halves without numbers, as many as there are tensors.
+    """
+    halves = [half for layer in layers for name, half in layer.named_parameters() if ".lora_" in f".{name}"]
+    placed = Counter(map(_fingerprint, halves))
+    lost = []
+    for name, tensor in tensors.items():
+        key = _fingerprint(tensor)
+        placed[key] -= 1
+        if placed[key] < 0:
+            lost.append(name)
+    if not tensors or lost or len(halves) != len(tensors):
+        raise ValueError(
+            f"{len(tensors) - len(lost)} of its {len(tensors)} tensors have a place in this base"
+            + (f", {lost[0]} has none" if lost else "")
+        )
+
+
+def _fingerprint(tensor: Tensor) -> bytes:
+    """Return a hash of a tensor's shape and numbers, in float32; nothing for one that nothing was read into."""
+    if tensor.is_meta:
+        return b""
+    numbers = tensor.detach().float().contiguous()
+    return hashlib.blake2b(numbers.numpy().tobytes() + str(tuple(numbers.shape)).encode(), digest_size=16).digest()
 
 
 def _layers(pipeline: Pipeline) -> Iterator[BaseTunerLayer]:

@@ -20,12 +20,15 @@ from torch import nn
 from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
+from idgen.weights import single_files
+from idgen.weights.headers import dtypes_of
 
 Pipeline = Any
 """diffusers carries no types."""
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIXES = ("first_stage_model.", "vae.")
+PREFIXES = {"unet": (UNET_PREFIX,), "vae": VAE_PREFIXES}
 """Of the original layout."""
 TEXT_ENCODERS = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
 """Folder in diffusers layout -> class in transformers."""
@@ -117,6 +120,7 @@ def read_text_encoder(kind: Any, files: Files, name: str, unused: Container[str]
     """
     folder = files.weights / name
     made: nn.Module
+    _check_folder_numbers(folder, files.variant)
     made, info = kind.from_pretrained(
         folder,
         dtype=stored_dtype(_weight_files(folder, files.variant)),
@@ -127,26 +131,8 @@ def read_text_encoder(kind: Any, files: Files, name: str, unused: Container[str]
     # transformers would go on with random weights in their place
     if missing := [key for key in info["missing_keys"] if key not in unused]:
         raise ValueError(f"{len(missing)} weights of the {name} are missing, {min(missing)} for one")
+    single_files.check_expected(info["unexpected_keys"], folder, f"the {name}")
     return made
-
-
-def check_single_file(path: Path, prefixes: Sequence[str], own_vae: bool) -> None:
-    """Raise RunError when the single file at `path` lacks a part: diffusers would take it from elsewhere.
-
-    `prefixes` are those of the family's UNet and text encoders.
-    """
-    with explained(f"{path} is not a valid .safetensors file"), safe_open(path, "pt") as file:
-        names = list(file.keys())
-    missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in names)]
-    if missing:
-        raise RunError(
-            Exit.USAGE,
-            f"{path} has no tensors {missing[0]}*, so it is no whole base of this family in the original layout; "
-            "a file of another family needs another base.kind and base.config, and a UNet alone is given as base.unet "
-            "beside a whole base in base.weights",
-        )
-    if own_vae and not any(name.startswith(VAE_PREFIXES) for name in names):
-        raise RunError(Exit.USAGE, f"{path} has no VAE; give base.vae=<folder or .safetensors file>")
 
 
 def stored_dtype(files: Sequence[Path], prefix: str = "") -> torch.dtype:
@@ -193,13 +179,34 @@ def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) ->
     """Return one diffusers model; single files may have diffusers' names or the original ones."""
     made: nn.Module
     if path.is_file():
+        dtypes = _of_part(dtypes_of(path), PREFIXES[name])
+        single_files.check_numbers(dtypes, path)
         settings = {"config": str(files.config), "subfolder": name, "local_files_only": True}
         with quiet():  # its own cast warns about modules to keep in float32: none
             made = kind.from_single_file(str(path), dtype=dtype, **settings)
-    else:
-        made = kind.from_pretrained(path, dtype=dtype, variant=_variant(files, path), local_files_only=True)
+        _check_complete(made, name)
+        single_files.check_all_read(dtypes, len(made.state_dict()), path, f"the {name}")
+        return made
+    _check_folder_numbers(path, files.variant)
+    with quiet():
+        made, info = kind.from_pretrained(
+            path, dtype=dtype, variant=_variant(files, path), local_files_only=True, output_loading_info=True
+        )
     _check_complete(made, name)
+    single_files.check_expected(info["unexpected_keys"], path, f"the {name}")
     return made
+
+
+def _of_part(dtypes: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
+    """Return the tensors of one part of a whole base, or all of a file that is that part alone."""
+    return {name: dtype for name, dtype in dtypes.items() if name.startswith(prefixes)} or dict(dtypes)
+
+
+def _check_folder_numbers(folder: Path, variant: str | None) -> None:
+    """Raise RunError when weights of a component's folder are quantised."""
+    for path in _weight_files(folder, variant):
+        if path.suffix == ".safetensors":
+            single_files.check_numbers(dtypes_of(path), path)
 
 
 def _weight_files(path: Path, variant: str | None) -> list[Path]:

@@ -89,8 +89,7 @@ class Sampler:
         base = bases.load(recipe.base, texts)
         unet = base.pipeline.unet
         attention.install(unet)
-        eyes = table.eyes(recipe.adapters, base.dtype)
-        adapters = [table.make(spec, lora_scale, eyes) for spec in recipe.adapters]
+        adapters = table.make_all(recipe.adapters, lora_scale, base.dtype)
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             context = [weights.locate(spec.context_weights)] if spec.context_weights else []
             adapter.load(unet, [weights.locate(spec.weights, spec.revision), *context])
@@ -99,6 +98,8 @@ class Sampler:
         check_controls(base.pipeline, recipe.controls)
         nets = controls.load(recipe.controls, base.dtype, device)
         controls.check_fits(nets, unet, sum(adapter.gives_context for adapter in adapters))
+        for net in (unet, *nets.values()):
+            schedulers.queue_timesteps(net)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
 
     def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401

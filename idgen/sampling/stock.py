@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
-from idgen.sampling import reading
+from idgen.sampling import reading, single_file
 from idgen.sampling.reading import Pipeline
 
 DTYPES: dict[str, torch.dtype] = {
@@ -43,7 +43,7 @@ class StockBase:
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
         if files.weights.is_file():
-            reading.check_single_file(files.weights, self.PREFIXES, own_vae=not spec.vae)
+            single_file.check_parts(files.weights, self.PREFIXES, own_vae=not spec.vae)
         unet = reading.read_unet(files)
         self._check_family(unet, spec)
         vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
@@ -52,6 +52,10 @@ class StockBase:
         kind = getattr(diffusers, self.PIPELINE)
         self.pipeline: Pipeline = reading.read_pipeline(kind, files, {"unet": unet, "vae": vae, **self.SETTINGS})
         self.pipeline.set_progress_bar_config(disable=True)
+        if files.weights.is_file():
+            single_file.check_texts_read(files.weights, zip(self.PREFIXES[1:], self._encoders(), strict=True))
+        if files.unet.is_file():
+            single_file.follow_marks(self.pipeline, files.unet)
         for module in (unet, vae, *self._encoders()):
             module.requires_grad_(False).eval()
 

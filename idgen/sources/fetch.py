@@ -1,7 +1,10 @@
 """One door for every reference: from a URI to bytes, or to a code that says why not."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
@@ -12,6 +15,7 @@ from idgen.sources.redact import redact_text, redact_uri
 from idgen.sources.s3 import S3Files
 
 MAX_URI_CHARS = 8192
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):(?://|$)|(file):", re.IGNORECASE)
 
 
@@ -32,9 +36,22 @@ class Fetcher:
         Its detail names the file without userinfo, query and fragment.
         """
         try:
-            return self._fetch(uri)
+            return self._fetch_either(uri)
         except RowError as error:
             raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from error.__cause__
+
+    def _fetch_either(self, uri: str) -> bytes:
+        """Fetch a file whose name may be stored in the other normal form: macOS writes é as two characters."""
+        try:
+            return self._fetch(uri)
+        except RowError as error:
+            others = {unicodedata.normalize(form, uri) for form in _FORMS} - {uri}
+            if error.code != Code.REFERENCE_MISSING or not others:
+                raise
+            for other in sorted(others):
+                with suppress(RowError):
+                    return self._fetch(other)
+            raise
 
     def _fetch(self, uri: str) -> bytes:
         if not uri.strip() or len(uri) > MAX_URI_CHARS:

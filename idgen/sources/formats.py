@@ -3,8 +3,8 @@
 _BRANDS = {
     "avif": "AVIF", "avis": "an AVIF sequence", "heic": "HEIC", "heix": "HEIC", "heim": "HEIC", "heis": "HEIC",
     "hevc": "a HEIC sequence", "hevx": "a HEIC sequence", "mif1": "HEIF", "msf1": "a HEIF sequence",
-    "crx ": "Canon's raw", "qt  ": "a QuickTime video", "isom": "an MP4 video", "mp41": "an MP4 video",
-    "mp42": "an MP4 video",
+    "crx ": "Canon's raw", "qt  ": "a QuickTime video", "isom": "an MP4 video", "mp42": "an MP4 video",
+    "mp41": "an MP4 video",
 }  # fmt: skip
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"GIF87a", "GIF"),

@@ -2,9 +2,10 @@
 
 import contextlib
 import http.client
+import os
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -14,6 +15,7 @@ from urllib3.connection import HTTPConnection
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.addresses import Resolver, reachable_addresses
+from idgen.sources.answers import check_is_file, may_be_cut, retry_after_s
 from idgen.sources.deadline import Deadline, TransientError, with_tries
 
 MAX_REDIRECTS = 3
@@ -80,23 +82,30 @@ class HttpFiles:
     def fetch(self, url: str) -> bytes:
         """Return the body, decoded. Raises RowError with a code of fetch; its detail holds no part of the URL."""
         deadline = Deadline(self._config.deadline_s)
-        return with_tries(lambda: self._follow(url, deadline), deadline)
+        cut: set[bytes] = set()
+        return with_tries(lambda: self._follow(url, deadline, cut), deadline)
 
-    def _follow(self, url: str, deadline: Deadline) -> bytes:
+    def _follow(self, url: str, deadline: Deadline, cut: set[bytes]) -> bytes:
+        """Return the body at the end of all redirects. A picture without an end is one when it comes twice so."""
         secure = False
         for _ in range(MAX_REDIRECTS + 1):
             target = parse_target(url)
             if secure and target.scheme != "https":
                 raise RowError(Code.URI_FORBIDDEN, "redirected from https to http")
             secure = target.scheme == "https"
-            body, location = self._get(target, deadline)
-            if not location:
-                return body
-            url = urljoin(url, location)
+            body, headers, location = self._get(target, deadline)
+            if location:
+                url = urljoin(url, location)
+                continue
+            check_is_file(body, headers)
+            if may_be_cut(body, headers) and body not in cut:
+                cut.add(body)
+                raise TransientError(RowError(Code.FETCH_FAILED, "the transfer ended before the picture did"))
+            return body
         raise RowError(Code.FETCH_FAILED, f"more than {MAX_REDIRECTS} redirects")
 
-    def _get(self, target: Target, deadline: Deadline) -> tuple[bytes, str]:
-        """Return the body, or b"" and where it is said to be."""
+    def _get(self, target: Target, deadline: Deadline) -> tuple[bytes, Mapping[str, str], str]:
+        """Return the body and its headers, or b"" and where it is said to be."""
         addresses = self._allowed(target)
         with self._connected(target, addresses, deadline) as stream, deadline.cutting(lambda: _cut(stream)):
             connection = HTTPConnection(target.host, target.port, timeout=deadline.left_s())
@@ -105,12 +114,12 @@ class HttpFiles:
             try:
                 if isinstance(stream, ssl.SSLSocket):
                     stream.do_handshake()
-                connection.request("GET", target.path, headers=_headers(target), preload_content=False)
+                connection.request("GET", target.path, headers=_headers(target, self._config), preload_content=False)
                 response = connection.getresponse()
                 if response.status in _REDIRECTS and response.headers.get("Location"):
-                    return b"", _location(response)
+                    return b"", {}, _location(response)
                 _check_status(response)
-                return self._body(response), ""
+                return self._body(response), response.headers, ""
             except ssl.SSLCertVerificationError as error:
                 raise RowError(Code.FETCH_FAILED, f"TLS: {error.verify_message}") from None
             except TimeoutError:
@@ -163,11 +172,25 @@ class HttpFiles:
         return bytes(data)
 
 
-def _headers(target: Target) -> dict[str, str]:
-    headers = {"Host": target.host_header, "User-Agent": "idgen", "Accept": "image/*", "Accept-Encoding": "identity"}
+def _headers(target: Target, config: SourcesConfig) -> dict[str, str]:
+    """Return what is sent: what the configuration says for this host goes to no other, also after a redirect."""
+    headers = {"User-Agent": config.user_agent, "Accept": "image/*", "Accept-Encoding": "identity"}
     if target.basic_auth:
         headers |= urllib3.make_headers(basic_auth=target.basic_auth)
-    return headers
+    for pattern, own in config.headers.items():
+        if _matches(target.host, pattern):
+            headers |= {name: _header(name, value) for name, value in own.items()}
+    return {**headers, "Host": target.host_header}
+
+
+def _header(name: str, value: str) -> str:
+    """Return a header's value, from the environment where it says env:NAME. Raises RowError `fetch_denied`."""
+    if not value.startswith("env:"):
+        return value
+    found = os.environ.get(value.removeprefix("env:"))
+    if found is None:
+        raise RowError(Code.FETCH_DENIED, f"sources.headers: {value} for {name} is not set in the worker's environment")
+    return found
 
 
 def _check_status(response: urllib3.BaseHTTPResponse) -> None:
@@ -177,10 +200,8 @@ def _check_status(response: urllib3.BaseHTTPResponse) -> None:
     if status in _MISSING:
         raise RowError(Code.REFERENCE_MISSING, f"the server answered {status}")
     if status in _TRY_AGAIN or status >= 500:
-        asked = response.headers.get("Retry-After", "")
-        raise TransientError(
-            RowError(Code.FETCH_FAILED, f"the server answered {status}"), float(asked) if asked.isdecimal() else 0.0
-        )
+        wait_s = retry_after_s(response.headers.get("Retry-After", ""))
+        raise TransientError(RowError(Code.FETCH_FAILED, f"the server answered {status}"), wait_s)
     code = Code.FETCH_DENIED if 400 <= status < 500 else Code.FETCH_FAILED
     raise RowError(code, f"the server answered {status}")
 

@@ -6,7 +6,7 @@ The header is judged before a pixel is decoded: a 20 kB PNG can hold 169 megapix
 import io
 import logging
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.colours import to_srgb
 from idgen.sources.formats import is_avif, named
+from idgen.sources.mending import mended
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,19 @@ def decode(data: bytes, config: SourcesConfig, ground: Ground = "white") -> Phot
     Handles CMYK, grey, palette and 16-bit files. Raises RowError: image_format (not a still JPEG, PNG, WebP or AVIF),
     image_corrupt, image_too_large, image_too_small.
     """
+    try:
+        return _decoded(data, config, ground)
+    except RowError as error:
+        if error.code != Code.IMAGE_CORRUPT:
+            raise
+        better = mended(data, lambda copy: _decoded(copy, config, ground).rgb)
+        if better is None:
+            raise
+    photo = _decoded(better.data, config, ground)
+    return replace(photo, warnings=(better.warning, *photo.warnings))
+
+
+def _decoded(data: bytes, config: SourcesConfig, ground: Ground) -> Photo:
     image = _opened(data, config)
     _check_size(image, config)
     warnings: list[str] = []

@@ -23,6 +23,7 @@ from botocore.exceptions import (
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.deadline import Deadline, TransientError, with_tries
+from idgen.stores.s3_access import S3Access
 
 if TYPE_CHECKING:
     from botocore.response import StreamingBody
@@ -82,13 +83,17 @@ class S3Files:
     def _client(self) -> "S3Client":
         with self._lock:  # boto3's making of clients is not thread-safe, its clients are
             if self._made is None:
+                access = S3Access()
                 settings = ClientConfig(
                     connect_timeout=self._config.connect_timeout_s,
                     read_timeout=min(20.0, self._config.deadline_s),
                     retries={"total_max_attempts": 3, "mode": "standard"},
                     max_pool_connections=max(10, self._config.threads),
+                    s3=access.addressing(),
                 )
-                self._made = boto3.session.Session().client("s3", config=settings)
+                self._made = boto3.session.Session(botocore_session=access.session).client(
+                    "s3", config=settings, endpoint_url=access.endpoint or None, verify=access.ca_file or None
+                )
             return self._made
 
 

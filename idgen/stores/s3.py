@@ -4,7 +4,6 @@ boto3 writes (one PUT per object, conditional where asked); pyarrow reads datase
 a GET cut in mid-body, the answer 412 to our own lost success, and 409 between two conditional writers.
 """
 
-import os
 import random
 import threading
 import time
@@ -17,7 +16,6 @@ from urllib.parse import urlsplit
 
 import boto3
 import botocore.loaders
-import botocore.session
 import pyarrow.fs
 from botocore.config import Config
 from botocore.exceptions import (
@@ -29,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from idgen.stores.protocol import ObjectExists, ObjectInfo, ObjectMissing, StoreError, check_path, check_prefix
+from idgen.stores.s3_access import S3Access
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,8 +51,8 @@ class S3Store:
         self._read_timeout_s = read_timeout_s
         self._lock = threading.Lock()
         self._filesystem: pyarrow.fs.FileSystem | None = None
-        self._endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-        self._client = _client(self._endpoint, read_timeout_s)
+        self._access = S3Access()
+        self._client = _client(self._access, read_timeout_s)
         self.root = f"s3://{bucket}/{prefix}".rstrip("/")
 
     def __reduce__(self) -> "tuple[type[S3Store], tuple[str, str, float]]":
@@ -137,16 +136,15 @@ class S3Store:
         """Return a pyarrow S3 filesystem with the same endpoint, and bucket/prefix inside it."""
         with self._lock:
             if self._filesystem is None:
-                self._filesystem = _arrow_filesystem(
-                    self._endpoint, self._client.meta.region_name, self._read_timeout_s
-                )
+                region = self._client.meta.region_name
+                self._filesystem = _arrow_filesystem(self._access, region, self._read_timeout_s)
         return self._filesystem, f"{self._bucket}/{self._prefix}".rstrip("/")
 
     def _key(self, path: str) -> str:
         return self._prefix + check_path(path)
 
 
-def _client(endpoint: str, read_timeout_s: float) -> "S3Client":
+def _client(access: S3Access, read_timeout_s: float) -> "S3Client":
     """Return a client (thread-safe) of an own session (which is not) with the credentials of this moment."""
     config = Config(
         # max_attempts would count retries, total_max_attempts counts tries
@@ -154,12 +152,12 @@ def _client(endpoint: str, read_timeout_s: float) -> "S3Client":
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=read_timeout_s,
         max_pool_connections=32,
-        # bucket.host needs wildcard DNS, which stores of one's own seldom have; pyarrow does the same
-        s3={"addressing_style": "path"} if endpoint else {},
+        s3=access.addressing(),
     )
-    session = botocore.session.Session()
-    session.register_component("data_loader", _service_models())
-    return boto3.session.Session(botocore_session=session).client("s3", config=config, endpoint_url=endpoint or None)
+    access.session.register_component("data_loader", _service_models())
+    return boto3.session.Session(botocore_session=access.session).client(
+        "s3", config=config, endpoint_url=access.endpoint or None, verify=access.ca_file or None
+    )
 
 
 @cache
@@ -168,11 +166,13 @@ def _service_models() -> botocore.loaders.Loader:
     return botocore.loaders.create_loader()
 
 
-def _arrow_filesystem(endpoint: str, region: str, read_timeout_s: float) -> pyarrow.fs.FileSystem:
+def _arrow_filesystem(access: S3Access, region: str, read_timeout_s: float) -> pyarrow.fs.FileSystem:
     options: dict[str, object] = {"region": region} if region and region != "aws-global" else {}
-    if endpoint:
-        parts = urlsplit(endpoint)
+    if access.endpoint:
+        parts = urlsplit(access.endpoint)
         options |= {"endpoint_override": parts.netloc, "scheme": parts.scheme}
+    if access.ca_file:
+        options["tls_ca_file_path"] = access.ca_file
     return pyarrow.fs.S3FileSystem(
         allow_delayed_open=True,  # a small file is one PUT instead of a multipart upload
         connect_timeout=CONNECT_TIMEOUT_S,

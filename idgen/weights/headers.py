@@ -26,7 +26,21 @@ def shapes_of(path: Path) -> Shapes:
         raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
 
 
+def dtypes_of(path: Path) -> dict[str, str]:
+    """Return what the tensors of a .safetensors file are stored as (F16, F8_E4M3, I8), by name. Raises as shapes_of."""
+    try:
+        return {name: str(entry["dtype"]) for name, entry in _header(path).items()}
+    except RunError:
+        raise
+    except Exception as error:  # as above
+        raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
+
+
 def _safetensors(path: Path) -> Shapes:
+    return {name: tuple(entry["shape"]) for name, entry in _header(path).items()}
+
+
+def _header(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
@@ -37,7 +51,7 @@ def _safetensors(path: Path) -> Shapes:
     end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     if 8 + length + end != size:
         raise RunError(Exit.USAGE, f"{path} is cut off: {size} bytes, its header speaks of {8 + length + end}")
-    return {name: tuple(entry["shape"]) for name, entry in tensors.items()}
+    return tensors
 
 
 def _pickle(path: Path) -> Shapes:

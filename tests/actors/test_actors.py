@@ -51,6 +51,7 @@ def test_a_shard_is_sampled_published_and_counted(line):
     assert (counts["rows"], counts["published"], counts["already"], counts["left"]) == (3, 3, 0, 0)
     assert Counter(row["status"] for row in line.ledger().values()) == {"ok": 2, "rejected": 1}
     assert line.monitor.progress().counts["loads"] == 1
+    assert line.monitor.progress().counts["load_ms"] > 0
 
 
 def test_a_repeated_shard_makes_only_what_its_ledger_parts_lack(line):

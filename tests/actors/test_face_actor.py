@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import time
 
 import numpy as np
+import onnxruntime
 import pyarrow as pa
 import pytest
 from doubles.catalogue import PHOTOS
@@ -13,9 +15,11 @@ from PIL import Image
 from idgen import weights
 from idgen.actors.faces import FaceActor
 from idgen.actors.facts import FaceSettings, RunFacts
+from idgen.actors.held_gpus import GPU_MS
 from idgen.actors.monitor import MonitorState
 from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, PlannerConfig, SourcesConfig
+from idgen.errors import RunError
 from idgen.manifest.shards import cut_stream, sizes, write_shards
 from idgen.recipes import AdapterSpec, Base, Control, FacePack, Recipe
 from idgen.schemas import ANALYSED, PICTURES
@@ -62,7 +66,7 @@ def picture(number, asked, *photos, **changes):
 class Faces:
     """One face actor and the shards that it is given."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, **faces):
         self.store = open_store(str(tmp_path / "out"))
         self.monitor = MonitorState(0)
         hashes = {"face_pack": weights.face_pack_identity(RECIPES[FACEID], cache=None)["face_pack"]}
@@ -70,9 +74,10 @@ class Faces:
         run = RunFacts(
             output=self.store.root, run_id=RUN, recipes=RECIPES, identities=identities, signature_parameters=[]
         )
-        settings = FaceSettings(faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS), str(tmp_path)])
+        settings = FaceSettings(faces=FacesConfig(**faces), sources=SourcesConfig(), roots=[str(PHOTOS), str(tmp_path)])
         self.actor = FaceActor(run, settings, self.monitor)
         self._scratch = tmp_path
+        tmp_path.mkdir(exist_ok=True)
 
     def table(self, pictures):
         references = pa.array([""] * len(pictures))
@@ -182,3 +187,22 @@ def test_rows_of_a_person_share_the_bytes_of_their_crops_and_maps(faces):
     assert one.nbytes > 150_000
     assert many.nbytes < one.nbytes + 40 * 8_000
     assert many["crops"].to_pylist() == one["crops"].to_pylist() * 40
+
+
+@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA")
+def test_faces_that_have_a_part_of_a_gpu_are_found_there_or_the_run_ends_saying_why(tmp_path):
+    """Never on the CPU unasked: a catalogue would take ten times as long and nobody knew why."""
+    with pytest.raises(RunError, match=r"onnxruntime .* has no CUDA: pip install onnxruntime-gpu"):
+        Faces(tmp_path / "auto", num_gpus=0.25).rows(picture(1, FACEID, "ada"))
+    (row,) = Faces(tmp_path / "cpu", num_gpus=0.25, device="cpu").rows(picture(1, FACEID, "ada"))
+    assert row["status"] == ""
+
+
+def test_a_face_actor_tells_how_long_it_held_its_part_of_a_gpu(tmp_path, faces):
+    shared = Faces(tmp_path / "shared", num_gpus=0.5, device="cpu")
+    started = time.monotonic()
+    shared.rows(picture(1, FACEID, "ada"))
+    held_ms = shared.monitor.progress().counts[GPU_MS]
+    assert 500 * (time.monotonic() - started) - 100 < held_ms <= 500 * (time.monotonic() - started) + 5000
+    faces.rows(picture(1, FACEID, "ada"))
+    assert GPU_MS not in faces.monitor.progress().counts

@@ -50,9 +50,27 @@ def test_an_actor_lives_on_one_node_so_what_two_have_left_over_counts_for_nobody
     pools = sized(gpus(0.6), nodes=[node(8, 1), node(8, 1)])
     assert pools.sampling.actors == 2, "not three of 0.6 in 2"
     assert sized(gpus(0.5), nodes=[node(8, 1), node(8, 3)]).sampling.actors == 8
+    assert sized(gpus(0.5), nodes=[node(8)], later=3).sampling.actors == 6
     wide = replace(Config(), sampling=SamplingConfig(num_cpus=3))
     pools = sized(wide, nodes=[node(2, 1), node(4, 1)])
     assert "room for 1 of 2 sampling actors" in missing(pools, [node(2, 1), node(4, 1)])
+
+
+@pytest.mark.parametrize(("part", "cards", "actors"), [(0.6, 2, 2), (0.7, 8, 8), (0.4, 2, 4), (0.3, 1, 3), (1, 3, 3)])
+def test_a_part_of_a_gpu_is_a_part_of_one_card(part, cards, actors):
+    assert sized(gpus(part), nodes=[node(64, cards)]).sampling.actors == actors
+    assert size_text_pool(gpus(part), 10**6, [node(64, cards)], 0).actors == actors
+    too_many = sized(gpus(part, actors=actors + 1), nodes=[node(64, cards)])
+    assert missing(too_many, [node(64, cards)]) != ""
+
+
+def test_faces_with_a_part_of_a_gpu_pile_up_on_one_card_as_ray_puts_them():
+    config = gpus(0.75, 0.25)
+    pools = sized(config, nodes=[node(64, 4)])
+    assert (pools.sampling.at_least, pools.faces.at_least) == (3, 2), "the first card is the faces'"
+    assert missing(pools, [node(64, 4)]) == ""
+    apart = sized(config, nodes=[node(8, 1), node(8, 1)])
+    assert (apart.sampling.at_least, apart.faces.at_least) == (2, 1)
 
 
 def test_faces_that_want_a_gpu_get_their_part_of_one():

@@ -3,6 +3,8 @@
 Every run's summary is held to its rows, and every sampling process to the GPU that it saw.
 """
 
+import importlib.util
+import re
 import threading
 import time
 from collections import Counter
@@ -171,3 +173,23 @@ def test_a_machine_whose_gpus_are_all_taken_says_so_and_what_to_do(tmp_path):
         text = shop.run("cluster.wait_s=3", expect=6)
     assert "the cluster has 0 GPUs, the sampling actors need 1 (on a machine without one: sampling.num_gpus=0)" in text
     assert shop.summary()["exit_code"] == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("sampling.device=cuda",), "error: torch 2.*built for the CPU alone, sees no GPU for device cuda; CUDA_VISIB"),
+        (("sampling.num_gpus=0.5", "faces.num_gpus=0.5"), "error: faces are to be analysed on a GPU, and onnxruntime"),
+    ],
+    ids=["torch", "onnxruntime"],
+)
+@pytest.mark.skipif(importlib.util.find_spec("nvidia") is not None, reason="the libraries here have CUDA")
+def test_an_actor_whose_library_has_no_cuda_ends_the_run_in_one_line(tmp_path, words, message):
+    with gpu_cluster((2, 1)) as cluster:
+        shop = Shop(tmp_path, cluster)
+        shop.write(rows(2))
+        text = shop.run(*words, expect=2)
+    assert re.search(message, text)
+    assert "Traceback" not in text
+    assert len(text.splitlines()) < 12
+    assert shop.summary()["exit_code"] == 2

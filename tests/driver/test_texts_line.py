@@ -10,7 +10,7 @@ from doubles.catalogue import Catalogue
 
 from idgen.stores.texts import digest
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 ALONE = "texts.num_cpus=2"
 """Text actors that take the whole cluster: with one of them alive nothing else gets a CPU."""

@@ -59,12 +59,13 @@ def row_facts(scale: dict[str, Any], inputs: dict[str, Tensor], number: int) -> 
 class StoredLabels:
     """A parser that remembers what the original parser said of the cases' faces."""
 
-    def __init__(self, faces: Tensor, labels: Tensor) -> None:
+    def __init__(self, faces: Tensor, labels: Tensor, device: str = "cpu") -> None:
+        self.device = device
         self.known = [(face, label) for face, label in zip(faces, labels, strict=True)]
 
     def labels(self, faces: NDArray[Any]) -> Tensor:
         """As FaceParser's."""
-        return torch.stack([self._one(torch.from_numpy(face)) for face in faces])
+        return torch.stack([self._one(torch.from_numpy(face)) for face in faces]).to(self.device)
 
     def _one(self, face: Tensor) -> Tensor:
         return next(label for known, label in self.known if torch.equal(known, face))

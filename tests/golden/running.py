@@ -32,14 +32,16 @@ LIMITS = {
 """Tensor of a case -> the line of its tolerances that bounds it."""
 
 
-def load(case: Case, dtype: str = "float32") -> Sampler:
-    """Return the sampler of a case's recipe, as production loads it."""
+def load(case: Case, dtype: str = "float32", device: str = "cpu") -> Sampler:
+    """Return the sampler of a case's recipe, as production loads it; float32 is float32 on every device."""
+    if device != "cpu":  # the process's own setting, which other tests look at
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     torch.set_num_threads(1)
     recipe = replace(case.recipe, base=replace(case.recipe.base, dtype=dtype))
-    sampler = Sampler.load(recipe, lora_scale=case.lora_scale, device="cpu")
+    sampler = Sampler.load(recipe, lora_scale=case.lora_scale, device=device)
     for adapter in sampler.adapters:
         if isinstance(adapter, Pulid):
-            adapter.eye.parser = StoredLabels(case.inputs["aligned_face"], case.inputs["parsing_labels"])
+            adapter.eye.parser = StoredLabels(case.inputs["aligned_face"], case.inputs["parsing_labels"], device)
     return sampler
 
 
@@ -62,7 +64,7 @@ def run(sampler: Sampler, case: Case) -> dict[str, Tensor]:
         found["tokens_uncond"], found["tokens_cond"] = tokens(conditions, case).chunk(2)
     if conditions.context is not None and "face_tokens_cond" in case.expected:
         found["face_tokens_uncond"], found["face_tokens_cond"] = conditions.context.flatten(1, 2).chunk(2)
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    return {name: tensor.cpu() for name, tensor in found.items() if tensor is not None}
 
 
 def tokens(conditions: Conditions, case: Case) -> Tensor:

@@ -137,7 +137,7 @@ def test_a_near_miss_is_a_usage_error_that_names_both(desk: Desk, ending: str):
 )  # fmt: skip
 def test_a_parquet_column_of_a_wrong_type_is_named_before_anything_starts(desk: Desk, name, type_, fine: bool):
     path = desk.folder / "m.parquet"
-    pq.write_table(pa.table({"colour": ["red"], name: pa.nulls(1, type_)}), path)
+    pq.write_table(pa.table({"colour": ["red"], "reference_uri": pa.nulls(1), name: pa.nulls(1, type_)}), path)
     if fine:
         assert desk.plan(str(path)).refused == {"missing_value": 1}
         return

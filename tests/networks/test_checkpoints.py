@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from idgen.errors import Exit, RunError
+from idgen.full_size.memory import is_mapped
 from idgen.networks import checkpoints
 from idgen.weights.headers import shapes_of
 
@@ -96,3 +97,20 @@ def test_whatever_is_wrong_with_a_file_is_told_in_a_line(tmp_path, ending, read)
         except RunError:
             refused += 1
     assert refused > 400
+
+
+def test_tensors_of_a_pickle_are_pages_of_the_file_and_writing_to_them_leaves_it_alone(tmp_path):
+    path = tmp_path / "a.bin"
+    torch.save({"weight": TENSOR, "half": TENSOR.half()}, path)
+    before = path.read_bytes()
+    found = checkpoints.read(path)
+    assert all(is_mapped(tensor) for tensor in found.values())
+    found["weight"].zero_()
+    del found
+    assert path.read_bytes() == before
+    assert torch.equal(checkpoints.read(path)["weight"], TENSOR)
+
+
+def test_a_pickle_in_the_old_format_is_read_all_the_same(tmp_path):
+    torch.save({"weight": TENSOR}, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
+    assert torch.equal(checkpoints.read(tmp_path / "old.bin")["weight"], TENSOR)

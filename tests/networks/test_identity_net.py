@@ -55,6 +55,10 @@ def context(people=1, seed=1):
     return torch.randn(ROWS, people, TOKENS, sdxl.TEXT_WIDTH)
 
 
+ROUNDING = 2e-5
+"""Keys and values are made for all rows at once, and some processors' libraries add up otherwise then (AMX: 5e-6)."""
+
+
 def gap(one, other):
     """Largest difference of two nets' residuals, or of those to zero."""
     pairs = zip([*one[0], one[1]], [*other[0], other[1]], strict=True)
@@ -75,8 +79,8 @@ def size(residuals):
 def test_it_is_the_stock_net_that_reads_the_bound_context(net, plain, given):
     net.bind(context(), torch.full((ROWS,), 0.8))
     wanted = plain(**given | {"encoder_hidden_states": context()[:, 0], "conditioning_scale": 0.8})
-    assert gap(net(**given), wanted) == 0
-    assert gap(net(**given | {"encoder_hidden_states": None}), wanted) == 0
+    assert gap(net(**given), wanted) < ROUNDING
+    assert gap(net(**given | {"encoder_hidden_states": None}), wanted) < ROUNDING
     text = plain(**given | {"conditioning_scale": 0.8})
     assert gap(text, wanted) > 0.01 * size(wanted)
 
@@ -85,7 +89,7 @@ def test_it_is_the_stock_net_that_reads_the_bound_context(net, plain, given):
 def test_people_of_a_row_stand_in_one_softmax(net, plain, given):
     net.bind(context(people=2), torch.ones(ROWS))
     wanted = plain(**given | {"encoder_hidden_states": context(people=2).flatten(1, 2)})
-    assert gap(net(**given), wanted) == 0
+    assert gap(net(**given), wanted) < ROUNDING
 
 
 @torch.inference_mode()

@@ -66,7 +66,8 @@ def write(pipeline, kind, layout, path, seed=1, text=True):
                 tensors[f"{stem}.alpha"] = torch.tensor(alpha)
             else:
                 alpha = rank
-                tensors |= {f"{part}.{name}.lora_A.weight": down, f"{part}.{name}.lora_B.weight": up}
+                own = ".default" if layout == "named" else ""  # the adapter's name, which peft's state_dict has in it
+                tensors |= {f"{part}.{name}.lora_A{own}.weight": down, f"{part}.{name}.lora_B{own}.weight": up}
             added[part, name] = alpha / rank * product(down, up)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
     return added
@@ -87,12 +88,22 @@ def assert_merged(pipeline, plain, added, limit=2e-6):
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout"), [("sd15", "kohya"), ("sd15", "peft"), ("sdxl", "kohya"), ("sdxl", "sgm"), ("sdxl", "peft")]
-)
+    ("kind", "layout"),
+    [("sd15", "kohya"), ("sd15", "peft"), ("sd15", "named"), ("sdxl", "kohya"), ("sdxl", "sgm"), ("sdxl", "peft"),
+     ("sdxl", "named")],
+)  # fmt: skip
 def test_the_weights_are_what_hand_and_paper_give(kind, layout, tmp_path):
     plain = load(kind)
     added = write(plain, kind, layout, tmp_path / "style.safetensors")
     assert len(added) > 60
+    made = load(kind, Lora(name="style", weights=str(tmp_path / "style.safetensors"), scale=0.7))
+    assert_merged(made, plain, {key: 0.7 * extra for key, extra in added.items()})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_lora_of_the_unet_whose_names_have_the_adapters_in_them_is_not_lost(kind, tmp_path):
+    plain = load(kind)
+    added = write(plain, kind, "named", tmp_path / "style.safetensors", text=False)
     made = load(kind, Lora(name="style", weights=str(tmp_path / "style.safetensors"), scale=0.7))
     assert_merged(made, plain, {key: 0.7 * extra for key, extra in added.items()})
 
@@ -125,7 +136,8 @@ def test_an_lcm_lora_in_its_own_layout(kind):
     assert made.text_encoder.dtype == torch.float16  # a LoRA for the UNet alone leaves the others as they are stored
 
 
-def test_the_alpha_that_diffusers_writes_into_a_files_header_counts(tmp_path):
+@pytest.mark.parametrize("name", ["", ".default", ".default_0"])
+def test_the_alpha_that_diffusers_writes_into_a_files_header_counts(name, tmp_path):
     from diffusers import StableDiffusionPipeline
 
     plain = load("sd15")
@@ -133,7 +145,7 @@ def test_the_alpha_that_diffusers_writes_into_a_files_header_counts(tmp_path):
     down, up = halves(plain.unet.get_submodule(target), 4, 1)
     StableDiffusionPipeline.save_lora_weights(
         tmp_path,
-        unet_lora_layers={f"{target}.lora_A.weight": down, f"{target}.lora_B.weight": up},
+        unet_lora_layers={f"{target}.lora_A{name}.weight": down, f"{target}.lora_B{name}.weight": up},
         unet_lora_adapter_metadata=peft.LoraConfig(r=4, lora_alpha=12, target_modules=["to_q"]).to_dict(),
     )
     made = load("sd15", Lora(name="x", weights=str(tmp_path / "pytorch_lora_weights.safetensors")))

@@ -51,7 +51,37 @@ def nothing(_tensors):
     return {"lora_unet_x.alpha": torch.tensor(1.0)}
 
 
-@pytest.mark.parametrize("change", [extra, lone_alpha, dora, loha, halved, unprefixed, adapter, nothing])
+PEFT = "unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.lora_{}.weight"
+
+
+def halves(*names):
+    """A LoRA over one layer, with each of the names in place of A and B."""
+    return {
+        PEFT.format(f"{half}{name}"): torch.rand(shape)
+        for name in names
+        for half, shape in (("A", (2, 32)), ("B", (32, 2)))
+    }
+
+
+def wrong_start(_tensors):
+    return {name.replace("unet.", "unet.base_model.model."): tensor for name, tensor in halves("").items()}
+
+
+@pytest.mark.parametrize("end", ["weight2", "default.extra.weight", "weight.default"])
+def test_as_many_places_as_tensors_are_not_enough(end, tmp_path):
+    odd = {name.replace("weight", end): tensor for name, tensor in halves("").items()}
+    save_file(odd, tmp_path / "odd.safetensors")
+    with pytest.raises(RunError, match=rf"0 of its 2 tensors have a place in this base, .*{end} has none"):
+        load("sd15", Lora(name="odd", weights=str(tmp_path / "odd.safetensors")))
+
+
+def test_a_file_with_several_adapters_is_refused(tmp_path):
+    save_file(halves(".default", ".style"), tmp_path / "two.safetensors")
+    with pytest.raises(RunError, match="several LoRAs at once"):
+        load("sd15", Lora(name="odd", weights=str(tmp_path / "two.safetensors")))
+
+
+@pytest.mark.parametrize("change", [wrong_start, extra, lone_alpha, dora, loha, halved, unprefixed, adapter, nothing])
 def test_a_file_that_is_not_used_to_the_last_tensor_is_refused(change, tmp_path):
     path = tmp_path / "odd.safetensors"
     save_file(change(load_file(world.locate("lcm_lora_sd15"))), path)

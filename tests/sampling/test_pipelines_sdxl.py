@@ -85,5 +85,8 @@ def test_rows_in_a_batch_equal_the_stock_pipeline(sampler, kind):
     assert type(sampler._pipelines.get(bucket)).__name__ == kind
     theirs = torch.cat([stock(sampler, kind, bucket, one) for one in ROWS])
     limit = TOLERANCE * max(1, theirs.abs().max() / 10)
-    assert (ours - theirs).abs().max() < limit
+    alone = torch.cat([latents(sampler, [one], bucket) for one in ROWS])
+    assert (alone - theirs).abs().max() < limit
+    # a batch rounds otherwise than its rows alone on some processors (AMX), and these random nets make that larger
+    assert (ours - theirs).abs().max() < 4 * limit
     assert (ours - latents(sampler, ROWS[::-1], bucket)).abs().max() > 100 * limit

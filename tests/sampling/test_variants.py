@@ -16,6 +16,8 @@ from idgen.sampling.sampler import Sampler
 from idgen.tiny.files import ADAPTERS
 from idgen.weights import locate
 
+pytestmark = pytest.mark.slow
+
 TOLERANCES = {"sd15": 1e-4, "sdxl": 4e-4, "kolors": 2e-4}
 """For latents of 10 or so; the goldens of SDXL are allowed 6e-4 and more: 70 layers of rounding, of random weights."""
 BUCKET = Bucket(width=64, height=64, num_inference_steps=2, scheduler="ddim", guidance_scale=5.0)

@@ -1,4 +1,5 @@
 import os
+import unicodedata
 
 import pytest
 
@@ -128,3 +129,13 @@ def test_a_name_cannot_write_a_log_line_of_its_own(tree, fetcher):
         fetcher.fetch(f"{tree}/photos/a\nERROR forged\x1b[2J.jpg")
     assert "\n" not in caught.value.detail
     assert "\x1b" not in caught.value.detail
+
+
+@pytest.mark.parametrize(("stored", "asked"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_the_other_normal_form_is_found(tree, fetcher, stored, asked):
+    name = "Zoé Müller.jpg"
+    (tree / "photos" / unicodedata.normalize(stored, name)).write_bytes(b"photo")
+    assert fetcher.fetch(f"{tree}/photos/{unicodedata.normalize(asked, name)}") == b"photo"
+    with pytest.raises(RowError) as caught:
+        fetcher.fetch(f"{tree}/photos/é.jpg")
+    assert caught.value.code == Code.REFERENCE_MISSING

@@ -29,6 +29,8 @@ from idgen.tiny.train import evaluate, recipes
 from idgen.tiny.train.eye import Eye, measure
 from idgen.tiny.train.plan import PLANS
 
+pytestmark = pytest.mark.slow
+
 PEOPLE, PROMPTS, PX, STEPS = 6, 2, 80, 20
 CROWD = 100
 LOST = 0.15

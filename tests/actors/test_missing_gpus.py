@@ -7,7 +7,7 @@ from doubles.actors import RECIPE, Line, picture
 
 from idgen import weights
 from idgen.actors.face_packs import FacePacks
-from idgen.actors.facts import RunFacts, torch_device
+from idgen.actors.facts import RunFacts, device_of
 from idgen.config import FacesConfig, SamplingConfig
 from idgen.errors import Exit, RunError
 
@@ -18,8 +18,8 @@ def identities():
 
 
 def test_an_actor_computes_on_the_gpu_it_asks_ray_for():
-    assert [torch_device("auto", gpus) for gpus in (0, 0.5, 1)] == ["cpu", "cuda", "cuda"]
-    assert [torch_device(asked, 1) for asked in ("cpu", "cuda")] == ["cpu", "cuda"]
+    assert [device_of("auto", gpus) for gpus in (0, 0.5, 1)] == ["cpu", "cuda", "cuda"]
+    assert [device_of(asked, 1) for asked in ("cpu", "cuda")] == ["cpu", "cuda"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")

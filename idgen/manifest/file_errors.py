@@ -1,0 +1,29 @@
+"""What goes wrong while a manifest's file is read, as the user's error: with the file, without its text."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pyarrow as pa
+
+from idgen.errors import Exit, RunError
+from idgen.manifest.csv_rows import CsvError
+
+
+@contextmanager
+def file_errors(file: str) -> Generator[None, None, None]:
+    """Raise as RunError that names `file`: USAGE for what is wrong in it, UNAVAILABLE for what the store says."""
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeError, CsvError) as error:
+        raise RunError(Exit.USAGE, f"manifest: {file}: {_reason(error)}") from None
+    except OSError as error:
+        raise RunError(Exit.UNAVAILABLE, f"manifest: {file} cannot be read ({type(error).__name__})") from error
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong without the row's text, which Arrow likes to quote."""
+    if isinstance(error, CsvError):
+        return str(error)
+    if "utf" in str(error).lower():
+        return "the text is not UTF-8; save it as UTF-8"
+    return f"cannot be read as what its ending says ({type(error).__name__})"

@@ -1,0 +1,120 @@
+"""What weight files hold beside the weights that are read: marks of how they were trained, scales, leftovers.
+
+Nothing of a file is passed over. A tensor is used, or stands in UNUSED with the reason, or its file is refused by name.
+No torch here.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from idgen.errors import Exit, RunError
+
+V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
+"""Empty tensors by which single files say what diffusers has in a scheduler's settings."""
+_EDM = re.compile(r"edm_mean|edm_std|edm_vpred\.\w+")
+"""Playground v2.5's and CosXL's."""
+_SCALES = re.compile(r"scaled_fp8|.*\.(scale_weight|weight_scale(_2)?|scale_input|input_scale|comfy_quant)")
+_FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+_THREE_IN_ONE = re.compile(r".*\.in_proj_(weight|bias)")
+"""Query, key and value of OpenCLIP's attention, which are three tensors in transformers."""
+
+UNUSED: dict[str, str] = {
+    r"model_ema\..*": "averages of the weights over the training, for training on",
+    r"(.*\.)?(position_ids|attn_mask|inv_freq)": "tables that follow from the model's size",
+    r"(sqrt_|log_)?(one_minus_|recip_|recipm1_)?alphas_cumprod(_prev)?|sqrt_recip(m1)?_alphas_cumprod|betas|"
+    r"posterior_\w+|log_one_minus_alphas_cumprod|lvlb_weights|logvar|scale_factor|"
+    r"denoiser\.\w+": "tables of the training",
+    r"(first_stage_model\.|vae\.)?(loss\..*|model_ema\..*)": "what judged the VAE in its training",
+    r"(.*\.)?logit_scale": "what CLIP compares text and pictures with",
+    r"(.*\.)?(vision_model|visual_projection|visual)\..*": "CLIP's eyes",
+    r"((cond_stage_model|conditioner\.embedders\.0)\.(transformer\.)?)?text_projection(\.weight)?": "pools a text "
+    "encoder's states that nothing pools",
+    r"(embedding_manager|safety_checker)\..*": "parts of programs that the file was made with",
+}
+"""Names of tensors that nothing reads -> what they are."""
+_UNUSED = re.compile("|".join(f"(?:{pattern})" for pattern in UNUSED))
+
+
+def unread(names: Iterable[str]) -> list[str]:
+    """Return those of `names` that are neither marks nor known to be unused."""
+    return [name for name in names if name not in (V_PREDICTION, ZERO_SNR) and not _UNUSED.fullmatch(name)]
+
+
+def check_numbers(dtypes: Mapping[str, str], source: Path) -> None:
+    """Raise RunError when weights of `source` are no numbers by themselves: fp8 with scales beside it, integers.
+
+    `dtypes` are those of the file's tensors, in the words of .safetensors.
+    """
+    scales = [name for name in dtypes if _SCALES.fullmatch(name)]
+    if scales:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is scaled fp8: {len(scales)} scales such as {min(scales)} stand beside its weights, and nothing "
+            "here multiplies them; give the fp16 or bf16 file of these weights",
+        )
+    whole = [name for name in unread(dtypes) if dtypes[name] not in _FLOATS]
+    if whole:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is quantised: {min(whole)} is {dtypes[min(whole)]}, as {len(whole)} of its {len(dtypes)} "
+            "tensors are; give the fp16 or bf16 file of these weights",
+        )
+
+
+def schedule(names: Iterable[str], source: Path) -> dict[str, object]:
+    """Return the scheduler settings that a file's marks say. Raises RunError for those that nothing here can follow."""
+    found = set(names)
+    edm = sorted(name for name in found if _EDM.fullmatch(name))
+    if edm:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} was trained as EDM says (its {edm[0]}; Playground v2.5 and CosXL are), which no scheduler here "
+            "follows: give a base of epsilon or v-prediction",
+        )
+    if ZERO_SNR in found and V_PREDICTION not in found:
+        raise RunError(
+            Exit.USAGE,
+            f"{source} says {ZERO_SNR} without {V_PREDICTION}: from pure noise no epsilon leads to a picture",
+        )
+    settings: dict[str, object] = {}
+    if V_PREDICTION in found:
+        settings["prediction_type"] = "v_prediction"
+    if ZERO_SNR in found:
+        settings["rescale_betas_zero_snr"] = True
+    return settings
+
+
+def check_outside(names: Iterable[str], prefixes: tuple[str, ...], source: Path) -> None:
+    """Raise RunError when a base in a single file holds something outside of its parts' `prefixes`."""
+    strange = [name for name in unread(names) if not name.startswith(prefixes)]
+    if strange:
+        raise _left_over(source, strange, "no part of a base of this family")
+
+
+def check_expected(unexpected: Iterable[str], source: Path, what: str) -> None:
+    """Raise RunError when a library found tensors in `source` that `what` has no place for, but for known ones."""
+    strange = sorted(unread(unexpected))
+    if strange:
+        raise _left_over(source, strange, f"{what} has no place for them")
+
+
+def check_all_read(names: Iterable[str], made: int, source: Path, what: str) -> None:
+    """Raise RunError when more tensors have `names` than `what`, which has `made` of its own, can be made of.
+
+    All of them are known to be filled, so as many as are too many were passed over.
+    """
+    found = unread(names)
+    count = sum(3 if _THREE_IN_ONE.fullmatch(name) else 1 for name in found)
+    if count > made:
+        odd = [name for name in found if not name.endswith((".weight", ".bias", "_weight", "_bias"))] or found
+        raise _left_over(source, sorted(odd), f"{count} tensors for {what}, which has {made}", count - made)
+
+
+def _left_over(source: Path, names: list[str], why: str, count: int | None = None) -> RunError:
+    shown = ", ".join(names[:3])
+    return RunError(
+        Exit.USAGE,
+        f"{source}: {count or len(names)} tensors would not be read ({shown}): {why}; "
+        "a file is used whole or not at all",
+    )
