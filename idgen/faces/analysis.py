@@ -6,7 +6,7 @@ Needs the folder of a face pack (buffalo_l, antelopev2, or the tiny one of idgen
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -20,7 +20,7 @@ from insightface.utils import face_align
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces import providers, turning
-from idgen.faces.detection import Found, find, fractions, look
+from idgen.faces.detection import Found, find, find_in_photo, fractions, look
 
 EMBEDDING_SIZE = 512
 CUT_FRACTION = 0.3
@@ -30,6 +30,7 @@ _MODULES = ["detection", "recognition"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,62 +74,70 @@ class FaceAnalyser:
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"insightface\.")
 
     def analyse(
-        self, rgb: Pixels, face_select: str, *, embedding: bool = True, near: tuple[float, float] | None = None
+        self,
+        rgb: Pixels,
+        face_select: str,
+        *,
+        embedding: bool = True,
+        near: Place | None = None,
+        photo: bool = True,
     ) -> Face:
         """Return the face of `rgb` [H, W, 3] that `face_select` asks for, with its embedding if that is wanted.
 
         largest (by area) | center (nearest to the middle) | best (the detector's score) | index:N (from left to right,
-        from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. Raises RowError:
-        no_face, face_too_small, face_index_missing, bad_value.
+        from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. `photo`: False for
+        a picture that was made here: its faces are upright and as small as was asked for, so it is never turned, and
+        looked at again only when nothing was found. Raises RowError: no_face, face_too_small, face_index_missing,
+        bad_value.
         """
         bgr = np.ascontiguousarray(rgb[..., ::-1])
+        wanted = _Wanted(face_select, near, embedding, photo)
         turns = 0
-        found = self._found(bgr, further=near is None)
-        if near is None:
-            turns = self._turns(bgr, found, face_select, embedding)
-        if turns:
+        found = self._found(bgr, photo)
+        if photo and not len(found):
+            turns = turning.first_found(bgr, lambda turned: look(self._app.det_model, turned))
             bgr = turning.turn(bgr, turns)
-            found = look(self._app.det_model, bgr)
-        if not len(found):
-            raise RowError(
-                Code.NO_FACE, f"none in {rgb.shape[1]}x{rgb.shape[0]} pixels, with a border, closely and turned neither"
-            )
-        size = (bgr.shape[1], bgr.shape[0])
-        chosen = choose(found.boxes, size, face_select) if near is None else nearest(found.boxes, near)
-        box, keypoints = found.boxes[chosen, :4], found.points[chosen]
-        notes = [turning.note(turns)] if turns else []
-        notes += [found.notes[chosen]] if found.notes[chosen] else []
-        notes += self._judged(box, keypoints, size)
-        if len(found) > 1 and not face_select.startswith("index:"):
-            taken = f"that is {face_select}" if near is None else "nearest to where it was wanted"
-            notes.append(f"several_faces: {len(found)} found, took the one {taken}")
-        numbers = self._embedding(bgr, keypoints) if embedding else None
-        score = float(found.boxes[chosen, 4])
-        return Face(numbers, box, keypoints, score, len(found), size, warnings=tuple(notes), turns=turns)
+            found = self._found(bgr, photo) if turns else found
+        face = self._face(bgr, found, wanted)
+        if photo and not turns and (turns := self._turns(bgr, face)):
+            bgr = turning.turn(bgr, turns)
+            face = self._face(bgr, self._found(bgr, photo), wanted)
+        return replace(face, turns=turns, warnings=(turning.note(turns), *face.warnings)) if turns else face
 
-    def _found(self, bgr: Pixels, *, further: bool) -> Found:
+    def _found(self, bgr: Pixels, photo: bool) -> Found:
         if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
             raise RowError(Code.NO_FACE, f"none in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
-        return find(self._app.det_model, bgr, self._det_size_px, suspicious=further)
-
-    def _turns(self, bgr: Pixels, found: Found, face_select: str, embedding: bool) -> int:
-        """Return the quarter turns after which the photo's face is upright."""
         detector = self._app.det_model
+        return find_in_photo(detector, bgr, self._det_size_px) if photo else find(detector, bgr)
+
+    def _face(self, bgr: Pixels, found: Found, wanted: "_Wanted") -> Face:
+        """Return the one of `found` that is wanted; raises RowError as `analyse`."""
+        size = (bgr.shape[1], bgr.shape[0])
         if not len(found):
-            return turning.first_found(bgr, lambda turned: look(detector, turned))
-        chosen = choose(found.boxes, (bgr.shape[1], bgr.shape[0]), face_select)
-        box, keypoints = found.boxes[chosen].copy(), found.points[chosen]
-        length = self._length(bgr, keypoints) if embedding else None
-        if length is None:
-            doubtful = box[4] < turning.SURE_SCORE_ALONE
-        else:
-            over = self._length(bgr, keypoints, turns=2)
-            doubtful = box[4] < turning.SURE_SCORE or over > turning.UPSIDE_DOWN * length
-        if not doubtful:
+            raise RowError(Code.NO_FACE, f"none in {size[0]}x{size[1]} pixels, nor in further looks at it")
+        select, near = wanted.face_select, wanted.near
+        row = choose(found.boxes, size, select) if near is None else nearest(found.boxes, near)
+        box, keypoints = found.boxes[row, :4], found.points[row]
+        notes = [found.notes[row]] if found.notes[row] else []
+        notes += self._judged(box, keypoints if wanted.photo else None, size)
+        if len(found) > 1 and not select.startswith("index:"):
+            taken = f"that is {select}" if near is None else "nearest to where it was wanted"
+            notes.append(f"several_faces: {len(found)} found, took the one {taken}")
+        numbers = self._embedding(bgr, keypoints) if wanted.embedding else None
+        return Face(numbers, box, keypoints, float(found.boxes[row, 4]), len(found), size, warnings=tuple(notes))
+
+    def _turns(self, bgr: Pixels, face: Face) -> int:
+        """Return the quarter turns after which `face`, found in `bgr`, is upright."""
+
+        def length(turns: int) -> float:
+            if face.embedding is not None and not turns:
+                return float(np.linalg.norm(face.embedding))
+            return self._length(bgr, face.keypoints, turns=turns)
+
+        if not turning.doubtful(face.score, length):
             return 0
-        if found.notes[chosen] and length is not None:
-            box[4] = 0.0  # of a look with a border: at first sight none was found here
-        return turning.upright(bgr, box, length, lambda turned: look(detector, turned), self._length)
+        least = (face.score + turning.SCORE_GAIN, turning.LENGTH_GAIN * length(0))
+        return turning.upright(bgr, face.box, least, lambda turned: self._found(turned, True), self._length)
 
     def _embedding(self, bgr: Pixels, keypoints: Floats) -> Floats:
         found = InsightFace(kps=keypoints)
@@ -140,8 +149,8 @@ class FaceAnalyser:
         crop = face_align.norm_crop(bgr, keypoints, recogniser.input_size[0])
         return float(np.linalg.norm(recogniser.get_feat(turning.turn(crop, turns))))
 
-    def _judged(self, box: Floats, keypoints: Floats, size: tuple[int, int]) -> list[str]:
-        """Return the warnings about a face. Raises RowError when it is too small."""
+    def _judged(self, box: Floats, keypoints: Floats | None, size: tuple[int, int]) -> list[str]:
+        """Return the warnings about a face, also whether `keypoints` are cut. Raises RowError: face_too_small."""
         side_px = float(min(box[2] - box[0], box[3] - box[1]))
         if side_px < self._config.min_face_px:
             raise RowError(Code.FACE_TOO_SMALL, f"{side_px:.0f} px, at least {self._config.min_face_px} are needed")
@@ -149,10 +158,20 @@ class FaceAnalyser:
         fraction = float(fractions(box[None], size)[0])
         if fraction < self._config.warn_face_fraction:
             notes.append(f"small_face: {fraction:.1%} of the photo")
-        outside = cut_off(keypoints, size)
+        outside = 0.0 if keypoints is None else cut_off(keypoints, size)
         if outside > CUT_FRACTION:
             notes.append(f"face_cut: {outside:.0%} of what is looked at lies outside the photo, likeness will suffer")
         return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `analyse` was asked for."""
+
+    face_select: str
+    near: Place | None
+    embedding: bool
+    photo: bool
 
 
 def cut_off(keypoints: Floats, size: tuple[int, int]) -> float:

@@ -50,8 +50,8 @@ def pack(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def photos(tmp_path_factory):
-    """Name -> RGB: six credited portraits (person_a and person_b twice), an astronaut, and t1, a group of six."""
+def files(tmp_path_factory):
+    """Name -> file: six credited portraits (person_a and person_b twice), an astronaut, and t1, a group of six."""
     folder = tmp_path_factory.mktemp("photos")
     found = {
         "astronaut": Path(skimage.__file__).parent / "data/astronaut.png",
@@ -64,7 +64,13 @@ def photos(tmp_path_factory):
                 path.write_bytes(source.extractfile(member).read())
                 found[path.stem] = path
     assert len(found) == 8
-    return {name: np.asarray(Image.open(path).convert("RGB")) for name, path in found.items()}
+    return found
+
+
+@pytest.fixture(scope="session")
+def photos(files):
+    """Name -> RGB."""
+    return {name: np.asarray(Image.open(path).convert("RGB")) for name, path in files.items()}
 
 
 @pytest.fixture(scope="session")
