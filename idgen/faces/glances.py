@@ -42,6 +42,7 @@ class Glance:
     size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
     ground: Ground = "white"  # what shows where it is transparent
     mask_mode: MaskMode = ""  # of an input image that is a mask
+    map: str = ""  # of an input image that is a control map: pose, depth, canny, softedge
     cut_out: bool = False  # of an input image whose transparency is the mask: its own colours at the edges
 
     @property
@@ -119,10 +120,10 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
 
 
 def _input(image: InputImage, file: str, *, cut_out: bool) -> Part:
-    nothing_shows = image.column.startswith("control_") or image.mask_mode not in ("", "alpha")
-    ground: Ground = "black" if nothing_shows else "white"
+    kind = image.column.removeprefix("control_").removesuffix("_uri") if image.column.startswith("control_") else ""
+    ground: Ground = "black" if kind or image.mask_mode not in ("", "alpha") else "white"
     size = (image.width, image.height)
-    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, cut_out=cut_out)
+    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, map=kind, cut_out=cut_out)
     return Part(image.column, glance, (image.uri,))
 
 

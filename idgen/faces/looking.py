@@ -14,6 +14,7 @@ from idgen.faces.crops import cut
 from idgen.faces.glances import INIT_COLUMN, MASK_COLUMN, Glance, Seen
 from idgen.faces.turning import turn
 from idgen.sources.ahead import File
+from idgen.sources.control_maps import lines_on_nothing, map_notes
 from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png
 from idgen.sources.images import Ground, Photo, decode
 
@@ -67,6 +68,8 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
     if glance.size and glance.mask_mode:
         return _init_mask(photo, glance, digest)
+    if glance.size and glance.map:
+        return _control_map(photo, glance.map, glance.size, digest)
     if glance.size:
         notes = (*photo.warnings, *cover_notes(size, *glance.size))
         if glance.cut_out and photo.alpha is not None:
@@ -101,6 +104,18 @@ def _init_mask(photo: Photo, glance: Glance, digest: str) -> Seen:
     elif mask.min() > _KEPT:
         notes.append("mask_keeps_nothing: the whole picture is to be made anew")
     return Seen(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
+
+
+def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> Seen:
+    """Return a ready-made map at the picture's size `to`, as nets expect it."""
+    size = (photo.rgb.shape[1], photo.rgb.shape[0])
+    lines = lines_on_nothing(photo.rgb, photo.alpha, kind) if photo.alpha is not None else None
+    notes = list(photo.warnings)
+    if lines is not None:
+        notes = [note for note in notes if not note.startswith("transparency")]
+        notes.append("transparency: its dark lines are drawn white on black")
+    fitted = cover(photo.rgb if lines is None else lines, *to)
+    return Seen(digest, size, (*notes, *cover_notes(size, *to), *map_notes(fitted, kind)), png=png(fitted))
 
 
 def _bytes(file: File) -> bytes:

@@ -1,5 +1,6 @@
 """What all bases have in common: a stock pipeline, read, cast and placed."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -98,11 +99,13 @@ def family(config: Any) -> str:  # noqa: ANN401
 def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
     """Return ids [1, L], padded or cut to the text encoder's room, and how many tokens were cut at the end.
 
-    As `encode_prompt` of the pipelines does, which would write overlong prompts into the log.
+    As `encode_prompt` of the pipelines does, which would write overlong prompts into the log, and would take the text
+    `<|endoftext|>` for the end of the prompt: nobody's text is a special token here.
     """
     room = tokenizer.model_max_length
-    tokens = tokenizer(prompt, padding="max_length", max_length=room, truncation=True, return_tensors="pt")
-    whole = len(tokenizer(prompt, verbose=False).input_ids)
+    read = functools.partial(tokenizer, prompt, split_special_tokens=True)
+    tokens = read(padding="max_length", max_length=room, truncation=True, return_tensors="pt")
+    whole = len(read(verbose=False).input_ids)
     return tokens.input_ids, max(0, whole - room)
 
 
