@@ -15,7 +15,7 @@ _NOT_IN_HASH = {
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
-    "steps", "archive", "text",
+    "steps", "archive", "text", "same_person_cosine",
 }  # fmt: skip
 _AS_EVER = {"prompt_syntax": "plain", "long_prompt": "cut"}
 """Settings that a recipe learnt later, with what they were before: so said, they are as good as not there."""

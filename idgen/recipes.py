@@ -143,6 +143,9 @@ class FacePack:
     """Side of the square the detector works on, a multiple of 32; always explicit, as insightface's automatic choice
     doubles the work."""
     det_threshold: float = 0.5
+    """What a face must score; another detector than insightface's has other scores (YuNet: 0.8)."""
+    same_person_cosine: float = 0.3
+    """Below it a row's references look like different people. Decides no pixels, so it is in no key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
