@@ -10,6 +10,8 @@ from idgen.manifest.columns import BY_NAME, CONTROLS, NETS
 from idgen.recipes import Recipe
 from idgen.suggestions import suggestion
 
+DETECTOR_STEP_PX = 32
+"""Pixels of the coarsest grid that detectors look with."""
 _OF_IDENTITY = (
     "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
 )  # fmt: skip
@@ -40,6 +42,9 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     yield from _scale_faults(recipe)
     yield from _control_faults(recipe)
     yield from recipe_face_pass.faults(recipe)
+    side = recipe.face_pack.det_size_px
+    if side < 1 or side % DETECTOR_STEP_PX:
+        yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, as 640 is"
     for column in recipe.columns:
         if column not in BY_NAME:
             yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
@@ -56,6 +61,8 @@ def _base_faults(recipe: Recipe) -> Iterable[str]:
     kolors = base.kind == "kolors"
     if base.text == "ahead" and not kolors:
         yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
+    if kolors and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
+        yield "prompt_syntax, long_prompt: are for CLIP's text encoders (sd15, sdxl), not for Kolors'"
     if kolors and base.config:
         yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
     if kolors and recipe.controls:

@@ -48,6 +48,7 @@ class InstantId:
         parts = layout.split(weights, source)
         recognition.check_kind(self.kind, parts, source)
         recognition.check_base(self.kind, unet, parts, source)
+        recognition.check_text(unet, parts, source)
         layout.check_no_lora(parts, source)
         resampler = face_resampler(parts.projection, source)
         self.branches = layout.hang_branches(unet, parts.branches, source)

@@ -78,6 +78,7 @@ class IpAdapter:
         projection = PROJECTIONS[self.variant.projection].from_weights(parts.projection, source)
         self._check_embedding(projection, source)
         self._check_encoder(projection, source)
+        recognition.check_text(unet, parts, source)
         if self.variant.lora:
             layout.merge_lora(unet, parts.lora, self.lora_scale, source, self.lora_dtype)
         else:

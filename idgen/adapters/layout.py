@@ -12,6 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from idgen.adapters.variants import TRAINING_CHECKPOINT, is_training_checkpoint
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, lora
 from idgen.networks.attention import Unet
@@ -35,6 +36,8 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
     parts = Parts({}, {}, {})
     if all(any(name.startswith(f"{table}.") for name in weights) for table in BRANCH_TABLES):
         raise RunError(Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, which are one thing")
+    if is_training_checkpoint(weights):
+        raise RunError(Exit.USAGE, f"{source} is {TRAINING_CHECKPOINT}")
     for name, tensor in weights.items():
         table, _, rest = name.partition(".")
         if table == "image_proj":

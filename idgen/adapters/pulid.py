@@ -70,6 +70,7 @@ class Pulid:
         recognition.check_base(self.kind, unet, parts, source)
         encoder = pulid_files.encoder(parts, self.settings.version, source)
         self._check_eye(encoder, source)
+        recognition.check_text(unet, parts, source)
         self.branches = layout.hang_branches(
             unet, parts.branches, source, combine=self.settings.combine, attn_mean=self.settings.attn_mean
         )

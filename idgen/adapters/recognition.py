@@ -61,6 +61,18 @@ def check_base(kind: str, unet: Unet, parts: Parts, source: str) -> None:
     )
 
 
+def check_text(unet: Unet, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the branches read tokens of another width than the base's text."""
+    read = {tensor.shape[-1] for name, tensor in parts.branches.items() if name.endswith("to_k_ip.weight")}
+    width = getattr(getattr(unet, "config", None), "cross_attention_dim", None)
+    if isinstance(width, int) and len(read) == 1 and read != {width}:  # of several, others say what is wrong
+        raise RunError(
+            Exit.USAGE,
+            f"{source} is made for another kind of base: for one whose text is {min(read)} wide, that of the recipe's "
+            f"base is {width}",
+        )
+
+
 def check_encoder(wanted: int, given: int, what: str, source: str, encoder: str) -> None:
     """Raise RunError(USAGE) when the file reads features of another width than its image encoder gives."""
     if wanted != given:

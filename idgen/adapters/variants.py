@@ -4,7 +4,7 @@ Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for it
 ComfyUI_IPAdapter_plus, as its authors published no code; InstantID's, PuLID's and SDXL_EcomID_ComfyUI's repositories.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -15,6 +15,12 @@ CLIP_PX = 224
 
 ALIGNED_512_PX = 512
 """Side of what PuLID's face parser looks at."""
+
+TRAINING_CHECKPOINT = (
+    "a checkpoint of an IP-Adapter's training: its authors' README shows how to turn it into image_proj and "
+    "ip_adapter; give that file"
+)
+"""What a file is that `is_training_checkpoint`."""
 
 PictureKind = Literal["picture", "face", "aligned", "bbox", "ffhq"]
 """picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
@@ -194,3 +200,8 @@ def needs(recipe: Recipe) -> FaceNeeds:
     pictures = [need for spec in recipe.adapters if (need := picture_need(spec)) is not None]
     embedding = any(VARIANTS[spec.kind].embedding is not None for spec in recipe.adapters)
     return FaceNeeds(embedding, tuple(dict.fromkeys(pictures)))
+
+
+def is_training_checkpoint(names: Iterable[str]) -> bool:
+    """Tell by the names of its tensors whether a file is what the authors' training writes, not what they publish."""
+    return any(name.startswith("image_proj_model.") for name in names)

@@ -52,7 +52,10 @@ class Run:
     @property
     def manifest_roots(self) -> list[str]:
         """Local folders that references may lie in although `sources.roots` does not name them. After the plan."""
-        folder = read_staged(self.scratch).folder
+        return self.roots_of(read_staged(self.scratch).folder)
+
+    def roots_of(self, folder: str) -> list[str]:
+        """Return manifest_roots of a manifest in `folder`."""
         roots = [] if "://" in folder else [folder]
         if self.config.reference and "://" not in self.config.reference:
             roots.append(str(Path(self.config.reference).resolve().parent))
@@ -66,7 +69,7 @@ class Run:
 
 
 class RecipeHashes(Mapping[str, str]):
-    """Recipe name -> hash. Weights are looked for and hashed only for recipes that some row names."""
+    """Recipe name -> hash. Weights are looked for, judged and hashed only for recipes that some row names."""
 
     def __init__(self, recipes: Mapping[str, Recipe]) -> None:
         self._recipes = recipes
@@ -75,7 +78,9 @@ class RecipeHashes(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         if name not in self.identities:
-            self.identities[name] = weights.identity(self._recipes[name], cache=weights.hash_cache())
+            identity = weights.identity(self._recipes[name], cache=weights.hash_cache())
+            weights.check_parts(self._recipes[name])
+            self.identities[name] = identity
         return recipe_hash(self._recipes[name], self.identities[name])
 
     def __iter__(self) -> Iterator[str]:

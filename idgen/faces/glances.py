@@ -13,6 +13,7 @@ from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.aiming import POSE_COLUMN, aim
 from idgen.faces.identity import Identity, InputImage, MaskMode, Request
+from idgen.faces.likeness import differing
 from idgen.recipes import FacePack
 from idgen.sources.fitting import same_shape
 from idgen.sources.images import Ground
@@ -41,6 +42,7 @@ class Glance:
     size: tuple[int, int] | None = None  # of an input image: the width and height it is brought to
     ground: Ground = "white"  # what shows where it is transparent
     mask_mode: MaskMode = ""  # of an input image that is a mask
+    map: str = ""  # of an input image that is a control map: pose, depth, canny, softedge
     cut_out: bool = False  # of an input image whose transparency is the mask: its own colours at the edges
 
     @property
@@ -118,10 +120,10 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
 
 
 def _input(image: InputImage, file: str, *, cut_out: bool) -> Part:
-    nothing_shows = image.column.startswith("control_") or image.mask_mode not in ("", "alpha")
-    ground: Ground = "black" if nothing_shows else "white"
+    kind = image.column.removeprefix("control_").removesuffix("_uri") if image.column.startswith("control_") else ""
+    ground: Ground = "black" if kind or image.mask_mode not in ("", "alpha") else "white"
     size = (image.width, image.height)
-    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, cut_out=cut_out)
+    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, map=kind, cut_out=cut_out)
     return Part(image.column, glance, (image.uri,))
 
 
@@ -160,12 +162,14 @@ def join(
         _check_shapes(by_column)
         posed = by_column.get(POSE_COLUMN)
         aimed = aim(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
+        strangers = differing(request, [each.face for each in seen[: len(references)] if each.face is not None])
     except RowError as error:
         return error
     cut_out = any(part.glance.mask_mode == "alpha" for part in asked)
     found = _identity(
         seen[: len(references)],
-        warnings=[
+        warnings=strangers
+        + [
             f"{name.partition(' of ')[0]}: {warning}" if name else warning
             for name, part, each in zip(names, asked, seen, strict=True)
             for warning in each.warnings

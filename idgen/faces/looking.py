@@ -12,7 +12,9 @@ from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
 from idgen.faces.glances import INIT_COLUMN, MASK_COLUMN, Glance, Seen
+from idgen.faces.turning import turn
 from idgen.sources.ahead import File
+from idgen.sources.control_maps import lines_on_nothing, map_notes
 from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png
 from idgen.sources.images import Ground, Photo, decode
 
@@ -66,6 +68,8 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
     if glance.size and glance.mask_mode:
         return _init_mask(photo, glance, digest)
+    if glance.size and glance.map:
+        return _control_map(photo, glance.map, glance.size, digest)
     if glance.size:
         notes = (*photo.warnings, *cover_notes(size, *glance.size))
         if glance.cut_out and photo.alpha is not None:
@@ -73,7 +77,10 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
         return Seen(digest, size, notes, png=png(cover(photo.rgb, *glance.size)))
     mask = opened.mask() if glance.mask else None  # a broken one is cheaper to find than a face
     face = analyse(photo.rgb, glance) if glance.face_pack else None
-    crops = {need.name: cut(need, photo.rgb, face, mask.rgb if mask else None).tobytes() for need in glance.pictures}
+    turns = face.turns if face else 0  # of a photo that lay on its side: all that follows is of the upright one
+    rgb, over = turn(photo.rgb, turns), turn(mask.rgb, turns) if mask else None
+    size = (rgb.shape[1], rgb.shape[0])
+    crops = {need.name: cut(need, rgb, face, over).tobytes() for need in glance.pictures}
     warnings = [*photo.warnings, *(face.warnings if face else ())]
     warnings += [f"{MASK_COLUMN}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
     return Seen(digest, size, tuple(warnings), face, crops)
@@ -97,6 +104,18 @@ def _init_mask(photo: Photo, glance: Glance, digest: str) -> Seen:
     elif mask.min() > _KEPT:
         notes.append("mask_keeps_nothing: the whole picture is to be made anew")
     return Seen(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
+
+
+def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> Seen:
+    """Return a ready-made map at the picture's size `to`, as nets expect it."""
+    size = (photo.rgb.shape[1], photo.rgb.shape[0])
+    lines = lines_on_nothing(photo.rgb, photo.alpha, kind) if photo.alpha is not None else None
+    notes = list(photo.warnings)
+    if lines is not None:
+        notes = [note for note in notes if not note.startswith("transparency")]
+        notes.append("transparency: its dark lines are drawn white on black")
+    fitted = cover(photo.rgb if lines is None else lines, *to)
+    return Seen(digest, size, (*notes, *cover_notes(size, *to), *map_notes(fitted, kind)), png=png(fitted))
 
 
 def _bytes(file: File) -> bytes:

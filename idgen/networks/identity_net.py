@@ -114,7 +114,12 @@ def load(weights: Path, dtype: torch.dtype, *, config: Path | None = None, varia
 
 
 def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> IdentityNet:
-    net: IdentityNet = IdentityNet.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
+    net: IdentityNet
+    net, info = IdentityNet.from_pretrained(
+        folder, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
+    )
+    if unread := sorted(info["unexpected_keys"]):
+        raise RunError(Exit.USAGE, f"{folder}: {len(unread)} tensors would not be read ({', '.join(unread[:3])})")
     return net
 
 

@@ -68,9 +68,19 @@ class IdFormer(nn.Module):
     """Version 1.1: learned queries and the embedding's 5 tokens look at the hidden states, level after level."""
 
     def __init__(
-        self, cond_width: int, seen_width: int, width: int, inner_width: int, token_width: int, queries: int, depth: int
+        self,
+        cond_width: int,
+        seen_width: int,
+        width: int,
+        inner_width: int,
+        token_width: int,
+        queries: int,
+        depth: int,
+        hidden_widths: tuple[int, int],
     ) -> None:
+        """`hidden_widths` are those inside of the networks of the hidden states and of the embedding: EVA's width."""
         super().__init__()
+        mapping_width, embedding_width = hidden_widths
         self.cond_width, self.feature_width, self.token_width = cond_width, seen_width, token_width
         self.width = width
         self.latents = nn.Parameter(torch.zeros(1, queries, width))
@@ -79,8 +89,8 @@ class IdFormer(nn.Module):
             nn.ModuleList([PerceiverAttention(width, inner_width), feed_forward(width)]) for _ in range(LEVELS * depth)
         )
         for level in range(LEVELS):
-            self.add_module(f"mapping_{level}", _mlp(seen_width, width, width))
-        self.id_embedding_mapping = _mlp(cond_width, width, ID_TOKENS * width)
+            self.add_module(f"mapping_{level}", _mlp(seen_width, mapping_width, width))
+        self.id_embedding_mapping = _mlp(cond_width, embedding_width, ID_TOKENS * width)
 
     def forward(self, cond: Tensor, hidden_states: Tensor) -> Tensor:
         """Return tokens [n, 32, D] of n people with r references each.
@@ -110,15 +120,24 @@ class IdFormer(nn.Module):
         keys_of(weights, _former_keys(count), source)
         _, queries, width = dimensions(weights, "latents", 3, source)
         _, token_width = dimensions(weights, "proj_out", 2, source)
-        _, cond_width = dimensions(weights, "id_embedding_mapping.0.weight", 2, source)
-        _, seen_width = dimensions(weights, "mapping_0.0.weight", 2, source)
+        embedding_width, cond_width = dimensions(weights, "id_embedding_mapping.0.weight", 2, source)
+        mapping_width, seen_width = dimensions(weights, "mapping_0.0.weight", 2, source)
         inner_width, _ = dimensions(weights, "layers.0.0.to_q.weight", 2, source)
         if inner_width % HEAD_WIDTH:
             raise RunError(
                 Exit.USAGE, f"{source}: image_proj's attention is {inner_width} wide, heads are {HEAD_WIDTH}"
             )
         with torch.device("meta"):
-            module = cls(cond_width, seen_width, width, inner_width, token_width, queries, count // LEVELS)
+            module = cls(
+                cond_width,
+                seen_width,
+                width,
+                inner_width,
+                token_width,
+                queries,
+                count // LEVELS,
+                (mapping_width, embedding_width),
+            )
         return fill(module, weights, source)
 
 

@@ -13,6 +13,8 @@ from idgen.errors import Exit, RunError
 from idgen.networks import attention, checkpoints, identity_net
 from idgen.networks.identity_net import IdentityNet
 from idgen.recipes import Control
+from idgen.sampling.reading import quiet
+from idgen.weights import control_rules, single_files
 
 IDENTITY, INPAINT = "identity", "inpaint"
 """Names of the controls whose images no column brings."""
@@ -94,9 +96,8 @@ def _unbind(net: Any) -> None:  # noqa: ANN401
 
 def _fault(net: Any, unet: Any, contexts: int) -> str | None:  # noqa: ANN401
     """Return what is wrong with a net, to follow its name."""
-    width, wanted = net.config.cross_attention_dim, unet.config.cross_attention_dim
-    if width != wanted:
-        return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
+    if fault := control_rules.fault(net.config, unet.config):
+        return fault
     if net.config.global_pool_conditions:
         return "pools its residuals, which only works without unconditional rows: take one that does not"
     if not isinstance(net, IdentityNet):
@@ -128,10 +129,19 @@ def _one_file(place: Path, variant: str | None) -> Path:
 
 def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  # noqa: ANN401
     try:
-        net = ControlNetModel.from_pretrained(folder, dtype=dtype, variant=variant, local_files_only=True)
+        settings = ControlNetModel.load_config(folder, local_files_only=True)
+        if fault := control_rules.kind_fault(settings):
+            raise RunError(Exit.USAGE, f"{folder} is {fault}")
+        with quiet():
+            net, info = ControlNetModel.from_pretrained(
+                folder, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError) as error:
         raise RunError(Exit.USAGE, f"{folder} cannot be loaded as a ControlNet in diffusers layout: {error}") from error
     checkpoints.check_whole(net, folder, "ControlNet")
+    if fault := control_rules.kind_fault(settings, info["unexpected_keys"]):
+        raise RunError(Exit.USAGE, f"{folder} is {fault}")
+    single_files.check_expected(info["unexpected_keys"], folder, "the ControlNet")
     net.requires_grad_(False).eval()
     attention.install(net)
     return net

@@ -4,7 +4,7 @@ A single file (.safetensors in the original layout) has no settings and no token
 same family, which must be given, as diffusers would fetch it from the network otherwise.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,8 @@ import torch
 import transformers
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError, safe_open
-from torch import nn
+from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from idgen import weights
 from idgen.errors import Exit, RunError
@@ -183,7 +184,7 @@ def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) ->
         single_files.check_numbers(dtypes, path)
         settings = {"config": str(files.config), "subfolder": name, "local_files_only": True}
         with quiet():  # its own cast warns about modules to keep in float32: none
-            made = kind.from_single_file(str(path), dtype=dtype, **settings)
+            made = kind.from_single_file(_prefixed(path, dtypes), dtype=dtype, **settings)
         _check_complete(made, name)
         single_files.check_all_read(dtypes, len(made.state_dict()), path, f"the {name}")
         return made
@@ -200,6 +201,13 @@ def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) ->
 def _of_part(dtypes: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
     """Return the tensors of one part of a whole base, or all of a file that is that part alone."""
     return {name: dtype for name, dtype in dtypes.items() if name.startswith(prefixes)} or dict(dtypes)
+
+
+def _prefixed(path: Path, names: Iterable[str]) -> str | dict[str, Tensor]:
+    """Return the file for diffusers, which knows a UNet of the original layout by a prefix that one alone may lack."""
+    if not any(name.startswith("input_blocks.") for name in names):
+        return str(path)
+    return {f"{UNET_PREFIX}{name}": tensor for name, tensor in load_file(path).items()}
 
 
 def _check_folder_numbers(folder: Path, variant: str | None) -> None:

@@ -1,9 +1,10 @@
 """The schedulers a recipe or a manifest may name: a table of data, readable without torch.
 
-What bases are known to set in other ways is stated: spacing, Karras, the solver, DDIM's ends. What belongs to the
-model (betas, prediction type) comes from the base. Traps: dpmpp_sde_karras is not diffusers'
-DPMSolverSDEScheduler (its step takes no generator, so rows cannot have their own seeds); edm_dpmsolver_multistep is the
-same solver over the model's own sigmas (the stock EDM class gives noise with Kolors).
+What bases are known to set in other ways is stated: spacing, Karras (and no other sigmas beside it), the solver, DDIM's
+ends. What belongs to the model (betas, prediction type, zero SNR) comes from the base. Traps:
+dpmpp_sde_karras is not diffusers' DPMSolverSDEScheduler (its step takes no generator, so rows cannot have their own
+seeds); edm_dpmsolver_multistep is the same solver over the model's own sigmas (the stock EDM class gives noise with
+Kolors).
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +26,9 @@ class SchedulerSpec:
 _LINSPACE: dict[str, Setting] = {"timestep_spacing": "linspace"}
 _TRAILING: dict[str, Setting] = {"timestep_spacing": "trailing"}
 _PLAIN: dict[str, Setting] = {"use_karras_sigmas": False, **_LINSPACE}
-_KARRAS: dict[str, Setting] = {"use_karras_sigmas": True, **_LINSPACE}
+_KARRAS: dict[str, Setting] = {
+    "use_karras_sigmas": True, "use_beta_sigmas": False, "use_exponential_sigmas": False, **_LINSPACE,
+}  # fmt: skip
 _DPMPP: dict[str, Setting] = {"algorithm_type": "dpmsolver++", "solver_order": 2}
 _SDE: dict[str, Setting] = {"algorithm_type": "sde-dpmsolver++", "solver_order": 2}
 _DDIM: dict[str, Setting] = {

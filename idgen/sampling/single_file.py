@@ -13,13 +13,14 @@ from idgen.weights.headers import dtypes_of
 
 
 def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
-    """Raise RunError when the file at `path` lacks a part, which diffusers would take from elsewhere, or has a strange
-    one, or when what it holds cannot be used: quantised weights, marks that nothing here can follow.
+    """Raise RunError when the file at `path` is no whole base, or holds anything that would not be read as it is meant.
 
-    `prefixes` are those of the family's UNet and text encoders.
+    What is missing, diffusers would take from elsewhere. `prefixes` are those of the family's UNet and text encoders.
     """
     dtypes = dtypes_of(path)
     missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in dtypes)]
+    if looks := single_files.other_part(list(dtypes)):
+        raise RunError(Exit.USAGE, f"{path} is {looks}")
     if missing:
         raise RunError(
             Exit.USAGE,

@@ -6,12 +6,15 @@ from typing import Any, ClassVar
 import diffusers
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import nn
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
 from idgen.sampling import reading, single_file
+from idgen.sampling.prompt_pieces import STOCK, Reading
 from idgen.sampling.reading import Pipeline
+from idgen.weights import base_rules
+from idgen.weights.headers import dtypes_of
 
 DTYPES: dict[str, torch.dtype] = {
     "float32": torch.float32,
@@ -39,6 +42,7 @@ class StockBase:
     def __init__(self, spec: Base) -> None:
         """Raises RunError when files are missing, cannot be read, or are not of this family."""
         self.dtype = DTYPES[spec.dtype]
+        self.prompts: Reading = STOCK
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
@@ -46,7 +50,11 @@ class StockBase:
             single_file.check_parts(files.weights, self.PREFIXES, own_vae=not spec.vae)
         unet = reading.read_unet(files)
         self._check_family(unet, spec)
+        if files.weights.is_dir():
+            base_rules.check_texts(files.weights, spec.kind)
         vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        names = dtypes_of(files.vae) if files.vae.is_file() else ()
+        base_rules.check_vae(vae.config, spec.kind, spec.vae or spec.weights, names)
         if self.UPCASTS and vae.dtype == torch.float16 and vae.config.force_upcast:
             nn.Module.to(vae, dtype=torch.float32)
         kind = getattr(diffusers, self.PIPELINE)
@@ -56,6 +64,9 @@ class StockBase:
             single_file.check_texts_read(files.weights, zip(self.PREFIXES[1:], self._encoders(), strict=True))
         if files.unet.is_file():
             single_file.follow_marks(self.pipeline, files.unet)
+        base_rules.check_schedule(self.pipeline.scheduler.config, str(files.config))
+        for tokenizer, encoder in self.TOWERS:
+            _limit_tokens(getattr(self.pipeline, tokenizer), getattr(self.pipeline, encoder))
         for module in (unet, vae, *self._encoders()):
             module.requires_grad_(False).eval()
 
@@ -90,20 +101,12 @@ class StockBase:
 
 def family(config: Any) -> str:  # noqa: ANN401
     """Return the base.kind that a UNet of this `config` belongs to."""
-    if config.addition_embed_type is None:
-        return "sd15"
-    return "kolors" if config.encoder_hid_dim_type == "text_proj" else "sdxl"
+    return base_rules.family(config)
 
 
-def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
-    """Return ids [1, L], padded or cut to the text encoder's room, and how many tokens were cut at the end.
-
-    As `encode_prompt` of the pipelines does, which would write overlong prompts into the log.
-    """
-    room = tokenizer.model_max_length
-    tokens = tokenizer(prompt, padding="max_length", max_length=room, truncation=True, return_tensors="pt")
-    whole = len(tokenizer(prompt, verbose=False).input_ids)
-    return tokens.input_ids, max(0, whole - room)
+def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401
+    """Let the encoder say how many tokens it has room for where the tokenizer's settings do not."""
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
 
 
 def _channels_last(module: nn.Module) -> None:

@@ -37,7 +37,7 @@ def write(folder: Path) -> None:
     """Write PuLID v1 (flat, and under IP-Adapter's names), v1.1, the tower and the parser."""
     cond = adapters.EMBEDDING_WIDTH + EVA.pooled_width
     first = _half(fill(IdEncoder(cond, WIDTH, EVA.width, WIDTH, sdxl.TEXT_WIDTH), "pulid_v1"))
-    former = IdFormer(cond, EVA.width, WIDTH, WIDTH, sdxl.TEXT_WIDTH, QUERIES, LAYERS_PER_LEVEL)
+    former = IdFormer(cond, EVA.width, WIDTH, WIDTH, sdxl.TEXT_WIDTH, QUERIES, LAYERS_PER_LEVEL, (WIDTH, WIDTH))
     second = _half(fill(former, "pulid_v1_1"))
     branches = {name: _branches(name) for name in ("pulid_v1", "pulid_v1_1")}
     flat = {name: tensor.float() for name, tensor in _flat(first, branches["pulid_v1"]).items()}

@@ -6,6 +6,7 @@ Nothing is downloaded, but by `fetching`, which only `jobs/weights.py fetch` cal
 from idgen.weights.files import component_variant, weight_files, weight_variant
 from idgen.weights.hashes import hash_cache
 from idgen.weights.locations import locate
+from idgen.weights.part_rules import check_parts
 from idgen.weights.roles import (
     Part,
     check_node,
@@ -21,6 +22,7 @@ from idgen.weights.roles import (
 __all__ = [
     "Part",
     "check_node",
+    "check_parts",
     "component_variant",
     "face_pack_identity",
     "files_of",

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
+from idgen.weights.face_networks import EMBEDDING_WIDTH
 from idgen.weights.headers import Shapes, shapes_of
 
-EMBEDDING_WIDTH = 512
-"""Width of a face's embedding."""
 _VERSIONS = {"v1": "body.0.weight", "v1.1": "id_embedding_mapping.0.weight"}
 """PuLID's versions -> a tensor of the encoder that only they have, whose width is that of the condition."""
 _ENCODERS = ("id_adapter.", "image_proj.")

@@ -1,17 +1,17 @@
 """Whether files are what a recipe says they are, by the names and shapes of their tensors; nothing is loaded."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-from idgen.adapters.variants import VARIANTS, Variant
+from idgen.adapters.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
 from idgen.errors import Exit, RunError
 from idgen.recipes import AdapterSpec, Recipe
-from idgen.weights import face_layouts
-from idgen.weights.face_layouts import EMBEDDING_WIDTH
+from idgen.weights import control_rules, face_layouts, face_networks, single_files
+from idgen.weights.face_networks import EMBEDDING_WIDTH
 from idgen.weights.hashes import Files
 from idgen.weights.headers import Shapes, shapes_of
 from idgen.weights.locations import locate
+from idgen.weights.part_rules import check_part, present, settings, unet_settings
 from idgen.weights.roles import Part, files_of
 
 _ATTENTION_WIDTH_KEY = "cross_attention_dim"
@@ -40,6 +40,7 @@ _MARKS: dict[str, str] = {
 def check_layout(part: Part, recipe: Recipe) -> str:
     """Return in a few words what a part that is there was found to be. Raises RunError(USAGE) when it is another."""
     files = files_of(part, recipe)
+    check_part(part, recipe)
     match part.kind:
         case "adapter":
             return _check_adapter(files[0][1], _spec(part, recipe), recipe)
@@ -48,9 +49,9 @@ def check_layout(part: Part, recipe: Recipe) -> str:
         case "lora":
             return _check_names(files[0][1], ("lora_", ".lora.", "lora."), "a LoRA")
         case "unet":
-            return _check_names(files[0][1], ("down_blocks.", "model.diffusion_model."), "a UNet")
+            return _check_names(files[0][1], ("down_blocks.", "input_blocks."), "a UNet")
         case "base" if files[0][0] == "checkpoint":
-            return _check_names(files[0][1], ("model.diffusion_model.",), "a base in the original layout")
+            return _check_single_base(files[0][1])
         case "base":
             return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
         case "text":
@@ -58,9 +59,9 @@ def check_layout(part: Part, recipe: Recipe) -> str:
         case "control" if "config.json" not in dict(files):
             return face_layouts.check_net(files[0][1])
         case "control" | "control_config":
-            return _check_class(locate(part.location, part.revision), "ControlNet")
+            return control_rules.NET
         case "face_pack":
-            return f"{len(files)} networks"
+            return face_networks.check_networks([path for _, path in files], locate(part.location))
         case _:
             return f"{len(files)} files"
 
@@ -84,10 +85,12 @@ def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
 def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
     variant = VARIANTS[spec.kind]
     if variant.pulid is not None:
-        place = _present(spec.image_encoder)
+        place = present(spec.image_encoder)
         tower = face_layouts.tower_shapes(place) if place is not None else None
         return face_layouts.check_pulid(path, variant.pulid.version, _text_width(recipe), tower)
     shapes = shapes_of(path)
+    if is_training_checkpoint(shapes):
+        raise RunError(Exit.USAGE, f"{path} is {TRAINING_CHECKPOINT}")
     found = _projection(shapes)
     if found != variant.projection:
         raise RunError(
@@ -110,21 +113,15 @@ def _projection(shapes: Shapes) -> str:
     return "faceid" if {"image_proj.proj.0.weight", "image_proj.norm.weight"} <= shapes.keys() else ""
 
 
-def _unet_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings of the base's UNet, nothing where it is not there."""
-    folder = _present(recipe.base.config or recipe.base.weights, recipe.base.revision)
-    return _settings(folder / "unet" / "config.json") if folder is not None else {}
-
-
 def _text_width(recipe: Recipe) -> int | None:
     """Return how wide the text is that the base's UNet reads, None where that is not there."""
-    width = _unet_settings(recipe).get(_ATTENTION_WIDTH_KEY)
+    width = unet_settings(recipe).get(_ATTENTION_WIDTH_KEY)
     return width if isinstance(width, int) else None
 
 
 def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Recipe) -> None:
     """Compare with the base's UNet where it is there; families differ in the width of their text."""
-    unet = _unet_settings(recipe)
+    unet = unet_settings(recipe)
     made = shapes["image_proj.norm.weight"][0] if variant.through_text and "image_proj.norm.weight" in shapes else None
     read = next(shape[1] for name, shape in shapes.items() if name.endswith("to_k_ip.weight"))
     for found, key in ((read, _ATTENTION_WIDTH_KEY), (made, _PROJECTED_TEXT_KEY)):
@@ -142,11 +139,11 @@ def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: V
     found = shapes[name][axis]
     wanted: object = EMBEDDING_WIDTH
     if variant.features is not None:
-        folder = _present(spec.image_encoder)
-        settings = _settings(folder / "config.json") if folder is not None else {}
-        settings = settings.get("vision_config") or settings
-        wanted = settings.get("projection_dim" if variant.features == "image_embeds" else "hidden_size")
-        _check_side(spec, variant, settings)
+        folder = present(spec.image_encoder)
+        encoder = settings(folder / "config.json") if folder is not None else {}
+        encoder = encoder.get("vision_config") or encoder
+        wanted = encoder.get("projection_dim" if variant.features == "image_embeds" else "hidden_size")
+        _check_side(spec, variant, encoder)
     if isinstance(wanted, int) and found != wanted:
         source = spec.image_encoder or "the face pack"
         raise RunError(
@@ -166,7 +163,7 @@ def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) ->
 
 def _check_base_folder(folder: Path, recipe: Recipe, files: int) -> str:
     """Kolors has SDXL's layers, so only its settings tell the two apart."""
-    projects = _settings(folder / "unet" / "config.json").get("encoder_hid_dim_type") == "text_proj"
+    projects = settings(folder / "unet" / "config.json").get("encoder_hid_dim_type") == "text_proj"
     if projects != (recipe.base.kind == "kolors"):
         what = "a Kolors base" if projects else "no Kolors base"
         raise RunError(Exit.USAGE, f"{folder} is {what}, but the recipe's base.kind is {recipe.base.kind}")
@@ -174,10 +171,16 @@ def _check_base_folder(folder: Path, recipe: Recipe, files: int) -> str:
 
 
 def _check_chatglm(folder: Path, files: int) -> str:
-    kind = _settings(folder / "text_encoder" / "config.json").get("model_type")
+    kind = settings(folder / "text_encoder" / "config.json").get("model_type")
     if kind != "chatglm":
         raise RunError(Exit.USAGE, f"{folder} has no text encoder of Kolors: its config says {kind or 'nothing'}")
     return f"chatglm, {files} files"
+
+
+def _check_single_base(path: Path) -> str:
+    if looks := single_files.other_part(list(shapes_of(path))):
+        raise RunError(Exit.USAGE, f"{path} is {looks}")
+    return _check_names(path, ("model.diffusion_model.",), "a base in the original layout")
 
 
 def _check_names(path: Path, beginnings: tuple[str, ...], what: str) -> str:
@@ -185,26 +188,3 @@ def _check_names(path: Path, beginnings: tuple[str, ...], what: str) -> str:
     if not any(part in name for name in shapes for part in beginnings):
         raise RunError(Exit.USAGE, f"{path} is not {what}")
     return f"{what}, {len(shapes)} tensors"
-
-
-def _check_class(folder: Path, what: str) -> str:
-    name = str(_settings(folder / "config.json").get("_class_name", ""))
-    if what not in name:
-        raise RunError(Exit.USAGE, f"{folder} is no {what}: its config says {name or 'nothing'}")
-    return name
-
-
-def _present(location: str, revision: str | None = None) -> Path | None:
-    """Return where weights are, None when they are not there: that is told of the part itself."""
-    try:
-        return locate(location, revision)
-    except RunError:
-        return None
-
-
-def _settings(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

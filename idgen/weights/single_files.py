@@ -111,6 +111,16 @@ def check_all_read(names: Iterable[str], made: int, source: Path, what: str) -> 
         raise _left_over(source, sorted(odd), f"{count} tensors for {what}, which has {made}", count - made)
 
 
+def other_part(names: list[str]) -> str | None:
+    """Return what a file is that people give for a base, with what to do; None when it may be one."""
+    starts = {name.partition(".")[0] for name in names}
+    if starts & {"input_blocks", "down_blocks"}:
+        return "a UNet alone: give it as base.unet, beside a whole base in base.weights"
+    if any(name.startswith("conditioner.embedders.0.model.") for name in names):
+        return "SDXL's refiner, which has one text encoder: give the base that it refines"
+    return None
+
+
 def _left_over(source: Path, names: list[str], why: str, count: int | None = None) -> RunError:
     shown = ", ".join(names[:3])
     return RunError(

@@ -69,6 +69,7 @@ def rows_of(line, numbers):
     return [ledger[f"{number:032x}"] for number in numbers]
 
 
+@pytest.mark.slow
 def test_a_shard_is_halved_and_published_whole_and_the_next_begins_halved(loaded, asked, tmp_path_factory, identities):
     line, needs = loaded
     tables = [line.analysed(pictures(SHARD)), line.analysed(pictures(range(11, 15)))]
@@ -92,6 +93,7 @@ def test_a_shard_is_halved_and_published_whole_and_the_next_begins_halved(loaded
         assert np.abs(mine - other).max() <= 2, "rounding"
 
 
+@pytest.mark.slow
 def test_rows_that_do_not_fit_alone_are_told_and_another_bucket_is_sampled(loaded, asked):
     line, needs = loaded
     tables = [line.analysed(pictures(SHARD)), line.analysed(pictures([21], num_inference_steps=1, width=32, height=32))]
@@ -109,6 +111,7 @@ def test_rows_that_do_not_fit_alone_are_told_and_another_bucket_is_sampled(loade
     assert line.monitor.progress().counts["loads"] == 1
 
 
+@pytest.mark.slow
 def test_what_was_halved_stays_so_when_another_recipe_was_loaded_between(loaded, asked):
     line, needs = loaded
     first, other, last = (

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from adapters.loading import IP_KINDS, encoder, fresh_unet, path_of
+from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import adapter as spec_of
 
 from idgen.adapters.ip_adapter import IpAdapter
@@ -76,6 +77,15 @@ def test_a_file_for_another_family_of_bases_is_refused(kind, sd15, sdxl):
         said = refusal(spec_of(kind, family), spec_of(kind, family), unet)
         assert "made for another kind of base" in said
         assert f"the recipe's base is {other}" in said
+
+
+@pytest.mark.parametrize("kind", ["ip_adapter", "ip_adapter_plus", "faceid_portrait", "faceid_plusv2"])
+def test_a_file_for_a_base_with_as_many_layers_but_another_text_is_refused(kind, sd15):
+    """As of Stable Diffusion 2, whose text is 1024 wide."""
+    width = sd15.config.cross_attention_dim
+    other = UNet2DConditionModel.from_config({**sd15.config, "cross_attention_dim": width + 16})
+    said = refusal(spec_of(kind), spec_of(kind), other)
+    assert f"for one whose text is {width} wide, that of the recipe's base is {width + 16}" in said
 
 
 @pytest.mark.parametrize(
@@ -187,3 +197,9 @@ def test_an_encoder_for_another_size_of_pictures_is_refused(sd15, monkeypatch):
     spec = spec_of("ip_adapter_plus")
     monkeypatch.setattr(encoder(spec.image_encoder).model.config, "image_size", 336)
     assert "looks at 336 px, pictures are prepared at 224 px" in refusal(spec, spec, sd15)
+
+
+def test_a_checkpoint_of_the_training_says_what_it_is(sd15):
+    names = ("unet.conv_in.weight", "image_proj_model.proj.weight", "adapter_modules.1.to_k_ip.weight")
+    said = refusal_of(spec_of("ip_adapter"), {name: torch.zeros(4) for name in names}, sd15)
+    assert said.startswith("the file is a checkpoint of an IP-Adapter's training: its authors' README shows")

@@ -41,8 +41,11 @@ def test_a_process_that_hangs_ends_with_its_children(tmp_path):
     start = time.monotonic()
     with pytest.raises(BlockError, match="was not done after 2 s"):
         python(CHILD, 2, tmp_path / "pid")
-    assert time.monotonic() - start < 8
-    assert gone(int((tmp_path / "pid").read_text()))
+    assert time.monotonic() - start < 30
+    child = int((tmp_path / "pid").read_text())
+    while not gone(child) and time.monotonic() - start < 50:  # by itself it would end after 60 s
+        time.sleep(0.1)
+    assert gone(child)
 
 
 def test_one_that_does_not_end_on_ctrl_c_is_killed():
@@ -117,6 +120,7 @@ def test_what_was_not_asked_for_stands_under_not_run(tmp_path):
     assert written["blocks"]["speed"]["figures"]["recipes"]["instantid"]["plain"]["images_per_s"] is None
 
 
+@pytest.mark.slow
 def test_a_recipe_that_fails_costs_only_its_own_figures(tmp_path):
     figures, kept = Speed(recipes={name: SpeedFigures() for name in ("nobody", "faceid-plusv2-sd15")}), []
     with pytest.raises(BlockError, match="nobody the measuring process ended with 1: KeyError: 'nobody'"):
@@ -127,12 +131,14 @@ def test_a_recipe_that_fails_costs_only_its_own_figures(tmp_path):
     assert len(kept) == 2
 
 
+@pytest.mark.slow
 def test_who_writes_weights_ahead_ends_with_the_blocks(tmp_path):
     with ahead.written_ahead(["faceid-sdxl"], tmp_path) as weights:
         assert weights.child.poll() is None
     assert weights.child.poll() is not None
 
 
+@pytest.mark.slow
 def test_weights_are_there_once_nobody_writes_any_more_and_texts_that_run_ahead_take_no_room(tmp_path):
     names = ["kolors-faceid-plus", "faceid-plusv2-sd15"]
     with ahead.written_ahead(names, tmp_path, fill=False) as weights:
@@ -144,6 +150,7 @@ def test_weights_are_there_once_nobody_writes_any_more_and_texts_that_run_ahead_
             weights.get("instantid", 0)
 
 
+@pytest.mark.slow
 def test_who_is_late_with_weights_is_ended_and_costs_those_that_need_them(tmp_path):
     with ahead.written_ahead(["faceid-sdxl"], tmp_path) as weights:
         with pytest.raises(BlockError, match="writing weights was not done after 0 s more"):
@@ -151,6 +158,7 @@ def test_who_is_late_with_weights_is_ended_and_costs_those_that_need_them(tmp_pa
         assert weights.child.poll() is not None
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_is_told_in_one_line_and_no_half_file_stays(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, before[1]))

@@ -23,6 +23,7 @@ def sampler(task):
     return Sampler.load(task.recipe, lora_scale=1.0, device="cpu")
 
 
+@pytest.mark.slow
 def test_pictures_that_are_not_finite_are_counted_and_timed(task, sampler):
     way = Way()
     sampler.pipeline.vae.decoder.conv_out.bias.data.fill_(float("nan"))
@@ -31,6 +32,7 @@ def test_pictures_that_are_not_finite_are_counted_and_timed(task, sampler):
     assert way.images_per_s > 0
 
 
+@pytest.mark.slow
 def test_finite_ones_are_not(task, sampler):
     way = Way()
     family._ours(task, sampler, way)
@@ -42,6 +44,7 @@ def test_any_other_error_of_a_row_is_one():
         family.non_finite([RowError(Code.NON_FINITE, "dark"), RowError(Code.TEXT_MISSING, "no text")])
 
 
+@pytest.mark.slow
 def test_no_step_of_ours_waits_for_the_device_and_each_of_the_plain_loop_does(task, sampler):
     ours, plain = Way(), Way()
     family._ours(task, sampler, ours)

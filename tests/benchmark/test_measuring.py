@@ -62,6 +62,7 @@ def test_without_a_gpu_nothing_is_said_of_its_being_busy():
     assert busy_share(lambda: pytest.fail("was called"), CPU) is None
 
 
+@pytest.mark.slow
 def test_goldens_are_counted_and_their_worst_is_named():
     figures = GoldenFigures()
     _fill(figures, read(JUNIT))
@@ -71,6 +72,7 @@ def test_goldens_are_counted_and_their_worst_is_named():
     assert (figures.alone_worst_share, figures.alone_worst) == (0.1, "test_alone[a-float32] latents")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["faceid_sd15", "instantid", "ecomid", "pulid_v1", "kolors_faceid_plus"])
 def test_rows_have_what_their_recipe_needs_and_differ_by_person(kind):
     made = recipe(kind)
@@ -104,6 +106,7 @@ def test_a_door_is_open_when_every_picture_is_there_and_people_differ():
         judge(Door())
 
 
+@pytest.mark.slow
 def test_without_ray_the_sampler_goes_through_the_door_alone(tmp_path):
     out = tmp_path / "door.json"
     door_alone.sample("cpu", str(out), ["faceid-sd15"])

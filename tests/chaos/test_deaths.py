@@ -51,6 +51,7 @@ def test_a_photo_that_kills_its_decoder_costs_only_its_own_rows(poisoned):
     assert not {results["bad0"]["key"], results["bad1"]["key"]} & set(poisoned.attempted), "never sampled"
 
 
+@pytest.mark.slow
 def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes_the_same_pictures_once(tmp_path):
     shop = Catalogue(tmp_path)
     shop.write(rows(16))
@@ -64,6 +65,7 @@ def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes
     assert sum(attempted(log).values()) <= 16 + 3 * 4, "a death costs the batches in hand"
 
 
+@pytest.mark.slow
 def test_a_stop_ends_in_order_a_killed_driver_loses_nothing_and_what_either_published_is_not_made_again(tmp_path):
     shop = Catalogue(tmp_path)
     shop.write(rows(16))

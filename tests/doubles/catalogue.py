@@ -82,7 +82,7 @@ class Catalogue:
     def signal_when(self, process, number, published, timeout_s=200):
         """Send the driver a signal once that many ledger rows are there."""
         deadline = time.monotonic() + timeout_s
-        while len(self.ledger()) < published:
+        while len({(row["key"], row["finished_at"]) for row in self.ledger()}) < published:
             assert process.poll() is None, process.stdout.read()[-6000:]
             assert time.monotonic() < deadline, "nothing was published in time"
             time.sleep(0.1)
@@ -90,8 +90,11 @@ class Catalogue:
 
     def ledger(self):
         """All ledger rows, parts and compact files, as dicts."""
-        files = [str(path) for path in Path(self.output, "ledger").rglob("*.parquet")]
-        return ds.dataset(files).to_table().to_pylist() if files else []
+        for _ in range(10):
+            files = [str(path) for path in Path(self.output, "ledger").rglob("*.parquet")]
+            with contextlib.suppress(FileNotFoundError):  # a run puts parts together meanwhile
+                return ds.dataset(files).to_table().to_pylist() if files else []
+        raise AssertionError("the ledger's files changed at each of ten looks")
 
     def statuses(self):
         """Status by key of the newest row; asserts that no picture was published ok twice."""

@@ -1,5 +1,6 @@
 """run.commercial refuses what the weights' owners do not allow so far, before anything starts: no test here has Ray."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,10 +11,11 @@ from idgen.config import Config, RunConfig
 from idgen.driver.finish import check_licences
 from idgen.errors import Exit, RunError
 from idgen.recipes import Licence, Recipe
+from idgen.weights import locate
 
 BASE = ["unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/model.fp16.safetensors",
         "tokenizer/tokenizer.model"]  # fmt: skip
-REST = ["adapter.bin", "clip/config.json", "clip/model.safetensors", "pack/glintr100.onnx"]
+REST = ["adapter.bin", "clip/config.json", "clip/model.safetensors"]
 ANYWHERE_BUT_HERE = "cluster.address=127.0.0.1:9"
 """A line that went on to Ray would end with another exit code."""
 
@@ -25,6 +27,7 @@ def shop(tmp_path):
     for name in (*BASE, *REST):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
+    shutil.copytree(locate("tiny:facepack"), tmp_path / "pack")
     places = [f"base.weights={tmp_path}", f"adapters.0.weights={tmp_path}/adapter.bin",
               f"adapters.0.image_encoder={tmp_path}/clip", f"face_pack.weights={tmp_path}/pack"]  # fmt: skip
     made.weights = [f"overrides.kolors.{places[0]}", *(f"overrides.kolors-faceid-plus.{place}" for place in places)]

@@ -27,6 +27,7 @@ MOST_PROMPTS = 3
 """Of one recipe; those that encode beside the UNet do it anew when an actor loads them again."""
 
 
+@pytest.mark.slow
 def test_eleven_recipes_are_made_in_one_run_and_each_load_encodes_a_prompt_once(tmp_path):
     shop = Catalogue(tmp_path)
     shop.manifest = write(tmp_path)

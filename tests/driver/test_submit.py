@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from doubles.catalogue import ROOT, Catalogue, rows
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 RAY = str(Path(sys.executable).with_name("ray"))
 
 

@@ -207,6 +207,26 @@ def test_what_is_transparent_in_a_map_or_a_mask_is_nothing(room):
     ]
 
 
+def test_a_map_drawn_in_dark_lines_on_nothing_is_shown_in_white_ones_and_an_inverted_or_blank_one_is_told(room):
+    layered = np.zeros((64, 64, 4), np.uint8)
+    layered[20:24, 8:56, 3] = 255
+    paths = {
+        "dark": saved(room.folder / "dark.png", layered),
+        "white": saved(room.folder / "white.png", np.repeat(layered[..., 3:], 3, 2)),
+        "inverted": saved(room.folder / "inverted.png", 255 - np.repeat(layered[..., 3:], 3, 2)),
+        "blank": saved(room.folder / "blank.png", np.zeros((64, 64, 3), np.uint8)),
+    }
+    asked = (Request((), needs=NOTHING, images=(InputImage("control_canny_uri", at, 64, 64),)) for at in paths.values())
+    found = dict(zip(paths, room.read(*asked), strict=True))
+    assert found["dark"].images == found["white"].images
+    assert {name: one.warnings for name, one in found.items()} == {
+        "dark": ["control_canny_uri: transparency: its dark lines are drawn white on black"],
+        "white": [],
+        "inverted": ["control_canny_uri: control_map_inverted: most of it is bright; a canny map is bright on black"],
+        "blank": ["control_canny_uri: control_map_blank: it is of one colour and says nothing"],
+    }
+
+
 def test_one_photo_in_every_place_is_fetched_once(room):
     uri = room.photo(7)
     images = tuple(InputImage(f"control_{name}_uri", uri, 64, 64) for name in ("pose", "depth"))
@@ -328,5 +348,5 @@ def test_the_order_of_errors_is_references_first(room):
 
 
 def test_a_photo_too_small_to_please_is_told_of_references_only(room):
-    (found,) = room.read(Request((room.photo(7),), images=(InputImage("control_pose_uri", room.photo(8), 256, 256),)))
+    (found,) = room.read(Request((room.photo(7),), images=(InputImage("control_depth_uri", room.photo(8), 256, 256),)))
     assert [warning.split(":")[0] for warning in found.warnings] == ["small_photo"]

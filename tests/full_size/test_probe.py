@@ -16,6 +16,7 @@ ALONE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("recipe", "what"), [("faceid-sdxl", "sampler"), ("kolors-faceid-plus", "texts")])
 def test_a_probe_tells_sizes_times_and_what_it_shares(recipe, what):
     done = subprocess.run(
@@ -34,6 +35,7 @@ def test_a_probe_tells_sizes_times_and_what_it_shares(recipe, what):
         assert found["step_gflop"] > 0.1
 
 
+@pytest.mark.slow
 def test_a_row_of_the_table_has_a_cell_for_every_title():
     job = {"private": {"sampling": 5e9, "texts": 13e9}}
     found = {"recipe": "r", "disk": 9e9, "listed_gb": 9.0, "alone": ALONE, "job": job, "peak_over_weights": 1.125}
@@ -42,5 +44,6 @@ def test_a_row_of_the_table_has_a_cell_for_every_title():
     assert row.startswith("| r | 9.00 | 9.00 | 12 s | 8.00 | 5.00 | 4.00 | 1.12 | 7.00 | 5.00 | 13.00 | 2.5 s | 806 |")
 
 
+@pytest.mark.slow
 def test_the_promise_counts_own_memory_at_its_peak_and_mapped_weights_over_all_weights():
     assert rehearsal._over(ALONE) == pytest.approx(9 / 8)

@@ -21,6 +21,7 @@ from idgen.stores.protocol import StoreError
 ROWS = [row(number, num_images=2 if number % 5 == 0 else None) for number in range(20)]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=25, unique=True), st.integers(1, 4), st.randoms())
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_reordered_split_and_grown_manifest_keeps_its_keys(numbers, pieces, shuffler: random.Random):

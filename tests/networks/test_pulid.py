@@ -23,11 +23,11 @@ def v1(cond, seen, width, token, body=None):
     return shapes
 
 
-def v1_1(cond, seen, width, inner, token, queries, layers=10):
+def v1_1(cond, seen, width, inner, token, queries, layers=10, hidden=None):
     shapes = {"latents": (1, queries, width), "proj_out": (width, token)}
-    shapes |= mlp("id_embedding_mapping", cond, width, 5 * width)
+    shapes |= mlp("id_embedding_mapping", cond, hidden or width, 5 * width)
     for level in range(5):
-        shapes |= mlp(f"mapping_{level}", seen, width, width)
+        shapes |= mlp(f"mapping_{level}", seen, hidden or width, width)
     for number in range(layers):
         of = f"layers.{number}"
         shapes |= {f"{of}.0.{one}": (width,) for one in ("norm1.weight", "norm1.bias", "norm2.weight", "norm2.bias")}
@@ -130,8 +130,9 @@ def test_version_1_is_the_formula_written_out():
 
 
 @pytest.mark.parametrize("references", [1, 2, 4])
-def test_version_1_1_is_the_formula_written_out_with_all_references_at_once(references):
-    weights, (cond, hidden) = random_like(FORMER), person(references)
+@pytest.mark.parametrize("inside", [8, 6, 10], ids=["as the former", "as the tower", "as neither"])
+def test_version_1_1_is_the_formula_written_out_with_all_references_at_once(references, inside):
+    weights, (cond, hidden) = random_like(v1_1(12, 6, 8, 128, 4, 3, hidden=inside)), person(references)
     former = IdFormer.from_weights(weights, "a file")
     seen, nobody = encode_v1_1(former, cond, hidden)
     assert seen.shape == nobody.shape == (1, 3, 4)

@@ -10,6 +10,7 @@ import transformers
 
 from idgen.recipes import Base
 from idgen.sampling import bases
+from idgen.sampling.prompt_pieces import tokenize
 from idgen.tiny import tokenizer, world
 
 GOLDENS = Path(__file__).parents[3] / "shared/goldens/bases"
@@ -104,3 +105,17 @@ def test_an_overlong_prompt_is_written_nowhere(kind, capfd, caplog):
         for library in (diffusers, transformers):
             library.utils.logging.set_verbosity_warning()
             library.utils.logging.disable_propagation()
+
+
+@pytest.mark.parametrize(("kind", "folder"), CASES, ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize("special", ["<|endoftext|>", "<|startoftext|>", "<|ENDOFTEXT|>"])
+def test_a_special_token_in_a_prompt_is_text_like_any_other(kind, folder, special):
+    base = load(kind, folder)
+    for name in ["tokenizer", "tokenizer_2"][: 2 if kind == "sdxl" else 1]:
+        tokenizer = getattr(base.pipeline, name)
+        ids = tokenize(tokenizer, f"a shirt {special} blue")[0][0].tolist()
+        end = ids.index(tokenizer.eos_token_id)
+        assert ids.count(tokenizer.bos_token_id) == 1
+        assert ids[:end].count(tokenizer.eos_token_id) == 0
+        assert "blue" in tokenizer.decode(ids[:end])
+        assert len(ids) == 77

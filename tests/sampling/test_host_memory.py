@@ -30,6 +30,7 @@ def growth_bytes(how: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_free_blocks_go_back_once_something_was_loaded_and_by_themselves_they_would_not():
     assert growth_bytes("loading") < 30e6

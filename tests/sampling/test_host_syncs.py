@@ -71,6 +71,7 @@ def test_no_step_waits_for_the_device(load, name, scheduler):
     assert sum(first.values()) <= 1, "the sizes that SDXL is told"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sd15", "pose"])
 def test_from_an_image_neither(load, name):
     _first, *others = counted(load(name), name, strength=0.8, num_inference_steps=4)
@@ -94,6 +95,7 @@ def test_what_a_batch_needs_goes_up_without_a_wait(load):
     assert syncs.counts == {}
 
 
+@pytest.mark.slow
 def test_stock_nets_wait_once_a_step_each_and_make_the_same_picture():
     """What `queue_timesteps` is for: without it the number is moved by the UNet and by IdentityNet."""
     nowhere, here = (Sampler.load(RECIPES["instantid"], lora_scale=1.0, device=device) for device in ("meta", "cpu"))

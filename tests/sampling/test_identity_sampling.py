@@ -102,6 +102,7 @@ def test_few_steps_without_guidance_look_at_the_face_alone_and_keep_rows_apart(s
     assert difference(other[1:], together[1:]) < 1e-5 * alone.abs().max()
 
 
+@pytest.mark.slow
 def test_blocks_compile_whole_and_other_people_faces_and_scales_compile_nothing():
     torch.set_num_threads(1)
     sampler = Sampler.load(ECOMID, lora_scale=1.0, device="cpu")

@@ -207,6 +207,7 @@ def on_meta(conditions):
     return replace(conditions, **moved)
 
 
+@pytest.mark.slow
 def test_no_step_asks_the_device_for_a_number(monkeypatch):
     """Meta tensors have no numbers: what would wait for a GPU raises there."""
     sampler = load()
@@ -224,6 +225,7 @@ def test_no_step_asks_the_device_for_a_number(monkeypatch):
         sampler.denoise(on_meta(given[plain]), plain)
 
 
+@pytest.mark.slow
 def test_edm_dpmsolver_multistep_comes_nearer_with_steps_and_the_stock_class_of_that_name_does_not(sampler):
     bucket = Bucket(width=64, height=64, num_inference_steps=400, scheduler="euler", guidance_scale=5.0)
     near = latents(sampler, ROWS[:1], bucket)

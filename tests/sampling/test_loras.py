@@ -108,6 +108,7 @@ def test_a_lora_of_the_unet_whose_names_have_the_adapters_in_them_is_not_lost(ki
     assert_merged(made, plain, {key: 0.7 * extra for key, extra in added.items()})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_several_add_up_each_with_its_own_scale(kind, tmp_path):
     plain = load(kind)

@@ -132,3 +132,50 @@ def test_a_context_that_is_not_as_wide_as_the_net_reads_is_refused_before_the_fi
         sampler.denoise(replace(conditions, context=conditions.context[..., 1:]), bucket)
     with pytest.raises(RuntimeError, match="control identity looks at a face's context, and no adapter gave one"):
         sampler.denoise(replace(conditions, context=None), bucket)
+
+
+def copied(tmp_path, settings=(), tensors=()):
+    """SD 1.5's tiny net with other settings and further tensors."""
+    folder = shutil.copytree(world.locate(control("sd15").weights.removeprefix("tiny:")), tmp_path / "net")
+    (file,) = folder.glob("*.safetensors")
+    save_file({**load_file(file), **dict(tensors)}, file, {"format": "pt"})
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **dict(settings)}))
+    return Control(name="pose", weights=str(folder))
+
+
+def test_a_union_of_controlnets_is_refused_by_name(tmp_path):
+    spec = copied(tmp_path, {"_class_name": "ControlNetUnionModel", "num_control_type": 6})
+    assert "net is a ControlNet Union, many nets in one" in refused(TINY, controls=[spec])
+
+
+def test_tensors_that_a_net_has_no_place_for_are_refused_by_name(tmp_path):
+    spec = copied(tmp_path, tensors={"more.weight": torch.zeros(6, 16), "more.bias": torch.zeros(3)})
+    assert "2 tensors would not be read (more.bias, more.weight)" in refused(TINY, controls=[spec])
+
+
+def test_a_union_that_calls_itself_a_controlnet_is_refused_by_its_tensors(tmp_path):
+    spec = copied(tmp_path, tensors={"task_embedding": torch.zeros(6, 16), "control_add_embedding.x": torch.zeros(3)})
+    assert "net is a ControlNet Union, many nets in one" in refused(TINY, controls=[spec])
+
+
+def test_tensors_that_an_identity_net_has_no_place_for_are_refused_by_name(tmp_path):
+    folder = shutil.copytree(world.locate("identity_net"), tmp_path / "net")
+    (file,) = folder.glob("*.safetensors")
+    save_file({**load_file(file), "more.bias": torch.zeros(3)}, file, {"format": "pt"})
+    words = refused(recipe("instantid"), controls=[replace(identity_net("instantid"), weights=str(folder))])
+    assert "1 tensors would not be read (more.bias)" in words
+
+
+def test_a_net_for_six_channels_is_refused_when_it_is_loaded(tmp_path):
+    file = next(world.locate(control("sd15").weights.removeprefix("tiny:")).glob("*.safetensors"))
+    key = "controlnet_cond_embedding.conv_in.weight"
+    spec = copied(tmp_path, {"conditioning_channels": 6}, {key: load_file(file)[key].repeat(1, 2, 1, 1)})
+    assert "is shown images of 6 channels" in refused(TINY, controls=[spec])
+
+
+def test_a_net_of_other_widths_is_refused_when_it_is_loaded(tmp_path):
+    net = ControlNetModel.from_config({**ControlNetModel.load_config(copied(tmp_path).weights), "layers_per_block": 1})
+    net.save_pretrained(tmp_path / "thin")
+    spec = Control(name="pose", weights=str(tmp_path / "thin"))
+    assert "has layers_per_block 1, the base's UNet 2" in refused(TINY, controls=[spec])

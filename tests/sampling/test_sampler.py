@@ -193,6 +193,7 @@ def test_the_working_dtype_is_the_recipes_and_close_to_float32(sampler):
     assert np.abs(first - second).mean() < 12
 
 
+@pytest.mark.slow
 def test_compiled_blocks_take_every_count_of_rows_and_other_people_compile_nothing():
     sampler = Sampler.load(TINY, lora_scale=0.7, device="cpu")
     buckets = [replace(BUCKET, guidance_scale=guidance, num_inference_steps=1) for guidance in (5.0, 1.0)]

@@ -29,6 +29,7 @@ def test_the_pack_gives_a_detector_and_a_512_number_recogniser(app):
     np.testing.assert_allclose(face.kps, drawing.keypoints[0], atol=8)
 
 
+@pytest.mark.slow
 def test_scenes_are_detected_with_recall_and_precision_of_97_percent_and_keypoints_within_3_percent(app):
     result = measure_detection(app, [held_out_scene(index) for index in range(210)])
     assert result.faces > 400
@@ -37,6 +38,7 @@ def test_scenes_are_detected_with_recall_and_precision_of_97_percent_and_keypoin
     assert result.keypoint_error_mean <= 0.03
 
 
+@pytest.mark.slow
 def test_portraits_are_detected_once_each_with_keypoints_within_3_percent(app):
     portraits = [draw_portrait(Person.sample(520_000 + i), Look.sample(520_000 + i), 256) for i in range(100)]
     result = measure_detection(app, portraits)
@@ -44,11 +46,13 @@ def test_portraits_are_detected_once_each_with_keypoints_within_3_percent(app):
     assert result.keypoint_error_mean <= 0.03
 
 
+@pytest.mark.slow
 def test_no_face_is_found_where_nobody_is(app):
     found = [len(app.det_model.detect(draw_scene([], 530_000 + seed).image[:, :, ::-1])[0]) for seed in range(60)]
     assert sum(found) == 0
 
 
+@pytest.mark.slow
 def test_unseen_people_are_told_apart_with_an_auc_of_99_percent(app):
     checked = measure_verification(app, people=60)
     assert checked.missed == 0

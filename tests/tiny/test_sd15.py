@@ -36,6 +36,7 @@ def start_making(folder: Path) -> "subprocess.Popen[bytes]":
     )
 
 
+@pytest.mark.slow
 def test_the_same_world_comes_out_wherever_it_is_made_and_however_many_make_it(tmp_path):
     makers = [start_making(tmp_path / "one"), start_making(tmp_path / "one")]
     assert [maker.wait(300) for maker in makers] == [0, 0]
@@ -48,6 +49,7 @@ def test_the_first_worlds_weights_have_stayed_as_they_were_so_catalogues_made_wi
     assert {name: made[name][:16] for name in SHA256} == SHA256
 
 
+@pytest.mark.slow
 def test_an_unfinished_folder_is_not_taken_for_the_world(tmp_path, monkeypatch):
     monkeypatch.setenv("IDGEN_TINY_DIR", str(tmp_path / "half"))
     (tmp_path / "half" / "sd15").mkdir(parents=True)

@@ -18,6 +18,7 @@ def tokenizer():
     return ChatGLMTokenizer.from_pretrained(world.locate("kolors") / "tokenizer")
 
 
+@pytest.mark.slow
 def test_another_process_learns_the_same_bytes():
     code = (
         "import hashlib; from idgen.tiny import sentence_pieces;"

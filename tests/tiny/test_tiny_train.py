@@ -45,6 +45,7 @@ def journal(space):
     return [json.loads(line) for line in (space.folder / "journal.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_every_stage_runs_and_every_recipe_is_sampled_by_the_product(trained):
     lines = journal(trained)
     assert all(np.isfinite([one for one in line.values() if isinstance(one, float)]).all() for line in lines)
@@ -58,11 +59,13 @@ def test_every_stage_runs_and_every_recipe_is_sampled_by_the_product(trained):
     assert (trained.folder / "evaluation.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_exported_scheduler_clips_no_latents(trained):
     settings = json.loads((trained.folder / "world" / "sd15" / "scheduler" / "scheduler_config.json").read_text())
     assert (settings["clip_sample"], settings["prediction_type"]) == (False, "v_prediction")
 
 
+@pytest.mark.slow
 def test_finished_stages_are_not_run_again(trained):
     before = len(journal(trained))
     for name in set(STAGES) - {"export", "evaluate"}:
@@ -70,6 +73,7 @@ def test_finished_stages_are_not_run_again(trained):
     assert len(journal(trained)) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["autoencoder", "sd15", "plus"])
 def test_a_run_that_was_stopped_and_went_on_ends_in_the_same_weights(trained, stage, tmp_path, monkeypatch):
     for part in ("data", "weights", "tokenizers", "encoders"):
@@ -120,6 +124,7 @@ def test_prompts_say_the_facts_and_neutral_texts_say_none():
     assert not words & {*SHIRTS, *EXPRESSIONS, "city", "beach", "portrait", "person"}
 
 
+@pytest.mark.slow
 def test_the_longest_prompt_fits_into_clip(trained):
     rng, words = np.random.default_rng(2), Sd15Text(trained).words
     texts = [prompts.english(facts, rng) for facts in CALM for _ in range(30)]
@@ -127,6 +132,7 @@ def test_the_longest_prompt_fits_into_clip(trained):
     assert sum(len(words(text).input_ids) > 77 for text in texts) <= 0.05 * len(texts)
 
 
+@pytest.mark.slow
 def test_latents_are_standardised_and_pictures_come_back_the_same(trained):
     net = AutoencoderKL(**autoencoder.config(trained.plan))
     net.load_state_dict(torch.load(trained.weights("autoencoder_raw"), weights_only=True))

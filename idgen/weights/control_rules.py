@@ -1,0 +1,45 @@
+"""Whether a ControlNet can work beside a base's UNet, by the settings of both. No torch here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+NET = "ControlNetModel"
+"""Class in diffusers."""
+IMAGE_CHANNELS = 3
+_UNION = ("task_embedding", "control_add_embedding.", "spatial_ch_projs.", "transformer_layes.")
+"""How names of tensors begin that only a union of ControlNets has."""
+_SAME = ("in_channels", "block_out_channels", "layers_per_block")
+"""Settings that a net and the UNet it is a copy of have in common, beside the width of the text."""
+
+
+def kind_fault(settings: Mapping[str, Any], names: Iterable[str] = ()) -> str | None:
+    """Return what a folder holds instead of a ControlNet, None when it holds one.
+
+    `settings` are those of its config.json, `names` those of its tensors, as far as they are known.
+    """
+    kind = str(settings.get("_class_name", "nothing"))
+    if "Union" in kind or any(name.startswith(_UNION) for name in names):
+        return "a ControlNet Union, many nets in one, which is not supported: give a net of its own for each control"
+    return None if kind == NET else f"no ControlNet: its config says {kind}"
+
+
+def fault(net: Mapping[str, Any], unet: Mapping[str, Any]) -> str | None:
+    """Return why a net of settings `net` cannot work beside a UNet of settings `unet`, None when it can.
+
+    What one of them does not say is not compared.
+    """
+    width, wanted = net.get("cross_attention_dim"), unet.get("cross_attention_dim")
+    if None not in (width, wanted) and width != wanted:
+        return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
+    for setting in _SAME:
+        own, other = _plain(net.get(setting)), _plain(unet.get(setting))
+        if None not in (own, other) and own != other:
+            return f"has {setting} {own}, the base's UNet {other}: take a net of the base's family"
+    channels = net.get("conditioning_channels", IMAGE_CHANNELS)
+    if channels != IMAGE_CHANNELS:
+        return f"is shown images of {channels} channels, and a control image has {IMAGE_CHANNELS}"
+    return None
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    return list(value) if isinstance(value, list | tuple) else value
