@@ -107,6 +107,9 @@ class FacesConfig:
         "where faces are found; auto = cuda with num_gpus > 0, else cpu", "auto"
     )
     min_face_px: int = doc("smallest face that is used", 32)
+    references_differ: Literal["warn", "refuse"] = doc(
+        "what happens to a row whose references look like different people", "warn"
+    )
     warn_face_fraction: float = doc("a face under this share of the picture gets a warning", 0.03)
     batch_deadline_s: float = doc("a worker that hangs this long on one reference is restarted", 300.0)
 

@@ -56,6 +56,7 @@ class Code(StrEnum):
     NO_FACE = "no_face"
     FACE_TOO_SMALL = "face_too_small"
     FACE_INDEX_MISSING = "face_index_missing"
+    REFERENCES_DIFFER = "references_differ"
     # sample
     TEXT_MISSING = "text_missing"
     OUT_OF_MEMORY = "out_of_memory"
@@ -91,13 +92,14 @@ CODES: dict[Code, CodeFacts] = {
     Code.FETCH_TIMEOUT: CodeFacts("failed", True, "the transfer took too long", "it is tried again by itself"),
     Code.TOO_MANY_BYTES: CodeFacts("rejected", False, "the file is larger than sources.max_bytes", "store a smaller photo"),
     Code.SHA256_MISMATCH: CodeFacts("rejected", False, "the file is not the one the manifest names", "mend reference_sha256 or the file"),
-    Code.IMAGE_FORMAT: CodeFacts("rejected", False, "not a still JPEG, PNG or WebP", "convert the photo"),
+    Code.IMAGE_FORMAT: CodeFacts("rejected", False, "not a still JPEG, PNG, WebP or AVIF", "convert the photo"),
     Code.IMAGE_CORRUPT: CodeFacts("rejected", False, "the picture file is damaged", "store the photo again"),
     Code.IMAGE_TOO_LARGE: CodeFacts("rejected", False, "more pixels than sources.max_pixels", "scale the photo down"),
     Code.IMAGE_TOO_SMALL: CodeFacts("rejected", False, "fewer pixels than sources.min_side_px", "use a larger photo"),
-    Code.NO_FACE: CodeFacts("rejected", False, "no face was found", "use a photo with a visible, upright face"),
+    Code.NO_FACE: CodeFacts("rejected", False, "no face was found", "use a photo with a visible face; for one that is tiny in a large photo crop it, or raise the recipe's face_pack.det_size_px"),
     Code.FACE_TOO_SMALL: CodeFacts("rejected", False, "the face is smaller than faces.min_face_px", "crop closer to the face"),
     Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
+    Code.REFERENCES_DIFFER: CodeFacts("rejected", False, "the row's references look like different people", "give photos of one person, or set faces.references_differ=warn and jobs/rerun.py rerun.code=[references_differ]"),
     Code.TEXT_MISSING: CodeFacts("failed", True, "the prompt that was encoded ahead is not in the output's texts/, or could not be read", "it is encoded and tried again by itself"),
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
     Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or another seed"),

@@ -15,8 +15,10 @@ _NOT_IN_HASH = {
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
-    "steps", "archive", "text",
+    "steps", "archive", "text", "same_person_cosine",
 }  # fmt: skip
+_AS_EVER = {"prompt_syntax": "plain", "long_prompt": "cut"}
+"""Settings that a recipe learnt later, with what they were before: so said, they are as good as not there."""
 
 
 def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
@@ -27,7 +29,11 @@ def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
     recipes are two things to the shop. So are empty settings left out: a setting that a recipe learns later changes no
     old key.
     """
-    facts = {name: value for name, value in asdict(recipe).items() if name not in _NOT_IN_HASH}
+    facts = {
+        name: value
+        for name, value in asdict(recipe).items()
+        if name not in _NOT_IN_HASH and value != _AS_EVER.get(name, object())
+    }
     text = json.dumps({"recipe": _without_locations(facts), "weights": dict(identity)}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 

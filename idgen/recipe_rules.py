@@ -61,6 +61,8 @@ def _base_faults(recipe: Recipe) -> Iterable[str]:
     kolors = base.kind == "kolors"
     if base.text == "ahead" and not kolors:
         yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
+    if kolors and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
+        yield "prompt_syntax, long_prompt: are for CLIP's text encoders (sd15, sdxl), not for Kolors'"
     if kolors and base.config:
         yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
     if kolors and recipe.controls:

@@ -143,6 +143,9 @@ class FacePack:
     """Side of the square the detector works on, a multiple of 32; always explicit, as insightface's automatic choice
     doubles the work."""
     det_threshold: float = 0.5
+    """What a face must score; another detector than insightface's has other scores (YuNet: 0.8)."""
+    same_person_cosine: float = 0.3
+    """Below it a row's references look like different people. Decides no pixels, so it is in no key."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,6 +218,10 @@ class Recipe:
     controls: list[Control] = field(default_factory=list)
     timestep_spacing: Literal["", "linspace", "leading", "trailing"] = ""
     """Takes the place of the scheduler table's spacing; empty = the table's."""
+    prompt_syntax: Literal["plain", "weighted"] = "plain"
+    """weighted: (word:1.3), (word) and [word] make words stronger or weaker, as most tools do. On sd15 and sdxl."""
+    long_prompt: Literal["cut", "chunks"] = "cut"
+    """Of a prompt over CLIP's 75 tokens: cut the end off, or chunks: read it in pieces of 75. On sd15 and sdxl."""
     face_pass: FacePass | None = None
     """What the column face_pass switches on; null = the recipe has none."""
     face_pack: FacePack = field(default_factory=FacePack)

@@ -5,6 +5,7 @@
     python jobs/weights.py fetch recipe=faceid-sdxl              get what is missing; a cut transfer goes on
     python jobs/weights.py fetch recipe=faceid-sdxl@sdxl-lightning-4step
     python jobs/weights.py convert weights.source=a.bin weights.target=a.safetensors
+    python jobs/weights.py convert weights.source=face_detection_yunet.onnx weights.target=pack/det.onnx   and sface
 
 Only fetch uses the network; runs never do. Hub files go to the hub's own cache (HF_HOME), face packs to
 ~/.insightface/models.

@@ -57,3 +57,9 @@ def test_by_which_text_encoder_prompts_are_encoded_changes_the_hash_and_where_do
     recipes = [replace(RECIPE, base=Base(kind="kolors", text=where)) for where in (None, "ahead", "inline")]
     assert len({recipe_hash(recipe, kolors) for recipe in recipes}) == 1
     assert recipe_hash(recipes[0], {**kolors, "text": "35"}) != recipe_hash(recipes[0], kolors)
+
+
+def test_how_prompts_are_read_changes_the_hash_and_as_ever_is_as_good_as_nothing():
+    weighted, chunks = replace(RECIPE, prompt_syntax="weighted"), replace(RECIPE, long_prompt="chunks")
+    assert len({recipe_hash(recipe, WEIGHTS) for recipe in (RECIPE, weighted, chunks)}) == 3
+    assert recipe_hash(replace(RECIPE, prompt_syntax="plain", long_prompt="cut"), WEIGHTS) == "94a664dee7ffb567"

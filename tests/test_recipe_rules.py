@@ -90,6 +90,8 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(base=KOLORS, controls=[POSE], columns=POSES), "controls: Kolors' ControlNets are not built"),
         (Recipe(base=Base(text="ahead")), "base.text: ahead is for kolors; sd15 encodes"),
         (Recipe(base=Base(kind="sdxl", text="ahead")), "base.text: ahead is for kolors"),
+        (Recipe(base=Base(kind="kolors"), prompt_syntax="weighted"), "prompt_syntax, long_prompt: are for CLIP's"),
+        (Recipe(base=Base(kind="kolors"), long_prompt="chunks"), "prompt_syntax, long_prompt: are for CLIP's"),
         (Recipe(base=replace(KOLORS, config="/base")), "base.config"),
         (Recipe(base=KOLORS, adapters=[KOLORS_FACE], columns=["shortcut_scale"]), "without a faceid_plusv2 adapter"),
         (Recipe(base=KOLORS, adapters=[KOLORS_FACE], columns=["lora_scale"]), "without an adapter that has a LoRA"),

@@ -7,7 +7,7 @@ a status and rides along; the others go on.
 import faulthandler
 import itertools
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -76,7 +76,8 @@ class FaceActor:
             self._monitor.end("faces", shard)
 
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
-        requests = [_request(row, recipe) for row in rows]
+        strict = self._settings.faces.references_differ == "refuse"
+        requests = [replace(_request(row, recipe), refuse_strangers=strict) for row in rows]
         return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
 
 

@@ -99,6 +99,12 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
+def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
+    """Return what a run of this plan would end with if all went well that is not refused."""
+    tried = plan.to_make + plan.duplicates + plan.refused_new
+    return Exit.TOO_MANY_FAILED if plan.refused_new > run.config.run.max_failed_fraction * tried else Exit.OK
+
+
 def newest_gallery(store: ObjectStore) -> str:
     """Return the path of the newest run's gallery, "" when the last few runs have none."""
     paths = (GALLERY.format(run_id) for run_id in run_ids(store)[:_RUNS_LOOKED_AT])

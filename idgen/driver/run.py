@@ -22,7 +22,10 @@ from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
 from idgen.outputs.verify import verify
 from idgen.sampling import scheduler_names
+from idgen.sources.fetch import Fetcher
+from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import StoreError
+from idgen.weights.token_counts import cut_counter
 
 
 def generate_job(config: Config) -> int:
@@ -40,7 +43,10 @@ def rerun_job(config: Config) -> int:
 
 
 def plan_job(config: Config) -> int:
-    """Plan and say what generate would do; leave only summary and refused.csv in the run's folder; return OK."""
+    """Plan and say what generate would do; leave only summary and refused.csv in the run's folder.
+
+    Return TOO_MANY_FAILED when the refusals alone are more than a run may have, else OK.
+    """
     with _opened(config) as run:
         try:
             plan = _plan(run, None)
@@ -48,7 +54,7 @@ def plan_job(config: Config) -> int:
             finish.check_licences(run, plan)
         finally:
             run.folder.delete_shards()
-        return Exit.OK
+        return finish.exit_of_plan(run, plan)
 
 
 @contextmanager
@@ -112,4 +118,6 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         schedulers=scheduler_names.SCHEDULERS,
         scratch=run.scratch,
         force=force,
+        counter_of=cut_counter,
+        foresee=lambda folder: Foresight(Fetcher(run.config.sources, extra_roots=run.roots_of(folder))),
     )

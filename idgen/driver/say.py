@@ -11,6 +11,7 @@ from idgen.errors import CODES, Code, Exit
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance
 from idgen.report.progress import duration
+from idgen.report.run_card import one_line
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
@@ -31,6 +32,7 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
         print(f"  ids of select.file that no row has: {plan.unknown_ids:,}, as in {_listed(plan.unknown_like)}")
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
+    print_lines([f"warning: {one_line(warning)}" for warning in plan.warnings], "  ")
     skipped, refused = sum(plan.skipped.values()), sum(plan.refused.values())
     before = " (" + ", ".join(f"{status} {count:,}" for status, count in plan.skipped.items()) + ")" if skipped else ""
     print(f"  settled before {skipped:,}{before}, duplicates {plan.duplicates:,}, refused {refused:,}")

@@ -51,7 +51,10 @@ class Run:
     @property
     def manifest_roots(self) -> list[str]:
         """Local folders that references may lie in although `sources.roots` does not name them. After the plan."""
-        folder = read_staged(self.scratch).folder
+        return self.roots_of(read_staged(self.scratch).folder)
+
+    def roots_of(self, folder: str) -> list[str]:
+        """Return manifest_roots of a manifest in `folder`."""
         roots = [] if "://" in folder else [folder]
         if self.config.reference and "://" not in self.config.reference:
             roots.append(str(Path(self.config.reference).resolve().parent))

@@ -41,6 +41,7 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
         **_origin(run, code),
         **counts,
         "codes": balance.codes,
+        "warnings": [str(warning) for warning in plan.warnings],
         "duplicates": plan.duplicates,
         "images_per_s": round(balance.ok / work.line_s, 4) if work and work.line_s else None,
         "gpu_hours": round(work.gpu_s / 3600, 4) if work else 0.0,

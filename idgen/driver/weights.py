@@ -12,7 +12,7 @@ from idgen.errors import Exit, RunError
 from idgen.recipe_files import load_recipes
 from idgen.recipes import Recipe
 from idgen.suggestions import unknown_recipe
-from idgen.weights import converting, fetching, layouts
+from idgen.weights import converting, face_converting, fetching, layouts
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import fetch_command
 from idgen.weights.roles import ONE_FILE, Part, digest
@@ -73,10 +73,14 @@ def fetch_weights(config: Config) -> int:
 
 
 def convert_weights(config: Config) -> int:
-    """Write a .bin file's tensors as .safetensors."""
+    """Write a .bin file's tensors as .safetensors, or OpenCV's face networks as those of a face pack."""
     source, target = config.weights.source, config.weights.target
     if not (source and target):
         raise RunError(Exit.USAGE, "say what: weights.source=<file.bin or hub id> weights.target=<file.safetensors>")
+    if source.endswith(".onnx"):
+        found = face_converting.convert_face_network(weights.locate(source), Path(target).expanduser())
+        print(f"{target}: {found}, for a face pack; its folder goes into face_pack.weights")
+        return Exit.OK
     count = converting.convert(weights.locate(source), Path(target).expanduser())
     print(f"{target}: {count} tensors, bit for bit those of {source}")
     print("Its sha256 is another one: a recipe that names it makes new keys, so all its pictures again.")

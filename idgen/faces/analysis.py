@@ -6,7 +6,7 @@ Needs the folder of a face pack (buffalo_l, antelopev2, or the tiny one of idgen
 import contextlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,17 +15,22 @@ import numpy.typing as npt
 import onnxruntime
 from insightface.app import FaceAnalysis
 from insightface.app.common import Face as InsightFace
+from insightface.utils import face_align
 
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
-from idgen.faces import providers
+from idgen.faces import providers, turning
+from idgen.faces.detection import Found, find, find_in_photo, fractions, look
 
 EMBEDDING_SIZE = 512
-PAD_FRACTION = 0.25  # of each side, when nothing was found: detectors miss faces that fill the frame
+CUT_FRACTION = 0.3
+"""Of what the recogniser sees, outside the photo; above it the likeness to the whole face is 0.8 or less (median)."""
+_SEEN_PX = 112
 _MODULES = ["detection", "recognition"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+Place = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,9 @@ class Face:
     keypoints: Floats  # [5, 2] eyes, nose, corners of the mouth, as seen from left to right
     score: float  # the detector's, 0..1
     faces_found: int
-    size: tuple[int, int]  # width and height of the photo
+    size: tuple[int, int]  # width and height of the photo as it was turned
     warnings: tuple[str, ...]
+    turns: int = 0  # quarter turns, as in turning.turn, that the photo needed; all pixels here are after them
 
 
 class FaceAnalyser:
@@ -68,56 +74,113 @@ class FaceAnalyser:
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"insightface\.")
 
     def analyse(
-        self, rgb: Pixels, face_select: str, *, embedding: bool = True, near: tuple[float, float] | None = None
+        self,
+        rgb: Pixels,
+        face_select: str,
+        *,
+        embedding: bool = True,
+        near: Place | None = None,
+        photo: bool = True,
     ) -> Face:
         """Return the face of `rgb` [H, W, 3] that `face_select` asks for, with its embedding if that is wanted.
 
         largest (by area) | center (nearest to the middle) | best (the detector's score) | index:N (from left to right,
-        from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. Raises RowError:
-        no_face, face_too_small, face_index_missing, bad_value.
+        from 0). `near`, a place in pixels, takes its place: the face whose middle is nearest to it. `photo`: False for
+        a picture that was made here: its faces are upright and as small as was asked for, so it is never turned, and
+        looked at again only when nothing was found. Raises RowError: no_face, face_too_small, face_index_missing,
+        bad_value.
         """
-        notes: list[str] = []
         bgr = np.ascontiguousarray(rgb[..., ::-1])
-        boxes, points = self._detect(bgr, notes)
-        height, width = bgr.shape[:2]
-        chosen = choose(boxes, (width, height), face_select) if near is None else nearest(boxes, near)
-        box, keypoints = boxes[chosen, :4], points[chosen]
-        self._judge(box, (width, height), notes)
-        if len(boxes) > 1 and not face_select.startswith("index:"):
-            taken = f"that is {face_select}" if near is None else "nearest to where it was wanted"
-            notes.append(f"several_faces: {len(boxes)} found, took the one {taken}")
-        score = float(boxes[chosen, 4])
-        numbers: Floats | None = None
-        if embedding:
-            found = InsightFace(bbox=box, kps=keypoints, det_score=score)
-            numbers = np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
-        return Face(numbers, box, keypoints, score, len(boxes), (width, height), warnings=tuple(notes))
+        wanted = _Wanted(face_select, near, embedding, photo)
+        turns = 0
+        found = self._found(bgr, photo)
+        if photo and not len(found):
+            turns = turning.first_found(bgr, lambda turned: look(self._app.det_model, turned))
+            bgr = turning.turn(bgr, turns)
+            found = self._found(bgr, photo) if turns else found
+        face = self._face(bgr, found, wanted)
+        if photo and not turns and (turns := self._turns(bgr, face)):
+            bgr = turning.turn(bgr, turns)
+            face = self._face(bgr, self._found(bgr, photo), wanted)
+        return replace(face, turns=turns, warnings=(turning.note(turns), *face.warnings)) if turns else face
 
-    def _detect(self, bgr: Pixels, notes: list[str]) -> tuple[Floats, Floats]:
-        """Return boxes with scores [n, 5] and keypoints [n, 5, 2], in pixels of `bgr`."""
+    def _found(self, bgr: Pixels, photo: bool) -> Found:
         if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
             raise RowError(Code.NO_FACE, f"none in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
-        boxes, points = self._app.det_model.detect(bgr)
-        if len(boxes) == 0:
-            # black, as outside of every photo: the embedding does not depend on the border
-            down, across = (round(side * PAD_FRACTION) for side in bgr.shape[:2])
-            padded = cv2.copyMakeBorder(bgr, down, down, across, across, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-            boxes, points = self._app.det_model.detect(padded)
-            if len(boxes) == 0:
-                raise RowError(Code.NO_FACE, f"none in {bgr.shape[1]}x{bgr.shape[0]} pixels, with a border neither")
-            boxes[:, :4] -= np.array([across, down, across, down])
-            points = points - np.array([across, down])
-            notes.append("face_fills_frame: found only after a border was added")
-        return np.asarray(boxes, dtype=np.float32), np.asarray(points, dtype=np.float32)
+        detector = self._app.det_model
+        return find_in_photo(detector, bgr, self._det_size_px) if photo else find(detector, bgr)
 
-    def _judge(self, box: Floats, size: tuple[int, int], notes: list[str]) -> None:
+    def _face(self, bgr: Pixels, found: Found, wanted: "_Wanted") -> Face:
+        """Return the one of `found` that is wanted; raises RowError as `analyse`."""
+        size = (bgr.shape[1], bgr.shape[0])
+        if not len(found):
+            raise RowError(Code.NO_FACE, f"none in {size[0]}x{size[1]} pixels, nor in further looks at it")
+        select, near = wanted.face_select, wanted.near
+        row = choose(found.boxes, size, select) if near is None else nearest(found.boxes, near)
+        box, keypoints = found.boxes[row, :4], found.points[row]
+        notes = [found.notes[row]] if found.notes[row] else []
+        notes += self._judged(box, keypoints if wanted.photo else None, size)
+        if len(found) > 1 and not select.startswith("index:"):
+            taken = f"that is {select}" if near is None else "nearest to where it was wanted"
+            notes.append(f"several_faces: {len(found)} found, took the one {taken}")
+        numbers = self._embedding(bgr, keypoints) if wanted.embedding else None
+        return Face(numbers, box, keypoints, float(found.boxes[row, 4]), len(found), size, warnings=tuple(notes))
+
+    def _turns(self, bgr: Pixels, face: Face) -> int:
+        """Return the quarter turns after which `face`, found in `bgr`, is upright."""
+
+        def length(turns: int) -> float:
+            if face.embedding is not None and not turns:
+                return float(np.linalg.norm(face.embedding))
+            return self._length(bgr, face.keypoints, turns=turns)
+
+        if not turning.doubtful(face.score, length):
+            return 0
+        least = (face.score + turning.SCORE_GAIN, turning.LENGTH_GAIN * length(0))
+        return turning.upright(bgr, face.box, least, lambda turned: self._found(turned, True), self._length)
+
+    def _embedding(self, bgr: Pixels, keypoints: Floats) -> Floats:
+        found = InsightFace(kps=keypoints)
+        return np.asarray(self._app.models["recognition"].get(bgr, found), dtype=np.float32)
+
+    def _length(self, bgr: Pixels, keypoints: Floats, *, turns: int = 0) -> float:
+        """Return how long the embedding is of the face, whose crop is turned first."""
+        recogniser = self._app.models["recognition"]
+        crop = face_align.norm_crop(bgr, keypoints, recogniser.input_size[0])
+        return float(np.linalg.norm(recogniser.get_feat(turning.turn(crop, turns))))
+
+    def _judged(self, box: Floats, keypoints: Floats | None, size: tuple[int, int]) -> list[str]:
+        """Return the warnings about a face, also whether `keypoints` are cut. Raises RowError: face_too_small."""
         side_px = float(min(box[2] - box[0], box[3] - box[1]))
         if side_px < self._config.min_face_px:
             raise RowError(Code.FACE_TOO_SMALL, f"{side_px:.0f} px, at least {self._config.min_face_px} are needed")
-        inside = np.clip(box, 0, [*size, *size])
-        fraction = float((inside[2] - inside[0]) * (inside[3] - inside[1])) / (size[0] * size[1])
+        notes = []
+        fraction = float(fractions(box[None], size)[0])
         if fraction < self._config.warn_face_fraction:
             notes.append(f"small_face: {fraction:.1%} of the photo")
+        outside = 0.0 if keypoints is None else cut_off(keypoints, size)
+        if outside > CUT_FRACTION:
+            notes.append(f"face_cut: {outside:.0%} of what is looked at lies outside the photo, likeness will suffer")
+        return notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `analyse` was asked for."""
+
+    face_select: str
+    near: Place | None
+    embedding: bool
+    photo: bool
+
+
+def cut_off(keypoints: Floats, size: tuple[int, int]) -> float:
+    """Return which share of the aligned face with these points [5, 2] lies outside a photo of `size`, 0..1."""
+    matrix = face_align.estimate_norm(keypoints, _SEEN_PX)
+    across, down = np.meshgrid(np.arange(_SEEN_PX) + 0.5, np.arange(_SEEN_PX) + 0.5)
+    places = np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)[None]
+    back = cv2.transform(places, cv2.invertAffineTransform(matrix))[0]
+    return float(1 - ((back >= 0) & (back < size)).all(axis=1).mean())
 
 
 def choose(boxes: Floats, size: tuple[int, int], face_select: str) -> int:

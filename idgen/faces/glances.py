@@ -13,6 +13,7 @@ from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.aiming import POSE_COLUMN, aim
 from idgen.faces.identity import Identity, InputImage, MaskMode, Request
+from idgen.faces.likeness import differing
 from idgen.recipes import FacePack
 from idgen.sources.fitting import same_shape
 from idgen.sources.images import Ground
@@ -161,12 +162,14 @@ def join(
         _check_shapes(by_column)
         posed = by_column.get(POSE_COLUMN)
         aimed = aim(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
+        strangers = differing(request, [each.face for each in seen[: len(references)] if each.face is not None])
     except RowError as error:
         return error
     cut_out = any(part.glance.mask_mode == "alpha" for part in asked)
     found = _identity(
         seen[: len(references)],
-        warnings=[
+        warnings=strangers
+        + [
             f"{name.partition(' of ')[0]}: {warning}" if name else warning
             for name, part, each in zip(names, asked, seen, strict=True)
             for warning in each.warnings

@@ -44,6 +44,7 @@ class Request:
     face_pose_uri: str = ""  # the photo whose face's points are used, chosen by face_select too
     face_target: FaceTarget | None = None  # where they go; None = the recipe draws no face
     size: tuple[int, int] = (0, 0)  # of the picture, width and height; only with face_target
+    refuse_strangers: bool = False  # references that look like different people are an error, not a warning
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
 from idgen.faces.glances import INIT_COLUMN, MASK_COLUMN, Glance, Seen
+from idgen.faces.turning import turn
 from idgen.sources.ahead import File
 from idgen.sources.control_maps import lines_on_nothing, map_notes
 from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png
@@ -76,7 +77,10 @@ def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
         return Seen(digest, size, notes, png=png(cover(photo.rgb, *glance.size)))
     mask = opened.mask() if glance.mask else None  # a broken one is cheaper to find than a face
     face = analyse(photo.rgb, glance) if glance.face_pack else None
-    crops = {need.name: cut(need, photo.rgb, face, mask.rgb if mask else None).tobytes() for need in glance.pictures}
+    turns = face.turns if face else 0  # of a photo that lay on its side: all that follows is of the upright one
+    rgb, over = turn(photo.rgb, turns), turn(mask.rgb, turns) if mask else None
+    size = (rgb.shape[1], rgb.shape[0])
+    crops = {need.name: cut(need, rgb, face, over).tobytes() for need in glance.pictures}
     warnings = [*photo.warnings, *(face.warnings if face else ())]
     warnings += [f"{MASK_COLUMN}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
     return Seen(digest, size, tuple(warnings), face, crops)

@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.config import SelectConfig
-from idgen.errors import Exit, RunError
+from idgen.errors import Code, Exit, RunError
 from idgen.manifest.columns import COLUMNS
 from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
+from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.schemas import PICTURES
@@ -112,6 +113,28 @@ def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scr
 
 
 _ID_CHARS = 60
+
+
+def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:
+    """Raise RunError(USAGE) for a header alone, or for a manifest where no row can have a photo and all need one.
+
+    A Parquet file without rows is what programs write when there is nothing to do, failed.parquet among them.
+    """
+    if staged.is_text and not pq.read_metadata(staged.path).num_rows:
+        raise RunError(Exit.USAGE, "manifest: it has a header, but no rows")
+    if set(_PHOTOS) & set(staged.schema.names) or not _count(connection, "true"):
+        return
+    if not _count(connection, f"code <> '{Code.MISSING_VALUE}'"):
+        names = [str(places.clean(name))[:_NAME_CHARS] for name in staged.schema.names[:_NAMES_SHOWN]]
+        raise RunError(Exit.USAGE, f"manifest: it has no column reference_uri; its columns are {', '.join(names)}")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM asked WHERE {condition}").fetchall()[0][0])
+
+
+_PHOTOS = ("reference_uri", "reference_uris", "ip_adapter_image_uri")
+_NAMES_SHOWN, _NAME_CHARS = 20, 40
 
 
 def load_keys(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> None:

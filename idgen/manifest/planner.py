@@ -7,34 +7,35 @@ their signatures; whoever calls deletes them when the run ends, however it ends.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from idgen.config import Config
-from idgen.errors import Code, Exit, RunError
-from idgen.manifest.asking import ORDINAL, load_asked, unknown_ids, write_asked
+from idgen.manifest.asking import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
+from idgen.manifest.forbidding import refuse_forbidden
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
-from idgen.manifest.reading import StagedManifest, stage
+from idgen.manifest.plan_warnings import plan_warnings
+from idgen.manifest.prompt_lengths import CounterOf
+from idgen.manifest.reading import stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
+from idgen.manifest.warned import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes import Recipe
+from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
 UNKNOWN_SHOWN = 3
-_NAMES_SHOWN, _NAME_CHARS = 20, 40
-_PHOTOS = ("reference_uri", "reference_uris", "ip_adapter_image_uri")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,8 @@ class PlanSummary:
     """Ids of `select.file` that no row has."""
     unknown_like: list[str] = field(default_factory=list)
     """The first few of them."""
+    warnings: list[PlanWarning] = field(default_factory=list)
+    """What may not be as it is meant in pictures to make, each kind once."""
 
 
 def plan(
@@ -88,13 +91,16 @@ def plan(
     schedulers: Collection[str],
     scratch: Path,
     force: Force | None = None,
+    counter_of: CounterOf = lambda recipe: None,
+    foresee: Callable[[str], Foresight] | None = None,
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
     `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
-    own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks. Raises
-    StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as a whole; a row that cannot
-    be used is refused and stops nothing.
+    own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks.
+    `counter_of` makes what counts the tokens of long prompts, `foresee`, of the manifest's folder, what judges
+    addresses; without it none is judged. Raises StoreError, and RunError(USAGE) for a manifest, selection or force that
+    cannot be used as a whole; a row that cannot be used is refused and stops nothing.
     """
     if force is not None:
         check_force(force)
@@ -112,39 +118,28 @@ def plan(
         rows = write_asked(connection, staged, resolver, select, scratch)
         load_asked(connection, select, scratch)
         lost = unknown_ids(connection, select, scratch)
-        _check_photos(connection, staged, places)
+        check_photos(connection, staged, places)
         load_codes(connection)
         judge(
             connection, store, ledger_files,
             max_attempts=config.run.max_attempts, force=force, limit=config.select.limit,
         )  # fmt: skip
+        missing = refuse_forbidden(connection, scratch, TO_MAKE, foresee(staged.folder)) if foresee else []
         part = free_part(store, run_id, ledger_files)
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
+        warnings = plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
     summary = replace(
         summary,
         own_columns=carried_columns(staged.schema.names),
         blank_rows=staged.blank_rows,
         unknown_ids=len(lost),
         unknown_like=lost[:UNKNOWN_SHOWN],
+        warnings=[*missing, *warnings],
     )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
-
-
-def _check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:
-    """Raise RunError(USAGE) for a header alone, or for a manifest where no row can have a photo and all need one.
-
-    A Parquet file without rows is what programs write when there is nothing to do, failed.parquet among them.
-    """
-    if staged.is_text and not pq.read_metadata(staged.path).num_rows:
-        raise RunError(Exit.USAGE, "manifest: it has a header, but no rows")
-    if set(_PHOTOS) & set(staged.schema.names) or not _one(connection, "SELECT count(*) FROM asked"):
-        return
-    if not _one(connection, f"SELECT count(*) FROM asked WHERE code <> '{Code.MISSING_VALUE}'"):
-        names = [str(places.clean(name))[:_NAME_CHARS] for name in staged.schema.names[:_NAMES_SHOWN]]
-        raise RunError(Exit.USAGE, f"manifest: it has no column reference_uri; its columns are {', '.join(names)}")
 
 
 def plan_retries(

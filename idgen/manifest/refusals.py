@@ -25,8 +25,8 @@ def write_refused(
 ) -> int:
     """Write both files; return how many refused pictures are new to the ledger. Raises StoreError.
 
-    The CSV names every refusal of this run, the Parquet file (LEDGER rows) has one row per key that the ledger does not
-    know yet: equal rows, and the pictures of one, may share a key.
+    The CSV names every refusal of this run, the Parquet file (LEDGER rows) has one row per key of which the ledger has
+    no refusal or picture yet: equal rows, and the pictures of one, may share a key.
     """
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW refused AS
@@ -40,7 +40,8 @@ def write_refused(
     with reading_ledger():
         connection.execute("""
             CREATE OR REPLACE TABLE told_before AS
-            SELECT DISTINCT key FROM ledger_rows WHERE key IN (SELECT key FROM verdicts WHERE verdict = 'refused')""")
+            SELECT DISTINCT key FROM ledger_rows
+            WHERE status <> 'failed' AND key IN (SELECT key FROM verdicts WHERE verdict = 'refused')""")
     new = "refused WHERE key NOT IN (FROM told_before)"
     batches = connection.sql(f"""
         SELECT * FROM {new} QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal

@@ -12,6 +12,7 @@ from idgen.recipes import Base
 from idgen.sampling import loras
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors import KolorsBase
+from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.reading import Pipeline as Pipeline
 from idgen.sampling.sd15 import Sd15Base
 from idgen.sampling.sdxl import SdxlBase
@@ -25,6 +26,8 @@ class LoadedBase(Protocol):
     """diffusers' plain text-to-image pipeline."""
     dtype: torch.dtype
     """Of the UNet and of all embeddings."""
+    prompts: Reading
+    """How `encode` reads a prompt; set before the first one."""
 
     def place(self, device: torch.device) -> None:
         """Cast to the recipe's dtypes and move; call when LoRAs are merged."""

@@ -151,11 +151,21 @@ class PromptCache:
         self._counts = counts
         self._entries: Bounded[str | None, Text] = Bounded(lambda text: text.nbytes, max_bytes)
 
-    def get(self, prompts: Sequence[str | None]) -> tuple[Tensor, Tensor | None]:
-        """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all."""
-        texts = [self._one(prompt) for prompt in prompts]
-        pooled = [text.pooled for text in texts if text.pooled is not None]
-        return torch.stack([text.whole() for text in texts]), torch.stack(pooled) if pooled else None
+    def get(self, prompts: Sequence[str | None], length: int = 0) -> tuple[Tensor, Tensor | None]:
+        """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all.
+
+        L is `length` or the longest one's, if that is more; shorter ones are filled up with what nothing gives.
+        """
+        pooled = [text.pooled for text in map(self._one, prompts) if text.pooled is not None]
+        longest = max(length, *map(self.length, prompts))
+        return torch.stack([self._filled(prompt, longest) for prompt in prompts]), torch.stack(
+            pooled
+        ) if pooled else None
+
+    def length(self, prompt: str | None) -> int:
+        """Return L of one prompt alone."""
+        text = self._one(prompt)
+        return len(text.embeddings) if text.length is None else text.length
 
     def tokens_cut(self, prompt: str | None) -> int:
         """Return how many tokens at the end of `prompt` are not in its embeddings."""
@@ -164,6 +174,14 @@ class PromptCache:
     def clear(self) -> None:
         """Forget all prompts."""
         self._entries.clear()
+
+    def _filled(self, prompt: str | None, length: int) -> Tensor:
+        """Return a prompt's embeddings [length, D], behind them whole empty pieces: of no text at all its own."""
+        states = self._one(prompt).whole()
+        if len(states) == length:
+            return states
+        empty = self._one(None if prompt is None else "").whole()
+        return torch.cat([states, *[empty] * ((length - len(states)) // len(empty))])
 
     def _one(self, prompt: str | None) -> Text:
         return self._entries.get(prompt, lambda: self._count_and_encode(prompt))

@@ -70,8 +70,10 @@ class Conditioner:
             for row, generator in zip(rows, generators, strict=True)
             if bucket.strength is not None and row.init_image is not None
         ]
-        prompt, pooled = self.prompts.get([row.prompt for row in rows])
-        negative, negative_pooled = self.prompts.get([row.negative_prompt for row in rows]) if guided else (None, None)
+        length = max(self._length(row, guided) for row in rows)
+        prompt, pooled = self.prompts.get([row.prompt for row in rows], length)
+        negatives = [row.negative_prompt for row in rows]
+        negative, negative_pooled = self.prompts.get(negatives, length) if guided else (None, None)
         made = [self._tokens(adapter, rows) for adapter in self._adapters]
         controls = _counting(rows, bucket)
         return Conditions(
@@ -94,6 +96,14 @@ class Conditioner:
         )
 
     @torch.inference_mode()
+    def alike(self, rows: Sequence[SampleRow], guided: bool) -> list[list[int]]:
+        """Return the numbers of the rows in groups of one length of text; all in one, where no prompt is in pieces."""
+        groups: dict[int, list[int]] = {}
+        for number, row in enumerate(rows):
+            groups.setdefault(self._length(row, guided), []).append(number)
+        return list(groups.values())
+
+    @torch.inference_mode()
     def warnings(self, rows: Sequence[SampleRow], guided: bool) -> list[list[str]]:
         """Return what to tell about each row of a sampled batch: prompts too long for the text encoder."""
         kinds = ("prompt", "negative_prompt") if guided else ("prompt",)
@@ -109,6 +119,10 @@ class Conditioner:
             cache.clear()
         for adapter in self._adapters:
             adapter.forget()
+
+    def _length(self, row: SampleRow, guided: bool) -> int:
+        """Return how long a row's embeddings are: its prompt's and its negative prompt's, whichever is longer."""
+        return max(map(self.prompts.length, (row.prompt, row.negative_prompt) if guided else (row.prompt,)))
 
     def _tokens(self, adapter: Adapter, rows: Sequence[SampleRow]) -> list[Tokens]:
         return [self.tokens.get(adapter, Person(row.id_embedding, row.crops), row.options) for row in rows]

@@ -36,7 +36,15 @@ Place = tuple[float, float]
 class FaceFinder(Protocol):
     """What the pass needs of faces.analysis.FaceAnalyser."""
 
-    def analyse(self, rgb: Pixels, face_select: str, *, embedding: bool = True, near: Place | None = None) -> Face:
+    def analyse(
+        self,
+        rgb: Pixels,
+        face_select: str,
+        *,
+        embedding: bool = True,
+        near: Place | None = None,
+        photo: bool = True,
+    ) -> Face:
         """Return the face `face_select` asks for, or nearest to `near`; raises RowError where there is none."""
         ...
 
@@ -105,7 +113,7 @@ class FaceRepair:
 
     def _find(self, picture: Pixels, near: Place | None) -> Face | None:
         try:
-            return self.finder.analyse(picture, "largest", near=near)
+            return self.finder.analyse(picture, "largest", near=near, photo=False)
         except RowError as error:
             if error.code not in (Code.NO_FACE, Code.FACE_TOO_SMALL):
                 raise

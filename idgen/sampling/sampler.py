@@ -27,6 +27,7 @@ from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
 from idgen.sampling.memory import give_back_memory, is_shortage, loading
 from idgen.sampling.pipelines import Pipelines, check_controls
+from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.texts import TextSource
 
@@ -87,6 +88,7 @@ class Sampler:
     @classmethod
     def _load(cls, recipe: Recipe, lora_scale: float, device: torch.device, texts: TextSource | None) -> "Sampler":
         base = bases.load(recipe.base, texts)
+        base.prompts = Reading.of(recipe)
         unet = base.pipeline.unet
         attention.install(unet)
         adapters = table.make_all(recipe.adapters, lora_scale, base.dtype)
@@ -127,6 +129,14 @@ class Sampler:
 
     @torch.inference_mode()
     def _pictures(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
+        """Sample rows whose texts are of one length together, so that no row's depends on the rows beside it."""
+        made: dict[int, NDArray[np.uint8] | RowError] = {}
+        for numbers in self.conditioner.alike(rows, self.guided(bucket)):
+            pictures = self._together([rows[number] for number in numbers], bucket)
+            made.update(zip(numbers, pictures, strict=True))
+        return [made[number] for number in range(len(rows))]
+
+    def _together(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
         latents = self.denoise(self.condition(rows, bucket), bucket)
         return [
             RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()

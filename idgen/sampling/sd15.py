@@ -1,8 +1,11 @@
 """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
 
+import torch
+
 from idgen.networks import transfers
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
+from idgen.sampling.prompt_pieces import pieces
 from idgen.sampling.reading import UNET_PREFIX
 
 
@@ -22,11 +25,11 @@ class Sd15Base(stock.StockBase):
     UPCASTS = False
 
     def encode(self, prompt: str) -> Text:
-        """Same as the pipeline's `encode_prompt`."""
+        """Same as the pipeline's `encode_prompt`, unless the recipe reads prompts otherwise."""
         encoder = self.pipeline.text_encoder
-        ids, cut = stock.tokenize(self.pipeline.tokenizer, prompt)
-        embeddings = encoder(transfers.upload(ids, encoder.device))[0][0].to(self.dtype)
-        return Text(embeddings, tokens_cut=cut)
+        read, cut = pieces(self.pipeline.tokenizer, prompt, self.prompts)
+        states = [piece.weigh(encoder(transfers.upload(piece.ids, encoder.device))[0][0]) for piece in read]
+        return Text(torch.cat(states).to(self.dtype), tokens_cut=cut)
 
     def no_text(self) -> Text:
         """The empty prompt, as the pipeline has it."""

@@ -1,10 +1,14 @@
 """Stable Diffusion XL: a UNet that also gets sizes and a pooled text, a VAE, two CLIP text encoders."""
 
+from typing import Any
+
 import torch
+from torch import Tensor
 
 from idgen.networks import transfers
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
+from idgen.sampling.prompt_pieces import Piece, pieces
 from idgen.sampling.reading import UNET_PREFIX
 
 
@@ -19,18 +23,27 @@ class SdxlBase(stock.StockBase):
     UPCASTS = True
 
     def encode(self, prompt: str) -> Text:
-        """Same as the pipeline's `encode_prompt`: both encoders' last but one states; pooled is the second's."""
-        states, cuts, pooled = [], [], None
-        for tokenizer, encoder in self.TOWERS:
-            tower = getattr(self.pipeline, encoder)
-            ids, cut = stock.tokenize(getattr(self.pipeline, tokenizer), prompt)
-            out = tower(transfers.upload(ids, tower.device), output_hidden_states=True)
-            states.append(out.hidden_states[-2])
-            cuts.append(cut)
-            pooled = out[0]  # of the first encoder these are states that nothing pools
+        """Same as the pipeline's `encode_prompt`, unless the recipe reads prompts otherwise.
+
+        Both encoders' last but one states; pooled is the second's, of a prompt's first piece.
+        """
+        tokenizers = [getattr(self.pipeline, tokenizer) for tokenizer, _ in self.TOWERS]
+        read = [pieces(tokenizer, prompt, self.prompts) for tokenizer in tokenizers]
+        length = max(len(own) for own, _ in read)
+        states, pooled = [], None
+        for tokenizer, (_, encoder), (own, _) in zip(tokenizers, self.TOWERS, read, strict=True):
+            filled = own + pieces(tokenizer, "", self.prompts)[0] * (length - len(own))
+            made = [self._encode(piece, getattr(self.pipeline, encoder)) for piece in filled]
+            states.append(torch.cat([state for state, _ in made]))
+            pooled = made[0][1]  # of the first encoder these are states that nothing pools
         assert pooled is not None
-        embeddings = torch.cat(states, dim=-1)[0].to(self.dtype)
-        return Text(embeddings, tokens_cut=max(cuts), pooled=pooled[0].to(self.dtype))
+        embeddings = torch.cat(states, dim=-1).to(self.dtype)
+        return Text(embeddings, tokens_cut=max(cut for _, cut in read), pooled=pooled.to(self.dtype))
+
+    def _encode(self, piece: Piece, tower: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+        """Return the states [L, D] of one piece and its pooled [P]."""
+        out = tower(transfers.upload(piece.ids, tower.device), output_hidden_states=True)
+        return piece.weigh(out.hidden_states[-2][0]), out[0][0]
 
     def no_text(self) -> Text:
         """Zeros where the pipeline says so, as SDXL's own does, else the empty prompt."""

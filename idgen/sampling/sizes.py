@@ -16,6 +16,9 @@ SDXL_SIZES: tuple[tuple[int, int], ...] = (
 The paper lists 1344x704 lying but not standing.
 """
 
+TOLERANCE = 0.03
+"""Share of a side: half the 64 px between two trained sizes."""
+
 
 def nearest_size(width: int, height: int) -> tuple[int, int]:
     """Return the trained size whose shape is nearest to width : height, by ratio; `ValueError` for sides below 1."""
@@ -24,3 +27,9 @@ def nearest_size(width: int, height: int) -> tuple[int, int]:
     return min(
         SDXL_SIZES, key=lambda size: max(size[0] * height, width * size[1]) / min(size[0] * height, width * size[1])
     )
+
+
+def near_trained(width: int, height: int) -> bool:
+    """Return whether a size is a trained one or so little off that it is as good."""
+    trained_width, trained_height = nearest_size(width, height)
+    return abs(width / trained_width - 1) <= TOLERANCE and abs(height / trained_height - 1) <= TOLERANCE

@@ -1,17 +1,17 @@
 """What all bases have in common: a stock pipeline, read, cast and placed."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import diffusers
 import torch
 import transformers
-from torch import Tensor, nn
+from torch import nn
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
 from idgen.sampling import reading, single_file
+from idgen.sampling.prompt_pieces import STOCK, Reading
 from idgen.sampling.reading import Pipeline
 from idgen.weights import base_rules
 from idgen.weights.headers import dtypes_of
@@ -42,6 +42,7 @@ class StockBase:
     def __init__(self, spec: Base) -> None:
         """Raises RunError when files are missing, cannot be read, or are not of this family."""
         self.dtype = DTYPES[spec.dtype]
+        self.prompts: Reading = STOCK
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
@@ -106,19 +107,6 @@ def family(config: Any) -> str:  # noqa: ANN401
 def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401
     """Let the encoder say how many tokens it has room for where the tokenizer's settings do not."""
     tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
-
-
-def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
-    """Return ids [1, L], padded or cut to the text encoder's room, and how many tokens were cut at the end.
-
-    As `encode_prompt` of the pipelines does, which would write overlong prompts into the log, and would take the text
-    `<|endoftext|>` for the end of the prompt: nobody's text is a special token here.
-    """
-    room = tokenizer.model_max_length
-    read = functools.partial(tokenizer, prompt, split_special_tokens=True)
-    tokens = read(padding="max_length", max_length=room, truncation=True, return_tensors="pt")
-    whole = len(read(verbose=False).input_ids)
-    return tokens.input_ids, max(0, whole - room)
 
 
 def _channels_last(module: nn.Module) -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.addresses import Resolver, resolve
-from idgen.sources.http import HttpFiles
+from idgen.sources.http import HttpFiles, parse_target
 from idgen.sources.local import LocalFiles
 from idgen.sources.redact import redact_text, redact_uri
 from idgen.sources.s3 import S3Files
@@ -40,6 +40,33 @@ class Fetcher:
         except RowError as error:
             raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from error.__cause__
 
+    def check(self, uri: str) -> None:
+        """Raise RowError `uri_forbidden` for an address that fetch would refuse whatever lies there; asks nobody."""
+        try:
+            self._check(uri)
+        except RowError as error:
+            raise RowError(error.code, f"{error.detail} ({self._name(uri)})") from None
+
+    def _check(self, uri: str) -> None:
+        scheme = self._scheme(uri)
+        if scheme == "file":
+            self._local.real_path(uri)
+        elif scheme == "s3":
+            self._s3.place_of(uri)
+        else:
+            self._http.check(parse_target(uri))
+
+    def _scheme(self, uri: str) -> str:
+        """Return the scheme of an address, if that may be fetched from at all."""
+        if not uri.strip() or len(uri) > MAX_URI_CHARS:
+            raise RowError(Code.URI_FORBIDDEN, f"an address has 1 to {MAX_URI_CHARS} characters")
+        scheme = scheme_of(uri)
+        if scheme not in self._config.schemes:
+            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not in sources.schemes")
+        if scheme not in ("file", "s3", "http", "https"):
+            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+        return scheme
+
     def _fetch_either(self, uri: str) -> bytes:
         """Fetch a file whose name may be stored in the other normal form: macOS writes é as two characters."""
         try:
@@ -54,18 +81,10 @@ class Fetcher:
             raise
 
     def _fetch(self, uri: str) -> bytes:
-        if not uri.strip() or len(uri) > MAX_URI_CHARS:
-            raise RowError(Code.URI_FORBIDDEN, f"an address has 1 to {MAX_URI_CHARS} characters")
-        scheme = scheme_of(uri)
-        if scheme not in self._config.schemes:
-            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not in sources.schemes")
+        scheme = self._scheme(uri)
         if scheme == "file":
             return self._local.fetch(uri)
-        if scheme == "s3":
-            return self._s3.fetch(uri)
-        if scheme in ("http", "https"):
-            return self._http.fetch(uri)
-        raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+        return self._s3.fetch(uri) if scheme == "s3" else self._http.fetch(uri)
 
     def _name(self, uri: str) -> str:
         name = redact_uri(uri, self._config.signature_parameters)

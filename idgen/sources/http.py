@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -25,6 +26,7 @@ _MISSING = {404, 410}
 _TRY_AGAIN = {408, 425, 429}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH_SAFE = "/%:=&?~+!$,;'@()*[]|"  # what is spelled in a URI stays as it is spelled
+_IP_ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,20 @@ class HttpFiles:
             except (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError) as error:
                 raise TransientError(RowError(Code.FETCH_FAILED, f"transfer broke: {type(error).__name__}")) from error
 
-    def _allowed(self, target: Target) -> list[str]:
+    def check(self, target: Target) -> None:
+        """Raise RowError `uri_forbidden` for what the configuration does not allow, as far as no name is resolved."""
         spelled = f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
         hosts = self._config.hosts
         if target.scheme not in self._config.schemes:
             raise RowError(Code.URI_FORBIDDEN, f"scheme {target.scheme} is not in sources.schemes")
         if hosts and spelled not in self._config.private_hosts and not any(_matches(target.host, h) for h in hosts):
             raise RowError(Code.URI_FORBIDDEN, "the host is not in sources.hosts")
+        if _IP_ADDRESS.fullmatch(target.host):
+            private = self._config.private_hosts
+            reachable_addresses(target.host, target.port, private_hosts=private, resolver=lambda host, port: [host])
+
+    def _allowed(self, target: Target) -> list[str]:
+        self.check(target)
         try:
             return reachable_addresses(
                 target.host, target.port, private_hosts=self._config.private_hosts, resolver=self._resolver

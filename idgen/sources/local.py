@@ -23,13 +23,7 @@ class LocalFiles:
 
         Raises RowError: `uri_forbidden` outside the roots, `reference_missing`, `fetch_denied`, `too_many_bytes`.
         """
-        path = path_of(uri)
-        try:
-            real = os.path.realpath(path)
-        except (ValueError, OSError):  # NUL inside; surrogates
-            raise RowError(Code.URI_FORBIDDEN, "no file name") from None
-        if not any(os.path.commonpath([root, real]) == root for root in self._roots):
-            raise RowError(Code.URI_FORBIDDEN, "the file lies outside the folders of sources.roots")
+        real = self.real_path(uri)
         try:
             return self._read(real)
         except OSError as error:
@@ -38,6 +32,17 @@ class LocalFiles:
             if error.errno in {errno.EACCES, errno.EPERM, errno.ELOOP}:
                 raise RowError(Code.FETCH_DENIED, f"{error.strerror}") from None
             raise RowError(Code.FETCH_FAILED, f"{error.strerror}") from None
+
+    def real_path(self, uri: str) -> str:
+        """Return the path without links, if the roots allow it. Raises RowError `uri_forbidden`."""
+        path = path_of(uri)
+        try:
+            real = os.path.realpath(path)
+        except (ValueError, OSError):  # NUL inside; surrogates
+            raise RowError(Code.URI_FORBIDDEN, "no file name") from None
+        if not any(os.path.commonpath([root, real]) == root for root in self._roots):
+            raise RowError(Code.URI_FORBIDDEN, "the file lies outside the folders of sources.roots")
+        return real
 
     def _read(self, real: str) -> bytes:
         # O_NOFOLLOW: `real` holds no link, so a link in its last place was put there after the check.

@@ -48,13 +48,18 @@ class S3Files:
         Raises RowError: `uri_forbidden` for a bucket not in sources.buckets, else a code of fetch. A store that does
         not let the role list the bucket answers 403 for missing keys too: `fetch_denied`.
         """
+        bucket, key = self.place_of(uri)
+        deadline = Deadline(self._config.deadline_s)
+        return with_tries(lambda: self._get(bucket, key, deadline), deadline)
+
+    def place_of(self, uri: str) -> tuple[str, str]:
+        """Return bucket and key, if the bucket may be read. Raises RowError `uri_forbidden`."""
         bucket, _, key = uri.partition("://")[2].partition("/")
         if not _BUCKET.fullmatch(bucket) or not key:
             raise RowError(Code.URI_FORBIDDEN, "write s3://bucket/key, without credentials")
         if self._config.buckets and bucket not in self._config.buckets:
             raise RowError(Code.URI_FORBIDDEN, f"bucket {bucket} is not in sources.buckets")
-        deadline = Deadline(self._config.deadline_s)
-        return with_tries(lambda: self._get(bucket, key, deadline), deadline)
+        return bucket, key
 
     def _get(self, bucket: str, key: str, deadline: Deadline) -> bytes:
         try:

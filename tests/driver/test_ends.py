@@ -48,6 +48,33 @@ def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     assert "configs/recipes" not in text
 
 
+def test_a_plan_tells_what_cannot_work_before_anything_is_fetched(shop):
+    fine = rows(1)[0]
+    shop.write([fine | {"row_id": "cloud", "photo": "gs://shop/a.png"}])
+    text = shop.run("run.max_failed_fraction=0.5", job="plan", expect=3)
+    assert "to make 0" in text
+    assert "uri_forbidden: 1" in text
+    shop.write([fine, fine | {"row_id": "gone", "photo": f"{Path(shop.manifest).parent}/gone.png", "prompt": "y"}])
+    text = shop.run(job="plan")
+    assert "warning: photo_missing: " in text
+    assert "gone.png" in text
+
+
+def test_a_plan_warns_of_what_nobody_reads_in_a_prompt(shop):
+    shop.write([row | {"prompt": "(red:1.3) coat " + "neon " * 80} for row in rows(2)])
+    text = shop.run(job="plan")
+    assert "  warning: prompt_syntax: (word:1.3) is read as plain text" in text
+    assert "(2 pictures, as in row " in text
+    assert "  warning: prompt_cut: longer than what the text encoder reads" in text
+
+
+def test_rows_that_are_all_forbidden_end_with_3_once_and_then_there_is_nothing_to_do(shop):
+    shop.write([row | {"photo": "gs://shop/a.png"} for row in rows(2)])
+    assert "asked 2 = ok 0 + rejected 2 " in shop.run("run.max_failed_fraction=0.5", expect=3)
+    assert not list(Path(shop.output).rglob("_SUCCESS"))
+    assert "skipped 2" in shop.run("run.max_failed_fraction=0.5", expect=0)
+
+
 def test_a_long_header_of_own_columns_is_cut(shop):
     shop.write([{**row, **{f"own{n}\x1b{'x' * 99}": "1" for n in range(23)}} for row in rows(1)])
     (line,) = [line for line in shop.run(job="plan").splitlines() if "your own columns" in line]

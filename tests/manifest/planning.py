@@ -82,6 +82,8 @@ class Desk:
         self.recipes: Mapping[str, Recipe] = RECIPES
         self.hashes: Mapping[str, str] = HASHES
         self.part = ""
+        self.more: dict[str, Any] = {}
+        """Further arguments of `plan`."""
 
     @property
     def scratch(self) -> Path:
@@ -103,6 +105,7 @@ class Desk:
         summary = plan(
             manifest, self.recipes, self.hashes, self.config, self.store, self.run_id,
             ledger_files=ledger_files(self.store), schedulers=SCHEDULERS, scratch=self.scratch, force=force,
+            **self.more,
         )  # fmt: skip
         self.part = summary.part
         return summary

@@ -10,7 +10,7 @@ import transformers
 
 from idgen.recipes import Base
 from idgen.sampling import bases
-from idgen.sampling.stock import tokenize
+from idgen.sampling.prompt_pieces import tokenize
 from idgen.tiny import tokenizer, world
 
 GOLDENS = Path(__file__).parents[3] / "shared/goldens/bases"

@@ -73,7 +73,7 @@ class Eye:
         """Return the face of a picture, its points in pixels of a side of PHOTO_PX; None where none is found."""
         large = cv2.resize(picture, (PHOTO_PX, PHOTO_PX), interpolation=cv2.INTER_CUBIC)
         try:
-            return self.analyser.analyse(np.asarray(large, np.uint8), "largest", embedding=False)
+            return self.analyser.analyse(np.asarray(large, np.uint8), "largest", embedding=False, photo=False)
         except RowError:
             return None
 

@@ -1,0 +1,81 @@
+"""What the plan warns of: nothing is refused for it, and each kind is said once, with a count and one row's id.
+
+Only pictures that are to be made count, and of their prompts only what the manifest says itself: a recipe's own default
+is its author's choice.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from idgen.manifest.asking import ORDINAL
+from idgen.manifest.database import parquet, quoted
+from idgen.manifest.prompt_kinds import CLIP_BASES, KINDS, PromptKind
+from idgen.manifest.prompt_lengths import CounterOf, long_prompts
+from idgen.manifest.size_warnings import untrained_sizes
+from idgen.manifest.warned import PlanWarning
+from idgen.recipes import Recipe
+
+
+def plan_warnings(
+    connection: duckdb.DuckDBPyConnection,
+    recipes: Mapping[str, Recipe],
+    scratch: Path,
+    chosen: str,
+    counter_of: CounterOf,
+) -> list[PlanWarning]:
+    """Return the warnings about the `chosen` pictures (planner.TO_MAKE), which table `verdicts` calls to make."""
+    named = connection.execute("SELECT DISTINCT recipe FROM verdicts WHERE verdict = 'make' ORDER BY recipe").fetchall()
+    if not named:
+        return []
+    _load_texts(connection, [recipes[name] for (name,) in named], scratch, chosen)
+    return [
+        *_of_kinds(connection),
+        *long_prompts(connection, recipes, counter_of),
+        *untrained_sizes(connection, recipes, scratch, chosen),
+    ]
+
+
+def _load_texts(connection: duckdb.DuckDBPyConnection, recipes: Sequence[Recipe], scratch: Path, chosen: str) -> None:
+    """Make view `own_texts`: what the manifest itself says in the prompts of each picture; null = nothing."""
+    texts = {
+        "own_prompt": [recipe.defaults.prompt for recipe in recipes],
+        "own_negative": [recipe.defaults.negative_prompt for recipe in recipes],
+    }
+    readers = {
+        "recipe": pa.array([recipe.name for recipe in recipes]),
+        "clip": pa.array([recipe.base.kind in CLIP_BASES for recipe in recipes]),
+        "weighted": pa.array([recipe.prompt_syntax == "weighted" for recipe in recipes]),
+        **{name: pa.array(cells, pa.string()) for name, cells in texts.items()},
+    }
+    connection.register("readers", pa.table(readers))
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP VIEW own_texts AS
+        SELECT {ORDINAL} AS ordinal, a.row_id, a.recipe, r.clip, r.weighted,
+            CASE WHEN a.prompt IS DISTINCT FROM r.own_prompt THEN a.prompt END AS prompt,
+            CASE WHEN a.guidance_scale > 1 AND a.negative_prompt IS DISTINCT FROM r.own_negative
+                THEN a.negative_prompt END AS negative_prompt
+        FROM {parquet(scratch / "asked.parquet")} a
+        JOIN {chosen} c ON {ORDINAL} = c.ordinal JOIN readers r ON r.recipe = a.recipe""")
+
+
+def _of_kinds(connection: duckdb.DuckDBPyConnection) -> list[PlanWarning]:
+    """Return what the prompts hold of KINDS, in one pass over them."""
+    columns = []
+    for kind in KINDS:
+        filtered = f"FILTER (WHERE {_holds(kind)})"
+        columns += [f"count(*) {filtered}", f"arg_min(row_id, ordinal) {filtered}"]
+    (counted,) = connection.execute(f"""
+        SELECT {", ".join(columns)}
+        FROM (SELECT *, concat_ws(chr(10), prompt, negative_prompt) AS text FROM own_texts)""").fetchall()
+    pairs = zip(KINDS, counted[::2], counted[1::2], strict=True)
+    return [PlanWarning(kind.code, kind.text, count, row_id) for kind, count, row_id in pairs if count]
+
+
+def _holds(kind: PromptKind) -> str:
+    condition = f"regexp_matches(text, {quoted(kind.pattern)})"
+    if kind.clip_only:
+        return f"clip AND {condition}"
+    return f"NOT weighted AND {condition}" if kind.weight else condition

@@ -1,0 +1,59 @@
+"""How much of a prompt a base's text encoder reads, known from its tokenizer alone: no weights, no torch."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from idgen.errors import RunError
+from idgen.recipes import Recipe
+from idgen.sampling.prompt_weights import parse
+from idgen.weights.locations import locate
+
+KOLORS_TOKENS = 256
+"""As sampling/kolors_text.py, two of them marks of its own."""
+_MARKS = 2
+
+
+def cut_counter(recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
+    """Return what counts of each text the tokens that are cut off its end; None where none is, or none can be counted.
+
+    What is wrong with a tokenizer is told where it is loaded to be used.
+    """
+    if recipe.long_prompt == "chunks":
+        return None
+    base = recipe.base
+    try:
+        at = locate(base.weights, base.revision)
+        folder = (locate(base.config) if at.is_file() and base.config else at) / "tokenizer"
+        return _pieces_cut(folder) if base.kind == "kolors" else _clip_cut(folder, recipe)
+    except (RunError, OSError, ValueError, RuntimeError, KeyError, TypeError):
+        return None
+
+
+def _clip_cut(folder: Path, recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
+    if not folder.is_dir():
+        return None
+    from transformers import CLIPTokenizer  # a second and a half, for runs with long prompts only
+
+    tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+
+    def cut(texts: Sequence[str]) -> list[int]:
+        """Count as sampling/prompt_pieces.py does, but for words that a weight parts in the middle."""
+        if recipe.prompt_syntax == "weighted":
+            texts = ["".join(part for part, _ in parse(text)) for text in texts]
+        read = tokenizer(list(texts), split_special_tokens=True, verbose=False).input_ids
+        return [max(0, len(ids) - tokenizer.model_max_length) for ids in read]
+
+    return cut
+
+
+def _pieces_cut(folder: Path) -> Callable[[Sequence[str]], list[int]]:
+    from sentencepiece import SentencePieceProcessor
+
+    pieces: Any = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+    def cut(texts: Sequence[str]) -> list[int]:
+        """Count as ChatGLM's tokenizer does."""
+        return [max(0, len(ids) + _MARKS - KOLORS_TOKENS) for ids in pieces.encode(list(texts))]
+
+    return cut
