@@ -82,7 +82,7 @@ class CodeFacts:
 CODES: dict[Code, CodeFacts] = {
     Code.BAD_VALUE: CodeFacts("rejected", False, "a value in this row cannot be used", "mend the column named in the detail"),
     Code.MISSING_VALUE: CodeFacts("rejected", False, "the recipe needs a value this row lacks", "fill the column named in the detail"),
-    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "no recipe of that name", "take a name that the detail gives"),
+    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "no recipe of that name", "take a name of `jobs/weights.py list`"),
     Code.COLUMN_NOT_USED: CodeFacts("rejected", False, "this recipe cannot use a column that the row sets", "leave the column empty or choose a recipe that uses it"),
     Code.DUPLICATE_ROW_ID: CodeFacts("rejected", False, "another row has the same row_id", "make row_id unique"),
     Code.DUPLICATE_OUTPUT_NAME: CodeFacts("rejected", False, "another row has the same output_name", "make output_name unique"),

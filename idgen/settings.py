@@ -6,6 +6,7 @@ the environment.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from idgen.yaml_files import explain, list_over_which, read_yaml
 LITERAL_KEYS = ("manifest", "output", "reference", "prompt", "select.where", "select.file")
 """Text of people: never parsed as YAML, where `a: b` is a table, 0123 is 83 and ${…} reads other values."""
 
+_DOTTED_NAME = re.compile(r"(overrides|base_overrides)\.([^.\[]+(?:\.[0-9][^.\[]*)+)(?=\.)")
+"""A recipe's name with a version in it, as in overrides.pulid-v1.1.base: no setting of a recipe begins with a digit."""
+
 
 def load_config(words: Sequence[str]) -> Config:
     """Return the configuration that `words` (YAML paths and key=value) describe; RunError(USAGE) when they do not."""
@@ -34,7 +38,7 @@ def load_config(words: Sequence[str]) -> Config:
             if equals and key in LITERAL_KEYS:
                 literal[key] = value
                 continue
-            layers.append((word, OmegaConf.from_dotlist([word]) if equals else read_yaml(Path(word))))
+            layers.append((word, OmegaConf.from_dotlist([_one_name(word)]) if equals else read_yaml(Path(word))))
             merged = OmegaConf.merge(merged, layers[-1][1])
         config = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, yaml.YAMLError) as error:
@@ -61,6 +65,11 @@ def to_plain(config: Config) -> dict[str, Any]:
     plain = dataclasses.asdict(config)
     assert isinstance(plain, dict)
     return plain
+
+
+def _one_name(word: str) -> str:
+    key, equals, value = word.partition("=")
+    return _DOTTED_NAME.sub(r"\1[\2]", key) + equals + value
 
 
 def _made(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401

@@ -29,7 +29,7 @@ def unknown_recipe(name: str, names: Collection[str]) -> str:
     bases = {known.partition("@")[2] for known in names} - {""}
     if recipe not in plain:
         near = _near(recipe, plain)
-        return f"did you mean {_either(near)}?" if near else f"there are {', '.join(sorted(plain))}"
+        return f"did you mean {_either(near)}?" if near else f"`jobs/weights.py list` shows all {len(plain)}"
     fitting = sorted(other for other in bases if f"{recipe}@{other}" in names)
     near = [] if base in bases else _near(base, fitting)
     if near:

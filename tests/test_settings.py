@@ -39,6 +39,12 @@ def test_a_change_by_name_of_a_list_names_the_key_and_both_files(tmp_path):
     assert f"{first} gives it as a list, {change} changes" in refused([change, str(first)])
 
 
+@pytest.mark.parametrize("name", ["pulid-v1.1", "pulid-v1.1@sdxl-lightning-4step", "shop-2026.11.30", "plain"])
+def test_a_recipe_whose_name_has_a_version_in_it_is_changed_from_the_command_line(name):
+    config = load_config([f"overrides.{name}.base.weights=/a/b=c.d", f"overrides.{name}.adapters.0.weights=x"])
+    assert config.overrides == {name: {"base": {"weights": "/a/b=c.d"}, "adapters": {"0": {"weights": "x"}}}}
+
+
 def test_an_unknown_key_names_the_nearest_one():
     assert "max_attempts" in refused(["run.max_atempts=3"])
 

@@ -12,15 +12,15 @@ SHOP = ["shop@turbo-b", "shop@turbo-a", *(f"shop@lightning-{n}step" for n in (8,
     ("name", "says"),
     [
         ("faceid-sd1.5", "did you mean faceid-sd15?"),
-        ("xyz", "there are faceid-sd15, faceid-sdxl, plain"),
+        ("xyz", "`jobs/weights.py list` shows all 3"),
         ("faceid-sdxl@turb", "did you mean faceid-sdxl@turbo?"),
         ("faceid-sdxl@lcm", "faceid-sdxl goes with the bases lightning, turbo"),
         ("faceid-sdxl@xyz", "faceid-sdxl goes with the bases lightning, turbo"),
         ("shop@lightening", "did you mean shop@lightning-2step, shop@lightning-4step or shop@lightning-6step?"),
         ("shop@turob", "did you mean shop@turbo-a or shop@turbo-b?"),
         ("plain@lcm", "no base goes with plain"),
-        ("a canary prompt " * 300, "there are faceid-sd15, faceid-sdxl, plain"),
-        ("", "there are faceid-sd15, faceid-sdxl, plain"),
+        ("a canary prompt " * 300, "`jobs/weights.py list` shows all 3"),
+        ("", "`jobs/weights.py list` shows all 3"),
     ],
 )
 def test_an_unknown_recipe_is_told_what_was_probably_meant(name, says):

@@ -71,7 +71,9 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         print(f"picture: {run.store.uri(path)}" if path else "no picture")
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
-    print(f"exit {int(code)}")
+    most = run.config.run.max_failed_fraction
+    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried did not become ok"
+    print(f"exit {int(code)}{reason if code == Exit.TOO_MANY_FAILED and not (work and work.stop_reason) else ''}")
 
 
 def _listed(names: Sequence[str]) -> str:

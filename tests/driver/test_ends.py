@@ -44,7 +44,7 @@ def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     shop.write([{**row, "recipe": "faceid-sdxl@sd15"} for row in rows(1)])
     text = shop.run(job="plan")
     assert "faceid-sdxl goes with the bases " in text
-    assert "take a name that the detail gives" in text
+    assert "take a name of `jobs/weights.py list`" in text
     assert "configs/recipes" not in text
 
 

@@ -62,7 +62,7 @@ def check(name, setting, counts, spacing=""):
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", names())
 def test_the_answer_is_reached(name, setting):
-    check(name, setting, (1, 2, 7, 21))
+    check(name, setting, (1, 2, 3, 4, 7, 21))
 
 
 @pytest.mark.slow
