@@ -34,7 +34,9 @@ REMEMBERED_BYTES = 192 * 2**20  # kept over shards: an embedding is 2 kB, a crop
 class Analyser(Protocol):
     """What is asked of faces/analysis.py."""
 
-    def analyse(self, rgb: npt.NDArray[np.uint8], face_select: str, *, embedding: bool = True) -> "Face":
+    def analyse(
+        self, rgb: npt.NDArray[np.uint8], face_select: str, *, embedding: bool = True, photo: bool = True
+    ) -> "Face":
         """Return the chosen face of `rgb` [H, W, 3]; raises RowError."""
 
 
@@ -146,7 +148,7 @@ class ReferenceReader:
             raise ValueError("a glance without a face pack looks for no face")
         self.analyses += 1
         analyser = self._analyser(glance.face_pack)
-        return analyser.analyse(rgb, glance.face_select, embedding=glance.embedding)
+        return analyser.analyse(rgb, glance.face_select, embedding=glance.embedding, photo=not glance.poses)
 
 
 def _nbytes(result: _Result) -> int:

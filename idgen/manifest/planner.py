@@ -127,7 +127,7 @@ def plan(
         missing = refuse_forbidden(connection, scratch, TO_MAKE, foresee(staged.folder)) if foresee else []
         part = free_part(store, run_id, ledger_files)
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
-        refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
+        refused_new = write_refused(connection, store, run_id, ledger_files, scratch, forced=force is not None)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
         warnings = plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
     summary = replace(
