@@ -10,11 +10,12 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from idgen.actors.joining import address_of, short_temp_folder, wait_for_answer
 from idgen.actors.monitor import MonitorState
 from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
-from idgen.errors import Exit, RunError
+from idgen.errors import MAX_DETAIL_CHARS, Exit, RunError
 from idgen.stores.protocol import ObjectStore
 
 log = logging.getLogger(__name__)
@@ -24,18 +25,23 @@ ENDS_WITHIN_S = 60.0
 T = TypeVar("T")
 
 
-def connect(config: Config) -> None:
-    """Join the cluster of this job, or start a local one. Raises RunError(UNAVAILABLE) when it cannot be reached."""
+def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> None:
+    """Join the cluster of this job, or start a local one; `check_stop` raises to end the wait for it.
+
+    Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE for an address that is none.
+    """
     if ray.is_initialized():
         return
-    address = config.cluster.address or os.environ.get("RAY_ADDRESS", "")
+    address = address_of(config.cluster)
+    if address and address != "auto":
+        wait_for_answer(address, config.cluster.wait_s, check_stop)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
     # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
-        if address and address != "local":
+        if address:
             ray.init(address=address, **quiet)
         else:
             ray.init(
@@ -43,10 +49,12 @@ def connect(config: Config) -> None:
                 num_cpus=config.cluster.num_cpus or None,
                 include_dashboard=False,
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+                _temp_dir=short_temp_folder(),
                 **quiet,
             )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {error}") from error
+    except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
+        said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
+        raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {said}") from error
 
 
 def start_monitor(breaker_failures: int) -> RemoteMonitor:

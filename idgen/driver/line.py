@@ -46,7 +46,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
     Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
     """
-    cluster.connect(run.config)
+    cluster.connect(run.config, stop.check)
     try:
         return _work(run, plan, lease, stop)
     finally:
