@@ -71,7 +71,10 @@ def test_every_part_is_what_its_recipe_says(name, says):
             r"has no config\.json: give the net's folder in diffusers layout",
         ),
         (replace(ECOMID, base=replace(ECOMID.base, weights="tiny:sd15")), "a base of kind sd15, but the recipe's"),
-        (replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")), "a base of kind sd15, but the recipe's"),
+        (
+            replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")),
+            "a base of kind sd15, but the recipe's",
+        ),
     ],
 )
 def test_a_part_that_is_something_else_is_refused_with_what_it_is(wrong, message):
