@@ -123,17 +123,25 @@ FILLS = (110, 110, 190, 190)
 )
 def test_after_a_border_only_a_large_and_sure_face_counts(box, score, found):
     """A coffee cup: 0.502 after a border, of a fifth of the photo."""
-    seen = detection.find(Scripted(w300=(box, score)), np.zeros((100, 100, 3), np.uint8))
+    seen = detection.find_in_photo(Scripted(w300=(box, score)), np.zeros((100, 100, 3), np.uint8), 640)
     assert len(seen) == found
     if found:
         assert seen.boxes[0, :4].tolist() == [10, 10, 90, 90]
         assert seen.notes[0].startswith("face_fills_frame")
 
 
+def test_a_picture_made_here_has_a_face_so_a_border_may_show_any_of_it():
+    """Small faces of the demo's pictures are found so; the face pass and the judge rest on it."""
+    small = ((60, 60, 80, 80), 0.52)
+    seen = detection.find(Scripted(w150=small), np.zeros((100, 100, 3), np.uint8))
+    assert seen.boxes[0, :4].tolist() == [35, 35, 55, 55]
+    assert len(detection.find_in_photo(Scripted(w150=small), np.zeros((100, 100, 3), np.uint8), 640)) == 0
+
+
 def test_a_pack_that_is_less_generous_stays_so_in_further_looks():
     detector = Scripted(w300=(FILLS, 0.7))
     detector.det_thresh = 0.8
-    assert len(detection.find(detector, np.zeros((100, 100, 3), np.uint8))) == 0
+    assert len(detection.find_in_photo(detector, np.zeros((100, 100, 3), np.uint8), 640)) == 0
 
 
 def close_up(seed, badge_seed):
