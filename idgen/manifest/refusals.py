@@ -22,17 +22,12 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_refused(
-    connection: duckdb.DuckDBPyConnection,
-    store: ObjectStore,
-    run_id: str,
-    ledger_files: Sequence[str],
-    scratch: Path,
-    *,
-    forced: bool = False,
+    connection: duckdb.DuckDBPyConnection, store: ObjectStore, run_id: str, ledger_files: Sequence[str], scratch: Path
 ) -> int:
     """Write both files; return how many refused pictures are new to the ledger. Raises StoreError.
 
-    With `forced`, pictures that were asked for again and may not be fetched count as new: the rerun did not make them.
+    Those with a forbidden address count as new whatever the ledger has: only what was to be made is refused so, and a
+    rerun that asked for it did not make it.
 
     The CSV names every refusal of this run, the Parquet file (LEDGER rows) has one row per key of which the ledger has
     no refusal or picture yet: equal rows, and the pictures of one, may share a key.
@@ -60,8 +55,8 @@ def write_refused(
         for batch in batches:
             writer.write_batch(_ledger_rows(batch, run_id, now))
     store.put_file(f"runs/{run_id}/plan/refused.parquet", scratch / "refused.parquet")
-    again = f" OR code = '{Code.URI_FORBIDDEN}'" if forced else ""
-    return int(connection.execute(f"SELECT count(*) FROM {new}{again}").fetchall()[0][0])
+    counted = f"SELECT count(*) FROM {new} OR code = '{Code.URI_FORBIDDEN}'"
+    return int(connection.execute(counted).fetchall()[0][0])
 
 
 def safe_cell(value: object) -> object:

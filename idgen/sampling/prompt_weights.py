@@ -11,7 +11,6 @@ _TOKENS = re.compile(r"\\[\\()\[\]]|[()\[\]]|[^\\()\[\]]+|\\")
 _NUMBER = re.compile(r"\s*:\s*([0-9]*\.?[0-9]+)\s*$")
 _OPENS = {")": "(", "]": "["}
 
-
 MARKS = ("<|startoftext|>", "<|endoftext|>")
 """CLIP's marks of a prompt's start and end; its tokenizer takes them, in any case, for the marks also in the middle."""
 
@@ -28,9 +27,9 @@ def holds_marks(text: str) -> bool:
 def parse(prompt: str) -> list[tuple[str, float]]:
     r"""Return the prompt's parts in order, each with its weight, neighbours of one weight joined.
 
-    `(a:1.3)` weighs 1.3, `(a)` 1.1, `[a]` 1 / 1.1; in each other they multiply, up to MOST. `(16:9)` is text: nobody
-    weighs that much. `\(` is a bracket as text, and so is
-    one without its other half. Blanks and commas belong to the part they stand in.
+    `(a:1.3)` weighs 1.3, `(a)` 1.1, `[a]` 1 / 1.1; in each other they multiply, up to MOST. `(16:9)` is text: it is
+    a ratio, not a weight. `\(` is a bracket as text, and so is one without its other half. Blanks and commas belong to
+    the part they stand in.
     """
     parts: list[tuple[str, float]] = []
     opened: list[tuple[str, int]] = []

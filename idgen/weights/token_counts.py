@@ -9,7 +9,7 @@ from idgen.sampling.prompt_weights import parse
 from idgen.weights.locations import locate
 
 KOLORS_TOKENS = 256
-"""As sampling/kolors_text.py, two of them marks of its own."""
+"""The pipelines' own number, two of them marks; longer prompts are cut."""
 CLIP_TOKENS = 77
 """Of every CLIP text encoder; some tokenizers do not say so."""
 _MARKS = 2
