@@ -76,6 +76,8 @@ def test_one_that_was_rejected_long_before_it_failed_is_refused_as_well(strict: 
     strict.make(lambda picture: "fetch_failed")
     strict.more["foresee"] = foresee
     assert strict.plan(rows).refused_new == 1
+    strict.make()
+    assert strict.plan(rows).skipped == {"rejected": 1}
 
 
 def test_any_image_of_a_row_is_judged_and_equal_rows_end_alike(strict: Desk):
