@@ -34,7 +34,8 @@ def test_identity_recipes_ask_for_what_their_authors_do():
         "pulid-v1": (0.8, 25, 7.0, "dpmpp_2m_karras", 768, 1024),
         "pulid-v1.1": (0.8, 25, 7.0, "dpmpp_2m_karras", 896, 1152),
     }
-    assert SCHEDULERS["kdpm2_karras"].settings == {"use_karras_sigmas": True, "timestep_spacing": "linspace"}
+    karras = {"use_karras_sigmas": True, "use_beta_sigmas": False, "use_exponential_sigmas": False}
+    assert SCHEDULERS["kdpm2_karras"].settings == {**karras, "timestep_spacing": "linspace"}
     assert {BOOK[name].timestep_spacing for name in IDENTITY} == {""}
     app = BOOK["pulid-v1@sdxl-lightning-4step-guided"]
     assert (app.defaults.guidance_scale, app.defaults.scheduler, app.timestep_spacing) == (1.2, "dpmpp_2m", "trailing")

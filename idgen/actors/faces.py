@@ -7,7 +7,7 @@ a status and rides along; the others go on.
 import faulthandler
 import itertools
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import pyarrow as pa
@@ -77,14 +77,14 @@ class FaceActor:
 
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         strict = self._settings.faces.references_differ == "refuse"
-        requests = [replace(_request(row, recipe), refuse_strangers=strict) for row in rows]
+        requests = [_request(row, recipe, refuse_strangers=strict) for row in rows]
         try:
             return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
         except RowError as error:  # the recipe's face pack is none: no row of it can be made, those of others can
             return [RowError(error.code, error.detail) for _ in rows]
 
 
-def _request(row: Row, recipe: Recipe) -> Request:
+def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:
     controls = [control.name for control in recipe.controls]
     return Request(
         tuple(row["reference_uris"] or ()),
@@ -98,6 +98,7 @@ def _request(row: Row, recipe: Recipe) -> Request:
         face_pose_uri=row["face_pose_uri"] or "",
         face_target=_face_target(row) if "identity" in controls else None,
         size=(row["width"], row["height"]),
+        refuse_strangers=refuse_strangers,
     )
 
 

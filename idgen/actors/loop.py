@@ -44,8 +44,9 @@ class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
         """Look, once a second."""
         if time.monotonic() - self._looked_at_s >= LOOK_S:
             self._looked_at_s = time.monotonic()
-            ops = [op for op in executor._topology if isinstance(op, ActorPoolMapOperator)]
-            self._places.look([self._standing(op) for op in ops])
+            pools = [op for op in executor._topology if isinstance(op, ActorPoolMapOperator)]
+            # a pool that is through has let its actors go
+            self._places.look([self._standing(op) for op in pools if not op.has_execution_finished()])
 
     def after_execution_succeeds(self, executor: Any) -> None:  # noqa: ANN401
         """End; of a line that failed it is kept what it waited for."""
@@ -65,8 +66,9 @@ class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
 def _placed(name: str) -> int:
     """Return how many actors of an operator have a process; which of those that start do, only the cluster knows.
 
-    One that waits has the address of the node that it waits at, without a port.
+    One that waits has the address of the node that it waits at, without a port; one that ended keeps its port.
     """
     job = ray.JobID(bytes.fromhex(ray.get_runtime_context().get_job_id()))
     table = ray._private.state.state.actor_table(None, job).values()
-    return sum(name in one["ActorClassName"] and one["Address"]["Port"] > 0 for one in table)
+    live = [one for one in table if one["State"] != "DEAD"]
+    return sum(name in one["ActorClassName"] and one["Address"]["Port"] > 0 for one in live)

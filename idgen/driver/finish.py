@@ -98,13 +98,17 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     known = sum(plan.refused.values()) - plan.refused_new
     tried = balance.asked - balance.skipped - known
     failed = balance.rejected + balance.failed - known
-    return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
+    return _judged(run, failed, tried)
 
 
 def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
     """Return what a run of this plan would end with if all went well that is not refused."""
     tried = plan.to_make + plan.duplicates + plan.refused_new
-    return Exit.TOO_MANY_FAILED if plan.refused_new > run.config.run.max_failed_fraction * tried else Exit.OK
+    return _judged(run, plan.refused_new, tried)
+
+
+def _judged(run: Run, failed: int, tried: int) -> Exit:
+    return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
 def newest_gallery(store: ObjectStore) -> str:

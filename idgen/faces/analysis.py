@@ -100,8 +100,9 @@ class FaceAnalyser:
             found = self._found(bgr, photo) if turns else found
         face = self._face(bgr, found, wanted)
         if photo and not turns and (turns := self._turns(bgr, face)):
+            middle = turning.moved((face.box[:2] + face.box[2:]) / np.float32(2), turns, bgr)
             bgr = turning.turn(bgr, turns)
-            face = self._face(bgr, self._found(bgr, photo), wanted)
+            face = self._face(bgr, self._found(bgr, photo), wanted, (float(middle[0]), float(middle[1])))
         return replace(face, turns=turns, warnings=(turning.note(turns), *face.warnings)) if turns else face
 
     def _found(self, bgr: Pixels, photo: bool) -> Found:
@@ -110,13 +111,17 @@ class FaceAnalyser:
         detector = self._app.det_model
         return find_in_photo(detector, bgr, self._det_size_px) if photo else find(detector, bgr)
 
-    def _face(self, bgr: Pixels, found: Found, wanted: "_Wanted") -> Face:
-        """Return the one of `found` that is wanted; raises RowError as `analyse`."""
+    def _face(self, bgr: Pixels, found: Found, wanted: "_Wanted", chosen: Place | None = None) -> Face:
+        """Return the one of `found` that is wanted; raises RowError as `analyse`.
+
+        `chosen`: where the wanted one is, known from the photo before it was turned, which moved left to right.
+        """
         size = (bgr.shape[1], bgr.shape[0])
         if not len(found):
             raise RowError(Code.NO_FACE, f"none in {size[0]}x{size[1]} pixels, nor in further looks at it")
         select, near = wanted.face_select, wanted.near
-        row = choose(found.boxes, size, select) if near is None else nearest(found.boxes, near)
+        place = chosen or near
+        row = choose(found.boxes, size, select) if place is None else nearest(found.boxes, place)
         box, keypoints = found.boxes[row, :4], found.points[row]
         notes = [found.notes[row]] if found.notes[row] else []
         notes += self._judged(box, keypoints if wanted.photo else None, size)

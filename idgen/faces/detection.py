@@ -78,17 +78,20 @@ def look(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
 
 
 def find(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
-    """Return the faces in `bgr`, looked for again with a border when there is none."""
-    return look(detector, bgr) or _with_border(detector, bgr, PAD_FRACTIONS)
+    """Return the faces in a picture that was made here, looked for again with a border when there is none.
+
+    It has a face: what the border shows of it counts with any size and score.
+    """
+    return look(detector, bgr) or _bordered(detector, bgr, PAD_FRACTIONS[0])
 
 
 def find_in_photo(detector: Any, bgr: Pixels, side_px: int) -> Found:  # noqa: ANN401
     """Return the faces in a photo, where nobody knows how large they are.
 
-    As `find`; what is still not found is looked for in quarters, and when all faces are small, once with a border for
-    one that fills the frame. `side_px` is the side of the detector's input.
+    When there is none, it is looked for again with borders, then in quarters; when all are small, once with a border
+    for one that fills the frame. `side_px` is the side of the detector's input.
     """
-    found = find(detector, bgr) or _in_quarters(detector, bgr, side_px)
+    found = look(detector, bgr) or _with_border(detector, bgr, PAD_FRACTIONS) or _in_quarters(detector, bgr, side_px)
     at_first_sight = len(found) and not any(found.notes)
     if at_first_sight and fractions(found.boxes, (bgr.shape[1], bgr.shape[0])).max() < SMALL_FRACTION:
         return found.joined(_with_border(detector, bgr, PAD_FRACTIONS[-1:]))
@@ -110,16 +113,19 @@ def sure(detector: Any, boxes: Floats) -> npt.NDArray[np.bool_]:  # noqa: ANN401
 def _with_border(detector: Any, bgr: Pixels, pad_fractions: Sequence[float]) -> Found:  # noqa: ANN401
     size = (bgr.shape[1], bgr.shape[0])
     for fraction in pad_fractions:
-        # black, as outside of every photo: the embedding does not depend on the border
-        down, across = (round(side * fraction) for side in bgr.shape[:2])
-        padded = cv2.copyMakeBorder(bgr, down, down, across, across, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-        found = look(detector, np.asarray(padded, np.uint8)).moved(
-            -across, -down, "face_fills_frame: found only after a border was added"
-        )
+        found = _bordered(detector, bgr, fraction)
         kept = found.of(sure(detector, found.boxes) & (fractions(found.boxes, size) >= LARGE_FRACTION))
         if len(kept):
             return kept
     return NOTHING
+
+
+def _bordered(detector: Any, bgr: Pixels, fraction: float) -> Found:  # noqa: ANN401
+    # black, as outside of every photo: the embedding does not depend on the border
+    down, across = (round(side * fraction) for side in bgr.shape[:2])
+    padded = cv2.copyMakeBorder(bgr, down, down, across, across, cv2.BORDER_CONSTANT, value=(0, 0, 0))
+    found = look(detector, np.asarray(padded, np.uint8))
+    return found.moved(-across, -down, "face_fills_frame: found only after a border was added")
 
 
 def _in_quarters(detector: Any, bgr: Pixels, side_px: int) -> Found:  # noqa: ANN401

@@ -46,6 +46,11 @@ class Glance:
     cut_out: bool = False  # of an input image whose transparency is the mask: its own colours at the edges
 
     @property
+    def poses(self) -> bool:
+        """Whether the face only says where the picture's own is wanted: somebody who lies there is to lie."""
+        return self.face_pack is not None and not self.embedding and not self.pictures
+
+    @property
     def files(self) -> tuple[str, ...]:
         """The names of the files it takes, its own first."""
         return (self.file, self.mask) if self.mask else (self.file,)

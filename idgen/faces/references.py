@@ -6,7 +6,7 @@ That also makes a crash in a decoder the crash of exactly one glance: the one be
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -22,20 +22,13 @@ from idgen.sources.redact import redact_uri
 from idgen.sources.remembered import Remembered
 
 if TYPE_CHECKING:
-    from idgen.faces.analysis import Face
+    from idgen.faces.analysis import Face, FaceAnalyser
 
 __all__ = ["Identity", "InputImage", "ReferenceReader", "Request"]
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED_BYTES = 192 * 2**20  # kept over shards: an embedding is 2 kB, a crop 150 kB, an input image up to 3 MB
-
-
-class Analyser(Protocol):
-    """What is asked of faces/analysis.py."""
-
-    def analyse(self, rgb: npt.NDArray[np.uint8], face_select: str, *, embedding: bool = True) -> "Face":
-        """Return the chosen face of `rgb` [H, W, 3]; raises RowError."""
 
 
 _Result = Seen | RowError
@@ -47,7 +40,7 @@ class ReferenceReader:
     `analyses` and `fetches` count what was really done.
     """
 
-    def __init__(self, fetcher: Source, analyser: Callable[[FacePack], Analyser], sources: SourcesConfig) -> None:
+    def __init__(self, fetcher: Source, analyser: Callable[[FacePack], "FaceAnalyser"], sources: SourcesConfig) -> None:
         """`analyser` is asked for a pack when a face has to be found, and only then; it keeps what it loads."""
         self._files = FilesAhead(fetcher, sources.threads)
         self._analyser = analyser
@@ -146,7 +139,7 @@ class ReferenceReader:
             raise ValueError("a glance without a face pack looks for no face")
         self.analyses += 1
         analyser = self._analyser(glance.face_pack)
-        return analyser.analyse(rgb, glance.face_select, embedding=glance.embedding)
+        return analyser.analyse(rgb, glance.face_select, embedding=glance.embedding, photo=not glance.poses)
 
 
 def _nbytes(result: _Result) -> int:

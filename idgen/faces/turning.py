@@ -65,7 +65,7 @@ def upright(bgr: Pixels, box: Floats, least: tuple[float, float], look: Look, le
     for turns in TURNS:
         turned = turn(bgr, turns)
         found = look(turned)
-        at = _face_at(found, _moved(middle, turns, bgr), side)
+        at = _face_at(found, moved(middle, turns, bgr), side)
         if at is None or found.boxes[at, 4] < score or length_of(turned, found.points[at]) < length:
             continue
         best, score = turns, float(found.boxes[at, 4])
@@ -79,7 +79,7 @@ def first_found(bgr: Pixels, look: Look) -> int:
     return best if scores[best] >= FIRST_SCORE else 0
 
 
-def _moved(place: Floats, turns: int, bgr: Pixels) -> Floats:
+def moved(place: Floats, turns: int, bgr: Pixels) -> Floats:
     """Return where a place (x, y) of `bgr` is after the turns."""
     width, height = bgr.shape[1], bgr.shape[0]
     for _ in range(turns):

@@ -23,7 +23,7 @@ from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
 from idgen.manifest.plan_warnings import plan_warnings
 from idgen.manifest.prompt_lengths import CounterOf
-from idgen.manifest.reading import stage
+from idgen.manifest.reading import StagedManifest, stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
@@ -104,8 +104,6 @@ def plan(
     """
     if force is not None:
         check_force(force)
-    late = force is not None and not force.everything
-    select = replace(config.select, limit=0) if late else config.select
     scratch.mkdir(parents=True, exist_ok=True)
     staged = stage(manifest, scratch)
     places = Places(staged.folder, config.sources.signature_parameters)
@@ -114,10 +112,7 @@ def plan(
         schedulers=schedulers,
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
-        resolver = Resolver(staged.schema.names, table, places)
-        rows = write_asked(connection, staged, resolver, select, scratch)
-        load_asked(connection, select, scratch)
-        lost = unknown_ids(connection, select, scratch)
+        rows, lost = _ask(connection, staged, Resolver(staged.schema.names, table, places), config, force, scratch)
         check_photos(connection, staged, places)
         load_codes(connection)
         judge(
@@ -140,6 +135,22 @@ def plan(
     )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
+
+
+def _ask(
+    connection: duckdb.DuckDBPyConnection,
+    staged: StagedManifest,
+    resolver: Resolver,
+    config: Config,
+    force: Force | None,
+    scratch: Path,
+) -> tuple[int, list[str]]:
+    """Write and load all that the manifest asks for; return how many rows it has, and the ids it lacks."""
+    late = force is not None and not force.everything
+    select = replace(config.select, limit=0) if late else config.select
+    rows = write_asked(connection, staged, resolver, select, scratch)
+    load_asked(connection, select, scratch)
+    return rows, unknown_ids(connection, select, scratch)
 
 
 def plan_retries(
@@ -208,6 +219,7 @@ def _summary(
     recipes: Mapping[str, Recipe],
     refused_new: int,
 ) -> PlanSummary:
+
     def counts(column: str, condition: str) -> dict[str, int]:
         """Return how many verdicts meet `condition`, by `column`."""
         query = f"SELECT {column}, count(*) FROM verdicts WHERE {condition} GROUP BY {column} ORDER BY {column}"

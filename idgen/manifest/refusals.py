@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import idgen
+from idgen.errors import Code
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import parquet, register_ledger
-from idgen.outputs.ledger import reading_ledger
+from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
 
@@ -24,6 +25,9 @@ def write_refused(
     connection: duckdb.DuckDBPyConnection, store: ObjectStore, run_id: str, ledger_files: Sequence[str], scratch: Path
 ) -> int:
     """Write both files; return how many refused pictures are new to the ledger. Raises StoreError.
+
+    Those with a forbidden address count as new whatever the ledger has: only what was to be made is refused so, and a
+    rerun that asked for it did not make it.
 
     The CSV names every refusal of this run, the Parquet file (LEDGER rows) has one row per key of which the ledger has
     no refusal or picture yet: equal rows, and the pictures of one, may share a key.
@@ -38,10 +42,10 @@ def write_refused(
     _write_csv(connection, store, run_id, scratch)
     register_ledger(connection, store, ledger_files)
     with reading_ledger():
-        connection.execute("""
+        of_refused = "(SELECT * FROM ledger_rows WHERE key IN (SELECT key FROM verdicts WHERE verdict = 'refused'))"
+        connection.execute(f"""
             CREATE OR REPLACE TABLE told_before AS
-            SELECT DISTINCT key FROM ledger_rows
-            WHERE status <> 'failed' AND key IN (SELECT key FROM verdicts WHERE verdict = 'refused')""")
+            SELECT key FROM ({newest_sql(of_refused, "key, status")}) WHERE status <> 'failed'""")
     new = "refused WHERE key NOT IN (FROM told_before)"
     batches = connection.sql(f"""
         SELECT * FROM {new} QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal
@@ -51,7 +55,8 @@ def write_refused(
         for batch in batches:
             writer.write_batch(_ledger_rows(batch, run_id, now))
     store.put_file(f"runs/{run_id}/plan/refused.parquet", scratch / "refused.parquet")
-    return int(connection.execute(f"SELECT count(*) FROM {new}").fetchall()[0][0])
+    counted = f"SELECT count(*) FROM {new} OR code = '{Code.URI_FORBIDDEN}'"
+    return int(connection.execute(counted).fetchall()[0][0])
 
 
 def safe_cell(value: object) -> object:

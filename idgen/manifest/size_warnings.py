@@ -45,7 +45,7 @@ def _text(counts: Mapping[tuple[int, int], int]) -> str:
     common = sorted(counts, key=lambda size: (-counts[size], size))
     told = [f"{_spelled(size)} (the nearest is {_spelled(nearest_size(*size))})" for size in common[:SHOWN]]
     more = f" and {len(common) - SHOWN} more sizes" if len(common) > SHOWN else ""
-    return f"SDXL was not trained on {', '.join(told)}{more}"
+    return f"bases of SDXL's size were not trained on {', '.join(told)}{more}"
 
 
 def _spelled(size: tuple[int, int]) -> str:

@@ -22,6 +22,7 @@ from torch import Tensor
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, checkpoints
 from idgen.networks.projections import check_keys
+from idgen.weights import single_files
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "diffusion_pytorch_model.safetensors"
@@ -118,8 +119,7 @@ def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Ident
     net, info = IdentityNet.from_pretrained(
         folder, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
     )
-    if unread := sorted(info["unexpected_keys"]):
-        raise RunError(Exit.USAGE, f"{folder}: {len(unread)} tensors would not be read ({', '.join(unread[:3])})")
+    single_files.check_expected(info["unexpected_keys"], folder, "the net")
     return net
 
 

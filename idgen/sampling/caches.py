@@ -158,9 +158,8 @@ class PromptCache:
         """
         pooled = [text.pooled for text in map(self._one, prompts) if text.pooled is not None]
         longest = max(length, *map(self.length, prompts))
-        return torch.stack([self._filled(prompt, longest) for prompt in prompts]), torch.stack(
-            pooled
-        ) if pooled else None
+        embeddings = torch.stack([self._filled(prompt, longest) for prompt in prompts])
+        return embeddings, torch.stack(pooled) if pooled else None
 
     def length(self, prompt: str | None) -> int:
         """Return L of one prompt alone."""

@@ -23,7 +23,7 @@ import numpy as np
 
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
-from idgen.faces.analysis import Face
+from idgen.faces.analysis import Face, FaceAnalyser
 from idgen.recipes import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
 from idgen.sampling.finishing import Finished, Pixels
@@ -31,22 +31,6 @@ from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 IDENTITY = "identity"
 Place = tuple[float, float]
-
-
-class FaceFinder(Protocol):
-    """What the pass needs of faces.analysis.FaceAnalyser."""
-
-    def analyse(
-        self,
-        rgb: Pixels,
-        face_select: str,
-        *,
-        embedding: bool = True,
-        near: Place | None = None,
-        photo: bool = True,
-    ) -> Face:
-        """Return the face `face_select` asks for, or nearest to `near`; raises RowError where there is none."""
-        ...
 
 
 class Samples(Protocol):
@@ -75,7 +59,7 @@ class FaceRepair:
     """The pass of one loaded recipe; for one thread at a time."""
 
     sampler: Samples
-    finder: FaceFinder
+    finder: FaceAnalyser
     settings: FacePass = field(default_factory=FacePass)
 
     def run(

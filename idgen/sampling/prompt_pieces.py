@@ -1,5 +1,6 @@
 """How a recipe reads prompts: as the stock pipelines do, with weights, and past the text encoder's 75 tokens."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from idgen.recipes import Recipe
-from idgen.sampling.prompt_weights import parse
+from idgen.sampling.prompt_weights import holds_marks, parse
 
 _LEAST = 1e-6
 """A mean so near to 0 says nothing about strength."""
@@ -76,10 +77,9 @@ def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
     `<|endoftext|>` for the end of the prompt: nobody's text is a special token here.
     """
     room = tokenizer.model_max_length
-    tokens = tokenizer(
-        prompt, padding="max_length", max_length=room, truncation=True, return_tensors="pt", split_special_tokens=True
-    )
-    whole = len(tokenizer(prompt, split_special_tokens=True, verbose=False).input_ids)
+    read = functools.partial(tokenizer, prompt, split_special_tokens=holds_marks(prompt))
+    tokens = read(padding="max_length", max_length=room, truncation=True, return_tensors="pt")
+    whole = len(read(verbose=False).input_ids)
     return tokens.input_ids, max(0, whole - room)
 
 
@@ -88,7 +88,8 @@ def _content(tokenizer: Any, parts: Sequence[tuple[str, float]]) -> tuple[list[i
     ids: list[int] = []
     weights: list[float] = []
     for text, weight in parts:
-        own = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False).input_ids
+        plain = holds_marks(text)
+        own = tokenizer(text, add_special_tokens=False, split_special_tokens=plain, verbose=False).input_ids
         ids += own
         weights += [weight] * len(own)
     return ids, weights

@@ -84,7 +84,7 @@ class StockBase:
         return [getattr(self.pipeline, encoder) for _, encoder in self.TOWERS]
 
     def _check_family(self, unet: Any, spec: Base) -> None:  # noqa: ANN401
-        looks_like = family(unet.config)
+        looks_like = base_rules.family(unet.config)
         if looks_like != self.FAMILY:
             raise RunError(
                 Exit.USAGE,
@@ -97,11 +97,6 @@ class StockBase:
                 f"the UNet of {spec.unet or spec.weights} takes {unet.config.in_channels} channels, as inpainting "
                 "bases do; give the plain one, which takes 4",
             )
-
-
-def family(config: Any) -> str:  # noqa: ANN401
-    """Return the base.kind that a UNet of this `config` belongs to."""
-    return base_rules.family(config)
 
 
 def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401

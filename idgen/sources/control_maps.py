@@ -9,7 +9,9 @@ LINES = ("canny", "softedge")
 """Maps of white lines on black. A depth map may be bright nearly all over."""
 ON_BLACK = (*LINES, "pose")
 
-_DARK = 64
+_DARK = 128
+_NEARLY_ALL = 95
+"""Percent of the pixels that show; a few may be of any colour."""
 _SAME = 8
 """Levels that a JPEG adds to a picture of one colour."""
 _MOST = 0.6
@@ -21,7 +23,10 @@ def lines_on_nothing(rgb: Pixels, alpha: Pixels, kind: str) -> Pixels | None:
 
     `rgb` [H, W, 3] shows the map on black, where dark lines cannot be seen; `alpha` [H, W] is where they are.
     """
-    if kind not in LINES or rgb.max() >= _DARK or (alpha > 127).mean() >= _MOST:
+    shown = alpha > 127
+    if kind not in LINES or not shown.any() or shown.mean() >= _MOST:
+        return None
+    if np.percentile(rgb[shown].max(axis=1), _NEARLY_ALL) >= _DARK:
         return None
     return np.repeat(alpha[..., None], 3, axis=2)
 

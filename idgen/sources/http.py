@@ -2,8 +2,8 @@
 
 import contextlib
 import http.client
+import ipaddress
 import os
-import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,6 @@ _MISSING = {404, 410}
 _TRY_AGAIN = {408, 425, 429}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH_SAFE = "/%:=&?~+!$,;'@()*[]|"  # what is spelled in a URI stays as it is spelled
-_IP_ADDRESS = re.compile(r"[0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ class HttpFiles:
             raise RowError(Code.URI_FORBIDDEN, f"scheme {target.scheme} is not in sources.schemes")
         if hosts and spelled not in self._config.private_hosts and not any(_matches(target.host, h) for h in hosts):
             raise RowError(Code.URI_FORBIDDEN, "the host is not in sources.hosts")
-        if _IP_ADDRESS.fullmatch(target.host):
+        if _is_address(target.host):
             private = self._config.private_hosts
             reachable_addresses(target.host, target.port, private_hosts=private, resolver=lambda host, port: [host])
 
@@ -179,6 +178,14 @@ class HttpFiles:
             if len(data) > self._config.max_bytes:
                 raise RowError(Code.TOO_MANY_BYTES, f"more than {self._config.max_bytes} bytes")
         return bytes(data)
+
+
+def _is_address(host: str) -> bool:
+    """Return whether `host` spells an address in full; what else a resolver may take for one is judged at the fetch."""
+    with contextlib.suppress(ValueError):
+        ipaddress.ip_address(host)
+        return True
+    return False
 
 
 def _headers(target: Target, config: SourcesConfig) -> dict[str, str]:

@@ -13,10 +13,10 @@ _TEXTS = {"cond_stage_model.": "Stable Diffusion 1.5", "conditioner.embedders.":
 """How names of a whole base in one file begin -> its family."""
 _OF_KIND = {"sd15": "Stable Diffusion 1.5", "sdxl": "SDXL", "kolors": "SDXL"}
 """base.kind -> family of its VAE."""
-_PREDICTIONS = ("epsilon", "v_prediction")
+_PREDICTIONS = ("epsilon", "v_prediction", "sample")
 _BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 """What every scheduler of scheduler_names.py knows."""
-_OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas")
+_OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 """Settings of which a scheduler has one at most; those of a name that says Karras take the place of all."""
 
 
@@ -83,7 +83,7 @@ def check_texts(folder: Path, kind: str) -> None:
 
 def _other_training(settings: Mapping[str, Any]) -> str | None:
     """Return how a base was trained, where that is neither with epsilon nor v-prediction over betas."""
-    name, prediction = str(settings.get("_class_name", "")), str(settings.get("prediction_type", "epsilon"))
+    name, prediction = str(settings.get("_class_name", "")), str(settings.get("prediction_type") or "epsilon")
     continuous = settings.get("timestep_type") == "continuous"
     if name.startswith("EDM") or continuous or settings.get("sigma_data") is not None:
         says = f"its scheduler is {name}{' with continuous timesteps' if continuous else ''}"

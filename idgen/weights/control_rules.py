@@ -17,7 +17,7 @@ def kind_fault(settings: Mapping[str, Any], names: Iterable[str] = ()) -> str | 
 
     `settings` are those of its config.json, `names` those of its tensors, as far as they are known.
     """
-    kind = str(settings.get("_class_name", "nothing"))
+    kind = str(settings.get("_class_name", NET if "block_out_channels" in settings else "nothing"))
     if "Union" in kind or any(name.startswith(_UNION) for name in names):
         return "a ControlNet Union, many nets in one, which is not supported: give a net of its own for each control"
     return None if kind == NET else f"no ControlNet: its config says {kind}"
@@ -29,17 +29,24 @@ def fault(net: Mapping[str, Any], unet: Mapping[str, Any]) -> str | None:
     What one of them does not say is not compared.
     """
     width, wanted = net.get("cross_attention_dim"), unet.get("cross_attention_dim")
+    width, wanted = _alike(width, wanted)
     if None not in (width, wanted) and width != wanted:
         return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
     for setting in _SAME:
-        own, other = _plain(net.get(setting)), _plain(unet.get(setting))
+        own, other = _alike(net.get(setting), unet.get(setting))
         if None not in (own, other) and own != other:
             return f"has {setting} {own}, the base's UNet {other}: take a net of the base's family"
     channels = net.get("conditioning_channels", IMAGE_CHANNELS)
     if channels != IMAGE_CHANNELS:
-        return f"is shown images of {channels} channels, and a control image has {IMAGE_CHANNELS}"
+        return f"takes control images of {channels} channels, they have {IMAGE_CHANNELS}"
     return None
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    return list(value) if isinstance(value, list | tuple) else value
+def _alike(own: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Return both as lists of one length where one is a number for every block, as diffusers reads it."""
+    lists = [list(value) if isinstance(value, list | tuple) else value for value in (own, other)]
+    length = next((len(value) for value in lists if isinstance(value, list)), None)
+    if length is None or None in lists:
+        return lists[0], lists[1]
+    wide = [value if isinstance(value, list) else [value] * length for value in lists]
+    return wide[0], wide[1]

@@ -1,12 +1,13 @@
 """Whether files are what a recipe says they are, by the names and shapes of their tensors; nothing is loaded."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 from idgen.adapters.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
 from idgen.errors import Exit, RunError
 from idgen.recipes import AdapterSpec, Recipe
-from idgen.weights import control_rules, face_layouts, face_networks, single_files
+from idgen.weights import base_rules, control_rules, face_layouts, face_networks, single_files
 from idgen.weights.face_networks import EMBEDDING_WIDTH
 from idgen.weights.hashes import Files
 from idgen.weights.headers import Shapes, shapes_of
@@ -19,6 +20,7 @@ _PROJECTED_TEXT_KEY = "encoder_hid_dim"
 """Of a UNet that projects its text, as Kolors' does, the text's width."""
 _BRANCHES = ("ip_adapter.", "adapter_modules.")
 """Beginnings of the branches' names; the second is Kolors' FaceID-Plus'."""
+_TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 _INPUTS: dict[str, tuple[str, int]] = {
     "image": ("image_proj.proj.weight", 1),
     "resampler": ("image_proj.proj_in.weight", 1),
@@ -47,17 +49,19 @@ def check_layout(part: Part, recipe: Recipe) -> str:
         case "image_encoder" | "face_parser" | "context":
             return _check_beside_adapter(files, part, recipe)
         case "lora":
-            return _check_names(files[0][1], ("lora_", ".lora.", "lora."), "a LoRA")
+            return _check_lora(files[0][1], recipe)
         case "unet":
-            return _check_names(files[0][1], ("down_blocks.", "input_blocks."), "a UNet")
+            return _check_unet(files[0][1], recipe)
+        case "vae":
+            return _check_names(_weights_of(files), r"(first_stage_model\.|vae\.)?decoder\.conv_in\.", "a VAE")
         case "base" if files[0][0] == "checkpoint":
             return _check_single_base(files[0][1])
         case "base":
             return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
         case "text":
             return _check_chatglm(locate(part.location, part.revision), len(files))
-        case "control" if "config.json" not in dict(files):
-            return face_layouts.check_net(files[0][1])
+        case "control" if "config.json" not in dict(files) or _has_other_config(part, recipe):
+            return _check_net(_weights_of(files), recipe)
         case "control" | "control_config":
             return control_rules.NET
         case "face_pack":
@@ -79,7 +83,55 @@ def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
         return face_layouts.check_context(files[0][1], _text_width(recipe))
     if VARIANTS[_spec(part, recipe).kind].pulid is not None:
         return face_layouts.check_tower(locate(part.location))
-    return f"{len(files)} files"
+    return _check_names(_weights_of(files), r"(.*\.)?vision_model\.", "a CLIP image encoder")
+
+
+def _weights_of(files: Files) -> Path:
+    """Return the first of a part's files that holds tensors."""
+    return next((path for _, path in files if path.suffix in _TENSORS), files[0][1])
+
+
+def _has_other_config(part: Part, recipe: Recipe) -> bool:
+    """Return whether a ControlNet takes the settings of another folder, as EcomID's IdentityNet does."""
+    return any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
+
+
+def _check_net(path: Path, recipe: Recipe) -> str:
+    said = face_layouts.check_net(path)
+    _check_width(path, _widths_read(path), recipe)
+    return said
+
+
+def _check_unet(path: Path, recipe: Recipe) -> str:
+    said = _check_names(path, r"(model\.diffusion_model\.|unet\.)?(up|output)_blocks\.", "a UNet")
+    _check_width(path, _widths_read(path), recipe)
+    projects = any("encoder_hid_proj." in name for name in shapes_of(path))
+    if projects != (recipe.base.kind == "kolors"):
+        what = "a UNet of Kolors" if projects else "no UNet of Kolors"
+        raise RunError(Exit.USAGE, f"{path} is {what}, but the recipe's base.kind is {recipe.base.kind}")
+    return said
+
+
+def _widths_read(path: Path) -> list[int]:
+    """Return how wide the text is that each cross-attention of a UNet, or of a copy of one, reads."""
+    return [shape[1] for name, shape in shapes_of(path).items() if name.endswith("attn2.to_k.weight")]
+
+
+def _check_width(path: Path, read: list[int], recipe: Recipe) -> None:
+    """Compare what cross-attention in the file reads with the text of the base, where that is there."""
+    wanted = _text_width(recipe)
+    if read and wanted is not None and wanted not in read:
+        raise RunError(Exit.USAGE, f"{path} is for text {read[0]} wide, that of {recipe.base.weights} is {wanted}")
+
+
+def _check_lora(path: Path, recipe: Recipe) -> str:
+    shapes = shapes_of(path)
+    if any(name.startswith((*_BRANCHES, "image_proj.")) for name in shapes):
+        raise RunError(Exit.USAGE, f"{path} is not a LoRA: it is an IP-Adapter's file, give it in adapters")
+    said = _check_names(path, r"(.*[._])?lora[._]", "a LoRA")
+    first = re.compile(r".*attn2[._]to_k[._](processor\.)?(lora_A|lora_down|lora\.down)\b.*weight")
+    _check_width(path, [shape[1] for name, shape in shapes.items() if first.fullmatch(name)], recipe)
+    return said
 
 
 def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
@@ -163,10 +215,13 @@ def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) ->
 
 def _check_base_folder(folder: Path, recipe: Recipe, files: int) -> str:
     """Kolors has SDXL's layers, so only its settings tell the two apart."""
-    projects = settings(folder / "unet" / "config.json").get("encoder_hid_dim_type") == "text_proj"
-    if projects != (recipe.base.kind == "kolors"):
-        what = "a Kolors base" if projects else "no Kolors base"
-        raise RunError(Exit.USAGE, f"{folder} is {what}, but the recipe's base.kind is {recipe.base.kind}")
+    unet, wanted = settings(folder / "unet" / "config.json"), recipe.base.kind
+    found = base_rules.family(unet)
+    if unet and found != wanted:
+        what = {"kolors": "a Kolors base"}.get(
+            found, "no Kolors base" if wanted == "kolors" else f"a base of kind {found}"
+        )
+        raise RunError(Exit.USAGE, f"{folder} is {what}, but the recipe's base.kind is {wanted}")
     return f"{files} files"
 
 
@@ -180,11 +235,12 @@ def _check_chatglm(folder: Path, files: int) -> str:
 def _check_single_base(path: Path) -> str:
     if looks := single_files.other_part(list(shapes_of(path))):
         raise RunError(Exit.USAGE, f"{path} is {looks}")
-    return _check_names(path, ("model.diffusion_model.",), "a base in the original layout")
+    return _check_names(path, r"model\.diffusion_model\.", "a base in the original layout")
 
 
-def _check_names(path: Path, beginnings: tuple[str, ...], what: str) -> str:
+def _check_names(path: Path, beginning: str, what: str) -> str:
+    """Raise RunError unless a tensor's name begins as the pattern says."""
     shapes = shapes_of(path)
-    if not any(part in name for name in shapes for part in beginnings):
+    if not any(re.match(beginning, name) for name in shapes):
         raise RunError(Exit.USAGE, f"{path} is not {what}")
     return f"{what}, {len(shapes)} tensors"

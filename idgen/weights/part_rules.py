@@ -84,8 +84,10 @@ def _check_vae(place: Path, recipe: Recipe) -> None:
 
 
 def _check_control(folder: Path, part: Part, recipe: Recipe) -> None:
-    own = settings(folder / "config.json")
-    files = folder.glob("*.safetensors") if part.kind == "control" else ()
+    other = any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
+    replaced = other and part.kind == "control"  # by settings that another folder has
+    own = {"_class_name": control_rules.NET} if replaced else settings(folder / "config.json")
+    files = [path for _, path in files_of(part, recipe) if path.suffix == ".safetensors"]
     if fault := control_rules.kind_fault(own, [name for path in files for name in dtypes_of(path)]):
         raise RunError(Exit.USAGE, f"{folder} is {fault}")
     if fault := control_rules.fault(own, unet_settings(recipe)):

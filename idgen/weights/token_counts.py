@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from idgen.errors import RunError
 from idgen.recipes import Recipe
 from idgen.sampling.prompt_weights import parse
 from idgen.weights.locations import locate
 
 KOLORS_TOKENS = 256
-"""As sampling/kolors_text.py, two of them marks of its own."""
+"""The pipelines' own number, two of them marks; longer prompts are cut."""
+CLIP_TOKENS = 77
+"""Of every CLIP text encoder; some tokenizers do not say so."""
 _MARKS = 2
 
 
@@ -26,7 +27,7 @@ def cut_counter(recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
         at = locate(base.weights, base.revision)
         folder = (locate(base.config) if at.is_file() and base.config else at) / "tokenizer"
         return _pieces_cut(folder) if base.kind == "kolors" else _clip_cut(folder, recipe)
-    except (RunError, OSError, ValueError, RuntimeError, KeyError, TypeError):
+    except Exception:  # tokenizers raises nothing more special, and a warning must not end a run
         return None
 
 
@@ -36,13 +37,14 @@ def _clip_cut(folder: Path, recipe: Recipe) -> Callable[[Sequence[str]], list[in
     from transformers import CLIPTokenizer  # a second and a half, for runs with long prompts only
 
     tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    room = min(tokenizer.model_max_length, CLIP_TOKENS)
 
     def cut(texts: Sequence[str]) -> list[int]:
         """Count as sampling/prompt_pieces.py does, but for words that a weight parts in the middle."""
         if recipe.prompt_syntax == "weighted":
             texts = ["".join(part for part, _ in parse(text)) for text in texts]
         read = tokenizer(list(texts), split_special_tokens=True, verbose=False).input_ids
-        return [max(0, len(ids) - tokenizer.model_max_length) for ids in read]
+        return [max(0, len(ids) - room) for ids in read]
 
     return cut
 

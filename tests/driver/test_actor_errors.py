@@ -1,12 +1,12 @@
 """What an actor raises ends the run with its own exit code and in one line; a recipe's fault costs its own rows."""
 
 import json
-import os
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import onnx
 import pytest
 import ray
 import yaml
@@ -25,10 +25,12 @@ def errors(text):
     return [line for line in text.splitlines() if line.startswith("error:")]
 
 
-def test_a_wrong_weight_file_and_a_face_pack_without_a_recogniser_cost_only_their_recipes_rows(tmp_path):
+def test_a_wrong_weight_file_and_a_broken_face_pack_cost_only_their_recipes_rows(tmp_path):
     pack = tmp_path / "pack"
     shutil.copytree(weights.locate("tiny:facepack"), pack)
-    (pack / "rec_drawn.onnx").unlink()
+    broken = onnx.load(pack / "rec_drawn.onnx")
+    broken.graph.node[0].op_type = "NoSuchLayer"
+    onnx.save(broken, pack / "rec_drawn.onnx")
     recipes = tmp_path / "recipes.yaml"
     tiny = yaml.safe_load((ROOT / "configs" / "tiny.yaml").read_text())["overrides"]["faceid-sd15"]
     wrong = {**tiny, "like": "faceid-sd15", "adapters": {"faceid": {"weights": "tiny:faceid_sdxl"}}}
@@ -85,9 +87,14 @@ def full_cluster():
 
 
 def progress(shop):
-    """The newest run's progress.json; {} before there is one."""
-    files = sorted(Path(shop.output, "runs").glob("*/progress.json"), key=os.path.getmtime)
-    return json.loads(files[-1].read_text()) if files else {}
+    """The run's progress.json; {} before there is one."""
+    files = list(Path(shop.output, "runs").glob("*/progress.json"))
+    return json.loads(files[0].read_text()) if files else {}
+
+
+def run_id(shop):
+    (folder,) = Path(shop.output, "runs").iterdir()
+    return folder.name
 
 
 def wait_until_it_waits(shop, process):
@@ -108,7 +115,7 @@ def test_a_run_whose_actors_get_no_place_says_so_and_stops_in_order(tmp_path, fu
     process = shop.start(*QUICK[:2], *(() if number else ("run.deadline_s=60",)))
     wait_until_it_waits(shop, process)
     if number:
-        said = shop.run(job="status")
+        said = shop.run(f"run.id={run_id(shop)}", job="status")
         assert "waiting for 0.25 CPUs: no face actor has a place yet" in said
         process.send_signal(number)
         asked_s = time.monotonic()

@@ -25,7 +25,7 @@ def released(monkeypatch):
     """What was asked of the cluster's autoscaler."""
     calls = []
     monkeypatch.setattr(cluster, "request_resources", lambda bundles: calls.append(bundles))
-    monkeypatch.setattr(cluster, "connect", lambda *_: None)
+    monkeypatch.setattr(cluster, "connect", lambda _config, _check_stop: None)
     monkeypatch.setattr(cluster, "pools", lambda *_: Pools(faces=POOL, sampling=POOL))
     monkeypatch.setattr(cluster, "check_output", lambda _store, shared: None)
     monkeypatch.setattr(cluster, "start_monitor", MonitorState)

@@ -247,3 +247,11 @@ def test_points_of_a_pose_that_make_no_face_are_the_pose_photo_s_fault():
             aiming.aim(asked, [broken])
         assert caught.value.code == Code.NO_FACE
         assert caught.value.detail.startswith(begins)
+
+
+def test_somebody_who_lies_in_the_pose_photo_is_not_put_upright(room):
+    upright = draw_portrait(Person.sample(8), Look.sample(8, calm=True), 320).image
+    lying = room.saved("lying.png", np.ascontiguousarray(np.rot90(upright)))
+    as_reference, as_pose = room.read(ask(lying, FaceTarget()), ask(room.photo(7), FaceTarget(), face_pose_uri=lying))
+    assert "photo_turned" in [warning.partition(":")[0] for warning in as_reference.warnings]
+    assert (as_pose.code, as_pose.detail.partition(":")[0]) == (Code.NO_FACE, "face_pose_uri")

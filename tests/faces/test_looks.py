@@ -13,6 +13,7 @@ from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import CODES, Code, RowError
 from idgen.faces import detection
 from idgen.faces.analysis import FaceAnalyser
+from idgen.faces.detection import Found
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
 from idgen.tiny.people import Look, Person
@@ -122,17 +123,25 @@ FILLS = (110, 110, 190, 190)
 )
 def test_after_a_border_only_a_large_and_sure_face_counts(box, score, found):
     """A coffee cup: 0.502 after a border, of a fifth of the photo."""
-    seen = detection.find(Scripted(w300=(box, score)), np.zeros((100, 100, 3), np.uint8))
+    seen = detection.find_in_photo(Scripted(w300=(box, score)), np.zeros((100, 100, 3), np.uint8), 640)
     assert len(seen) == found
     if found:
         assert seen.boxes[0, :4].tolist() == [10, 10, 90, 90]
         assert seen.notes[0].startswith("face_fills_frame")
 
 
+def test_a_picture_made_here_has_a_face_so_a_border_may_show_any_of_it():
+    """Small faces of the demo's pictures are found so; the face pass and the judge rest on it."""
+    small = ((60, 60, 80, 80), 0.52)
+    seen = detection.find(Scripted(w150=small), np.zeros((100, 100, 3), np.uint8))
+    assert seen.boxes[0, :4].tolist() == [35, 35, 55, 55]
+    assert len(detection.find_in_photo(Scripted(w150=small), np.zeros((100, 100, 3), np.uint8), 640)) == 0
+
+
 def test_a_pack_that_is_less_generous_stays_so_in_further_looks():
     detector = Scripted(w300=(FILLS, 0.7))
     detector.det_thresh = 0.8
-    assert len(detection.find(detector, np.zeros((100, 100, 3), np.uint8))) == 0
+    assert len(detection.find_in_photo(detector, np.zeros((100, 100, 3), np.uint8), 640)) == 0
 
 
 def close_up(seed, badge_seed):
@@ -208,3 +217,20 @@ def test_a_photo_without_a_face_is_refused_with_what_to_do_after_a_bounded_numbe
     assert caught.value.code == Code.NO_FACE
     assert "det_size_px" in CODES[caught.value.code].what_to_do
     assert len(looks) <= 11
+
+
+def test_the_same_person_is_taken_after_a_turn(analyser, monkeypatch):
+    """A's head lies on its side at the left, B stands at the right: turned, B is the one further to the left."""
+    photo = np.full((300, 600, 3), 127, np.uint8)
+    a, b = [100, 40, 160, 100, 0.7], [400, 200, 460, 260, 0.9]
+    a_turned, b_turned = [40, 440, 100, 500, 0.9], [200, 140, 260, 200, 0.6]
+
+    def found(bgr, _photo):
+        boxes = [a, b] if bgr.shape[1] == 600 else [b_turned, a_turned]
+        return Found(np.array(boxes, np.float32), np.zeros((2, 5, 2), np.float32), ("", ""))
+
+    monkeypatch.setattr(analyser, "_found", found)
+    monkeypatch.setattr(analyser, "_turns", lambda _bgr, _face: 1)
+    for select, was in (("index:0", a_turned), ("index:1", b_turned), ("best", b_turned), ("center", b_turned)):
+        face = analyser.analyse(photo, select, embedding=False)
+        assert (face.turns, face.box.tolist()) == (1, was[:4]), select

@@ -53,7 +53,7 @@ class Colours:
         self.seen = []
         self.thread = threading.get_ident()
 
-    def analyse(self, rgb, face_select, *, embedding=True):
+    def analyse(self, rgb, face_select, *, embedding=True, photo=True):
         assert threading.get_ident() == self.thread
         number = int(rgb[0, 0, 0]) + 256 * int(rgb[0, 0, 1])
         self.seen.append((number, face_select))

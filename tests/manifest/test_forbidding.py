@@ -50,7 +50,8 @@ def test_a_rerun_after_the_setting_was_mended_makes_it(strict: Desk):
     strict.make()
     force = Force(codes=["uri_forbidden"])
     still = strict.plan(rows, force=force)
-    assert (still.to_make, still.refused_new) == (0, 0)
+    assert (still.to_make, still.refused_new) == (0, 1), "the rerun did not make it, and its exit code says so"
+    assert strict.plan(rows).refused_new == 0
     del strict.more["foresee"]
     assert strict.plan(rows, force=force).to_make == 1
 
@@ -59,6 +60,19 @@ def test_a_retriable_failure_that_is_forbidden_now_is_refused_for_good(strict: D
     foresee = strict.more.pop("foresee")
     rows = [row(1, reference_uri=FORBIDDEN)]
     strict.plan(rows)
+    strict.make(lambda picture: "fetch_failed")
+    strict.more["foresee"] = foresee
+    assert strict.plan(rows).refused_new == 1
+    strict.make()
+    assert strict.plan(rows).skipped == {"rejected": 1}
+
+
+def test_one_that_was_rejected_long_before_it_failed_is_refused_as_well(strict: Desk):
+    foresee = strict.more.pop("foresee")
+    rows = [row(1, reference_uri=FORBIDDEN)]
+    strict.plan(rows)
+    strict.make(lambda picture: "no_face")
+    strict.plan(rows, force=Force(codes=["no_face"]))
     strict.make(lambda picture: "fetch_failed")
     strict.more["foresee"] = foresee
     assert strict.plan(rows).refused_new == 1

@@ -1,5 +1,6 @@
 """What the plan warns of: once per kind, with a count and a row, and of ordinary text not at all."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from planning import HASHES, RECIPE, Desk, row
 
 from idgen.manifest.prompt_kinds import KINDS
 from idgen.recipes import Base, Defaults
+from idgen.weights.locations import locate
 from idgen.weights.token_counts import cut_counter
 
 LARGE = Defaults(width=1024, height=1024)
@@ -117,6 +119,15 @@ def test_what_a_recipe_reads_is_not_warned_of(families: Desk):
 
 def test_a_tokenizer_that_is_not_here_costs_only_the_warning(families: Desk):
     families.more["counter_of"] = lambda recipe: cut_counter(replace(recipe, base=Base(weights="/nowhere/at-all")))
+    assert told(families.plan([row(0, recipe="sd15", prompt="neon " * 80)])) == []
+
+
+def test_a_broken_tokenizer_costs_only_the_warning(families: Desk, tmp_path):
+    folder = tmp_path / "base" / "tokenizer"
+    shutil.copytree(locate("tiny:sd15") / "tokenizer", folder)
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    (folder / "merges.txt").write_text("#version: 0.2\nbroken\n")
+    families.more["counter_of"] = lambda recipe: cut_counter(replace(recipe, base=Base(weights=str(tmp_path / "base"))))
     assert told(families.plan([row(0, recipe="sd15", prompt="neon " * 80)])) == []
 
 

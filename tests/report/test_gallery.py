@@ -120,7 +120,7 @@ def test_every_problem_is_counted_by_its_code_also_one_of_an_earlier_run(tmp_pat
     rows = [row(0), row(10), row(21), row(5, status="skipped", ledger_status="rejected", code="no_face")]
     data = report(write_run(tmp_path, rows)).data
     assert data["problems"] == {"no_face": 2, "reference_missing": 1}
-    assert data["codes"]["no_face"]["what_to_do"] == "use a photo with a visible, upright face"
+    assert data["codes"]["no_face"]["what_to_do"].startswith("use a photo with a visible face")
 
 
 def test_a_code_of_a_newer_idgen_is_shown_as_it_is(tmp_path):

@@ -10,7 +10,7 @@ import transformers
 
 from idgen.recipes import Base
 from idgen.sampling import bases
-from idgen.sampling.prompt_pieces import tokenize
+from idgen.sampling.prompt_pieces import Reading, pieces, tokenize
 from idgen.tiny import tokenizer, world
 
 GOLDENS = Path(__file__).parents[3] / "shared/goldens/bases"
@@ -119,3 +119,13 @@ def test_a_special_token_in_a_prompt_is_text_like_any_other(kind, folder, specia
         assert ids[:end].count(tokenizer.eos_token_id) == 0
         assert "blue" in tokenizer.decode(ids[:end])
         assert len(ids) == 77
+
+
+@pytest.mark.parametrize("prompt", ["a red shirt, smiling!", "sale! new", "!!", "plain"])
+def test_a_pad_token_that_people_write_stays_what_the_stock_pipeline_reads(prompt):
+    tokenizer = load("sdxl", world.locate("sdxl")).pipeline.tokenizer_2
+    tokenizer.add_special_tokens({"pad_token": "!"})  # as SDXL's own second tokenizer has it
+    stock_ids = tokenizer(prompt, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+    for reading in (Reading(), Reading(weighted=True), Reading(chunks=True)):
+        (piece,), cut = pieces(tokenizer, prompt, reading)
+        assert (piece.ids.tolist(), cut) == (stock_ids.tolist(), 0)

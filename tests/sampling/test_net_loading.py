@@ -171,7 +171,7 @@ def test_a_net_for_six_channels_is_refused_when_it_is_loaded(tmp_path):
     file = next(world.locate(control("sd15").weights.removeprefix("tiny:")).glob("*.safetensors"))
     key = "controlnet_cond_embedding.conv_in.weight"
     spec = copied(tmp_path, {"conditioning_channels": 6}, {key: load_file(file)[key].repeat(1, 2, 1, 1)})
-    assert "is shown images of 6 channels" in refused(TINY, controls=[spec])
+    assert "takes control images of 6 channels" in refused(TINY, controls=[spec])
 
 
 def test_a_net_of_other_widths_is_refused_when_it_is_loaded(tmp_path):

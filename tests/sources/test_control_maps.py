@@ -42,6 +42,13 @@ def test_dark_lines_on_nothing_become_white_lines_on_black(kind):
     assert np.array_equal(lines_on_nothing(shown_on_black, alpha, kind), lines(0, 255))
 
 
+def test_grey_lines_and_a_stray_coloured_pixel_are_dark_lines_too():
+    alpha = lines(0, 255)[..., 0]
+    grey = np.where(alpha[..., None] > 0, np.uint8(68), np.uint8(0)).repeat(3, 2)
+    grey[40, 30] = (255, 0, 0)
+    assert np.array_equal(lines_on_nothing(grey, alpha, "canny"), lines(0, 255))
+
+
 def test_other_transparent_maps_stay_as_they_are():
     alpha = lines(0, 255)[..., 0]
     assert lines_on_nothing(lines(0, 255), alpha, "canny") is None  # white lines on nothing

@@ -70,8 +70,11 @@ def test_every_part_is_what_its_recipe_says(name, says):
             replace(ECOMID, controls=[*ECOMID.controls, replace(ecomxl("inpaint"), weights="tiny:ecomid_net")]),
             r"has no config\.json: give the net's folder in diffusers layout",
         ),
-        (replace(ECOMID, base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
-        (replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")), "made for a base whose text is"),
+        (replace(ECOMID, base=replace(ECOMID.base, weights="tiny:sd15")), "a base of kind sd15, but the recipe's"),
+        (
+            replace(recipe("instantid"), base=replace(ECOMID.base, weights="tiny:sd15")),
+            "a base of kind sd15, but the recipe's",
+        ),
     ],
 )
 def test_a_part_that_is_something_else_is_refused_with_what_it_is(wrong, message):

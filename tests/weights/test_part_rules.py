@@ -63,7 +63,7 @@ def test_sound_bases_pass(kind):
         ({"prediction_type": "flow_prediction"}, "as a flow"),
         ({"use_flow_sigmas": True}, "as a flow"),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "as a flow"),
-        ({"prediction_type": "sample"}, "for prediction_type sample"),
+        ({"prediction_type": "noise"}, "for prediction_type noise"),
         ({"beta_schedule": "laplace"}, "has beta_schedule laplace; there are linear, scaled_linear, squaredcos_cap_v2"),
         (
             {"use_beta_sigmas": True, "use_exponential_sigmas": True},
@@ -140,7 +140,7 @@ def test_a_union_of_controlnets_is_refused_by_its_tensors(tmp_path):
     [
         ({"_class_name": "T2IAdapter"}, "is no ControlNet: its config says T2IAdapter"),
         ({"cross_attention_dim": 2048}, "was made for text 2048 wide"),
-        ({"conditioning_channels": 6}, "is shown images of 6 channels"),
+        ({"conditioning_channels": 6}, "takes control images of 6 channels"),
         ({"layers_per_block": 1}, "has layers_per_block 1, the base's UNet 2"),
         ({"block_out_channels": [8, 16]}, "has block_out_channels [8, 16]"),
         ({"in_channels": 9}, "has in_channels 9, the base's UNet 4"),

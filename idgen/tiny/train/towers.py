@@ -16,12 +16,12 @@ from idgen.tiny import sentence_pieces, tokenizer
 from idgen.tiny.folders import made_once
 from idgen.tiny.train import layouts
 from idgen.tiny.train.workspace import Workspace
+from idgen.weights.token_counts import KOLORS_TOKENS
 
 Prompts = Sequence[str | None]
 Words = dict[str, Any]
 """What a UNet is called with: encoder_hidden_states, and added_cond_kwargs where it has them."""
 
-KOLORS_TOKENS = 256
 TOKENIZER = "tokenizer_config.json"
 
 
