@@ -54,9 +54,10 @@ def test_a_head_that_answers_and_does_not_let_in_may_want_a_token(monkeypatch):
         raise ConnectionError("Failed to connect to Ray cluster")
 
     monkeypatch.setattr(cluster.ray, "init", init)
-    with socket.create_server(("127.0.0.1", 0)) as head, pytest.raises(RunError, match="RAY_AUTH_TOKEN") as error:
-        address = f"127.0.0.1:{head.getsockname()[1]}"
-        cluster.connect(Config(cluster=ClusterConfig(address=address)))
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        config = Config(cluster=ClusterConfig(address=f"127.0.0.1:{head.getsockname()[1]}"))
+        with pytest.raises(RunError, match="RAY_AUTH_TOKEN") as error:
+            cluster.connect(config)
     assert error.value.exit_code == Exit.UNAVAILABLE
 
 
