@@ -49,7 +49,6 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
     Raises RunError(UNAVAILABLE) when the cluster is too small or the store stays away.
     """
-    stop.end_after(run.config.run.deadline_s)
     cluster.connect(run.config, stop.check)
     try:
         return _work(run, plan, lease, stop)
