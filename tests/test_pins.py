@@ -54,14 +54,14 @@ def keys_of(path, recipes, hashes, folder):
     """Row and picture -> key, of all that the plan makes of a manifest."""
     store = LocalStore(folder / "out")
     manifest = in_the_cloud(path, folder / "manifest")
+    config = Config(planner=PlannerConfig(memory_mb=256), recipe="faceid-sd15")
     made = plan(
-        str(manifest), recipes, hashes, Config(planner=PlannerConfig(memory_mb=256), recipe="faceid-sd15"), store, "run",
+        str(manifest), recipes, hashes, config, store, "run",
         ledger_files=[], schedulers=tuple(SCHEDULERS), scratch=folder / "scratch",
     )  # fmt: skip
     rows = [row for ref in shards(store, "run", made.part) for row in read_shard(store, ref).to_pylist()]
-    return {
-        f"{row['row_id']} {row['image_index']}": row["key"] for row in sorted(rows, key=lambda row: row["position"])
-    }
+    rows.sort(key=lambda row: (row["position"], row["image_index"]))
+    return {f"{row['row_id']} {row['image_index']}": row["key"] for row in rows}
 
 
 def example_keys(folder):
