@@ -101,7 +101,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.FACE_TOO_SMALL: CodeFacts("rejected", False, "the face is smaller than faces.min_face_px", "crop closer to the face"),
     Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
     Code.REFERENCES_DIFFER: CodeFacts("rejected", False, "the row's references look like different people", "give photos of one person, or set faces.references_differ=warn and jobs/rerun.py rerun.code=[references_differ]"),
-    Code.WEIGHTS_UNUSABLE: CodeFacts("failed", False, "a weight file of the recipe cannot be used", "put the right file there: its rows are made by the same command then; after other mending jobs/rerun.py rerun.code=[weights_unusable]"),
+    Code.WEIGHTS_UNUSABLE: CodeFacts("failed", True, "a weight file of the recipe cannot be used", "put the right file there, or mend what the line says; the same command tries again"),
     Code.TEXT_MISSING: CodeFacts("failed", True, "the prompt that was encoded ahead is not in the output's texts/, or could not be read", "it is encoded and tried again by itself"),
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
     Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or another seed"),

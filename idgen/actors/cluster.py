@@ -56,7 +56,7 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
             )
     except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
         said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
-        if address and isinstance(error, ConnectionError):  # somebody answered there before
+        if address not in ("", "auto") and isinstance(error, ConnectionError):  # somebody answered there before
             said += " (does it want a token, RAY_AUTH_MODE and RAY_AUTH_TOKEN? has it this version of Ray?)"
         raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {said}") from error
 

@@ -42,6 +42,7 @@ class FacePacks:
         from idgen.faces.analysis import FaceAnalyser  # seconds, and most sampling processes never look for faces
 
         if pack not in self._loaded:
+            self._faults.refuse_known(pack)
             recipe = next(r for r in self._run.recipes.values() if r.face_pack == pack and weights.needs_face_pack(r))
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])

@@ -1,15 +1,23 @@
 """Looks at the line's pools of actors from inside Ray Data's loop, which alone knows them: for Places."""
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import ray
-from ray.data._internal.execution.execution_callback import ExecutionCallback
-from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
+from ray.exceptions import RayError
 
-from idgen.actors.places import Places, Standing
+try:
+    from ray.data._internal.execution.execution_callback import ExecutionCallback
+    from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
+except ImportError:  # another Ray: see LoopLook
+    ExecutionCallback, ActorPoolMapOperator = object, ()
+
+from idgen.actors.places import LineLeftError, Places, Standing
 from idgen.actors.pool_sizes import Pool
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 KINDS = {"Faces": "face actor", "Sampling": "sampling actor", "Texts": "text actor"}
@@ -17,13 +25,17 @@ KINDS = {"Faces": "face actor", "Sampling": "sampling actor", "Texts": "text act
 
 
 class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
-    """Ray calls it at every step of its loop, in the loop's thread; what it raises ends the line."""
+    """Ray calls it at every step of its loop, in the loop's thread; what it raises ends the line.
+
+    What it looks at is not Ray's public interface: in a Ray that has it otherwise the line runs, and nothing is told.
+    """
 
     def __init__(self, places: Places, pools: Mapping[type, Pool]) -> None:
         """`pools` by the classes of stages.py."""
         self._places = places
         self._pools = {stage.__name__: pool for stage, pool in pools.items()}
         self._looked_at_s = 0.0
+        self._looks = True
 
     def __call__(self) -> "LoopLook":
         """Return itself: Ray wants a class that it can make one of."""
@@ -42,15 +54,26 @@ class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
 
     def on_execution_step(self, executor: Any) -> None:  # noqa: ANN401
         """Look, once a second."""
-        if time.monotonic() - self._looked_at_s >= LOOK_S:
-            self._looked_at_s = time.monotonic()
-            pools = [op for op in executor._topology if isinstance(op, ActorPoolMapOperator)]
-            # a pool that is through has let its actors go
-            self._places.look([self._standing(op) for op in pools if not op.has_execution_finished()])
+        if not self._looks or time.monotonic() - self._looked_at_s < LOOK_S:
+            return
+        self._looked_at_s = time.monotonic()
+        try:
+            self._places.look(self._standings(executor))
+        except (LineLeftError, RayError):
+            raise
+        except Exception:
+            log.warning("the pools cannot be looked at in Ray %s", ray.__version__, exc_info=True)
+            self._looks = False
+            self._places.begin()
 
     def after_execution_succeeds(self, executor: Any) -> None:  # noqa: ANN401
         """End; of a line that failed it is kept what it waited for."""
         self._places.begin()
+
+    def _standings(self, executor: Any) -> list[Standing]:  # noqa: ANN401
+        """Of the pools that have work to come: one that is through has let its actors go."""
+        pools = [op for op in executor._topology if isinstance(op, ActorPoolMapOperator)]
+        return [self._standing(op) for op in pools if not op.has_execution_finished()]
 
     def _standing(self, op: ActorPoolMapOperator) -> Standing:
         stage = op.name.partition("(")[2].rstrip(")")

@@ -60,7 +60,8 @@ class MonitorState:
         self._breaker_failures = breaker_failures
         self._failing: set[str] = set()  # photos that a store did not give since it last gave one
         self._stop_reason = ""
-        self._faults: dict[str, None] = {}
+        self._faults: dict[str, str] = {}
+        self._loaded: set[str] = set()
         self._deaths = 0
 
     def begin_shard(self, stage: Stage, shard: str) -> Orders:
@@ -120,9 +121,20 @@ class MonitorState:
         if len(self._failing) >= self._breaker_failures > 0:
             self.request_stop(f"breaker: {len(self._failing)} photos in a row ended with {rows[-1].code}")
 
-    def fault(self, message: str) -> None:
-        """Note that a recipe's weights cannot be used: its rows fail, and the run ends with USAGE after the others."""
-        self._faults[message] = None
+    def loaded(self, what: str) -> None:
+        """Note that an actor has loaded this: who cannot is at fault himself."""
+        self._loaded.add(what)
+        self._faults.pop(what, None)
+
+    def fault(self, what: str, message: str) -> bool:
+        """Note that a recipe's weights cannot be used: its rows fail, and the run ends with USAGE after the others.
+
+        Returns True, and notes nothing, when another actor has loaded them.
+        """
+        if what in self._loaded:
+            return True
+        self._faults[what] = message
+        return False
 
     def stopping(self) -> bool:
         """Return whether the run was asked to stop."""
@@ -140,7 +152,7 @@ class MonitorState:
             counts=dict(self._counts),
             deaths=self._deaths,
             stop_reason=self._stop_reason,
-            faults=tuple(self._faults),
+            faults=tuple(dict.fromkeys(self._faults.values())),
         )
 
 
@@ -184,7 +196,11 @@ class Monitor(Protocol):
         """See `MonitorState.published`."""
         ...
 
-    def fault(self, message: str) -> None:
+    def loaded(self, what: str) -> None:
+        """See `MonitorState.loaded`."""
+        ...
+
+    def fault(self, what: str, message: str) -> bool:
         """See `MonitorState.fault`."""
         ...
 

@@ -1,7 +1,7 @@
 """Weights that cannot be used: the fault of one recipe, whose rows fail while those of others are made.
 
-Only what loading itself says is one. Weights that a node lacks or has otherwise, and a GPU that is not there, are the
-machine's fault: the run ends.
+Only what loading itself says is one. What the machine is at fault for ends the run: weights that a node lacks or has
+otherwise, a GPU that is not there, a disk that fails, memory that is short, and all that another node can load.
 """
 
 from collections.abc import Hashable, Iterator
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from idgen.actors.monitor import Monitor
 from idgen.errors import Code, Exit, MachineError, RowError, RunError
+from idgen.machine_faults import machine_fault
 
 
 class RecipeFaults:
@@ -22,16 +23,33 @@ class RecipeFaults:
     def told(self, what: Hashable) -> Iterator[None]:
         """Load `what` in this block: RunError(USAGE) comes out as RowError(WEIGHTS_UNUSABLE), and the monitor hears it.
 
-        Raises the RowError before the block when `what` failed already. Not to be kept: the frames of loading in its
-        context keep half of a model alive.
+        Raises RunError(UNAVAILABLE) for what is the machine's fault. The RowError is not to be kept: the frames of
+        loading in its context keep half of a model alive.
         """
+        self.refuse_known(what)
+        try:
+            yield
+        except RunError as error:
+            if error.exit_code != Exit.USAGE or isinstance(error, MachineError):
+                raise
+            if fault := machine_fault(error):
+                raise _of_the_machine(error, fault) from error
+            self._known[what] = error.message
+        else:
+            self._monitor.loaded(str(what))
+        self.refuse_known(what)
+
+    def refuse_known(self, what: Hashable) -> None:
+        """Raise RowError(WEIGHTS_UNUSABLE) when `what` failed before; RunError once another actor has loaded it."""
         if what not in self._known:
-            try:
-                yield
-                return
-            except RunError as error:
-                if error.exit_code != Exit.USAGE or isinstance(error, MachineError):
-                    raise
-                self._known[what] = error.message
-            self._monitor.fault(self._known[what])
+            return
+        if self._monitor.fault(str(what), self._known[what]):
+            raise RunError(Exit.UNAVAILABLE, f"one actor alone cannot load what others can: {self._known[what]}")
         raise RowError(Code.WEIGHTS_UNUSABLE, self._known[what])
+
+
+def _of_the_machine(error: RunError, fault: BaseException) -> RunError:
+    said = f"{error.message} ({type(fault).__name__}: {str(fault).partition(chr(10))[0][:200]})"
+    if isinstance(fault, ImportError):
+        return MachineError(Exit.USAGE, f"this node lacks a library: {said}")
+    return RunError(Exit.UNAVAILABLE, f"this node failed: {said}")

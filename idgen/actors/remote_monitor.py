@@ -39,9 +39,13 @@ class RemoteMonitor:
         """See `MonitorState.published`."""
         self._handle.published.remote(list(rows))
 
-    def fault(self, message: str) -> None:
+    def loaded(self, what: str) -> None:
+        """See `MonitorState.loaded`."""
+        self._handle.loaded.remote(what)
+
+    def fault(self, what: str, message: str) -> bool:
         """See `MonitorState.fault`; waited for, as the run's exit code rests on it."""
-        ray.get(self._handle.fault.remote(message))
+        return bool(ray.get(self._handle.fault.remote(what, message)))
 
     def stopping(self) -> bool:
         """See `MonitorState.stopping`."""

@@ -177,6 +177,7 @@ class SamplerActor:
 
     def _load(self, row: Row) -> Sampler:
         if self._sampler is None or self._load_group != row["load_group"]:
+            self._faults.refuse_known(row["load_group"])
             self._drop()
             sampling = self._settings.sampling
             recipe = self._run.recipes[row["recipe"]]

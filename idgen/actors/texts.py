@@ -21,9 +21,10 @@ from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.errors import Code, Exit, RowError, RunError
+from idgen.machine_faults import is_shortage
 from idgen.manifest.prompts import TextBlock
 from idgen.recipes import Base
-from idgen.sampling.memory import give_back_memory, is_shortage
+from idgen.sampling.memory import give_back_memory
 from idgen.sampling.texts import TextEncoder, load_encoder
 from idgen.schemas import TEXT_COUNTS
 from idgen.stores import texts
@@ -73,8 +74,8 @@ class TextActor:
             try:
                 encoder = self._load(block.encoder)
             except RowError as error:  # the rows of the recipes that have it fail, those of others are made
-                failed[path] = error.code
-                continue
+                failed |= {texts.path(block.encoder, texts.digest(prompt)): error.code for prompt in prompts[at:]}
+                break
             if self._monitor.begin("texts", block.name, [digest]):
                 left = len(prompts) - at
                 break
@@ -133,6 +134,7 @@ class TextActor:
 
     def _load(self, name: str) -> TextEncoder:
         if self._encoder is None or self._loaded != name:
+            self._faults.refuse_known(name)
             self._drop()
             recipe = self._run.recipes[self._settings.encoders[name]]
             found = weights.text_identity(recipe, cache=weights.hash_cache())

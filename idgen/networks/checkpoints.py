@@ -35,7 +35,8 @@ def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     except Exception as error:  # a damaged file makes a parser stumble in ways that nobody lists
         if type(error).__name__ == "SafetensorError":  # which is not exported
             raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file") from error
-        raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
+        said = f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}".removesuffix(": ")
+        raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {said}") from error
     return _flatten(loaded, path)
 
 

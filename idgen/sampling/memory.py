@@ -1,7 +1,6 @@
-"""Memory of the device and of the host: whether an error says that it ran out, and giving it back."""
+"""Memory of the device and of the host: giving it back, and what loading says when it ran out."""
 
 import ctypes
-import errno
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,13 +8,8 @@ from contextlib import contextmanager, suppress
 import torch
 
 from idgen.errors import Exit, RunError
+from idgen.machine_faults import is_of_this_node, is_shortage
 from idgen.sampling.devices import check_device
-
-SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
-"""In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
-
-NODE_ERRORS = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT)
-"""What a disk, a network file system or a full table of files says: no word about the file that was read."""
 
 LARGE_BLOCK_BYTES = 8 * 2**20
 _M_MMAP_THRESHOLD = -3
@@ -27,17 +21,6 @@ def give_back_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def is_shortage(error: Exception) -> bool:
-    """True when `error` says that memory ran out, whichever library says it."""
-    words = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(phrase in words for phrase in SHORTAGES)
-
-
-def _is_of_this_node(error: Exception) -> bool:
-    """True when the machine failed, not what was read: the device's driver, or a file system."""
-    return "CUDA error" in str(error) or (isinstance(error, OSError) and error.errno in NODE_ERRORS)
 
 
 def give_back_large_blocks() -> None:
@@ -67,6 +50,6 @@ def loading(what: str, device: str) -> Iterator[None]:
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         if is_shortage(error):
             raise RunError(Exit.UNAVAILABLE, f"{what} does not fit the memory of {device}: {reason}") from error
-        if _is_of_this_node(error):
+        if is_of_this_node(error):
             raise RunError(Exit.UNAVAILABLE, f"this node failed while {what} was loaded: {reason}") from error
         raise RunError(Exit.USAGE, f"{what} cannot be loaded: {type(error).__name__}: {reason}") from error

@@ -18,6 +18,7 @@ from idgen import weights
 from idgen.adapters import table
 from idgen.adapters.protocol import Adapter
 from idgen.errors import Code, RowError
+from idgen.machine_faults import is_shortage
 from idgen.networks import attention
 from idgen.networks.branch import Branch
 from idgen.recipes import Recipe
@@ -25,7 +26,7 @@ from idgen.sampling import bases, controls, schedulers, time_ids
 from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
-from idgen.sampling.memory import give_back_memory, is_shortage, loading
+from idgen.sampling.memory import give_back_memory, loading
 from idgen.sampling.pipelines import Pipelines, check_controls
 from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.rows import Bucket, SampleRow

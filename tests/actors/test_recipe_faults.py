@@ -1,10 +1,13 @@
 """A recipe's fault is tried once and told; a node's fault ends the run."""
 
+import errno
+
 import pytest
 
 from idgen.actors.monitor import MonitorState
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.errors import Code, Exit, MachineError, RowError, RunError
+from idgen.networks import checkpoints
 
 
 class Loading:
@@ -46,3 +49,67 @@ def test_other_errors_pass(error):
     with pytest.raises(type(error)):
         Loading(monitor).load(error)
     assert monitor.progress().faults == ()
+
+
+class Broken:
+    """A reader of weights that meets what a machine does to it."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __call__(self, *_args, **_named):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (OSError(errno.EIO, "Input/output error"), Exit.UNAVAILABLE, "this node failed: .*Input/output"),
+        (OSError(errno.ESTALE, "Stale file handle"), Exit.UNAVAILABLE, "this node failed: .*Stale"),
+        (PermissionError(errno.EACCES, "Permission denied"), Exit.UNAVAILABLE, "this node failed: .*Permission"),
+        (MemoryError(), Exit.UNAVAILABLE, "this node failed: .*MemoryError"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), Exit.UNAVAILABLE, "this node failed"),
+        (ImportError("No module named 'sentencepiece'"), Exit.USAGE, "this node lacks a library: .*sentencepiece"),
+    ],
+)
+def test_a_machine_s_fault_that_a_reader_meets_costs_no_row(error, code, words, monkeypatch, tmp_path):
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(b"")
+    monkeypatch.setattr(checkpoints, "load_file", Broken(error))
+    monitor = MonitorState(0)
+    faults = RecipeFaults(monitor)
+    with pytest.raises(RunError, match=words) as told, faults.told("group"):
+        checkpoints.read(file)
+    assert told.value.exit_code == code
+    assert monitor.progress().faults == ()
+
+
+def test_the_file_s_own_fault_stays_the_recipe_s(tmp_path):
+    file = tmp_path / "cuda out" / "a.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(b"no weights at all")
+    with pytest.raises(RowError, match="is not a valid"), RecipeFaults(MonitorState(0)).told("group"):
+        checkpoints.read(file)
+
+
+def test_an_actor_that_alone_cannot_load_what_others_can_ends_the_run():
+    monitor = MonitorState(0)
+    with RecipeFaults(monitor).told("group"):
+        pass
+    with pytest.raises(RunError, match="one actor alone cannot load what others can: no such") as error:
+        Loading(monitor).load(RunError(Exit.USAGE, "no such adapter"))
+    assert error.value.exit_code == Exit.UNAVAILABLE
+    assert monitor.progress().faults == ()
+
+
+def test_the_same_is_found_out_when_the_others_come_later():
+    monitor = MonitorState(0)
+    sick = Loading(monitor)
+    with pytest.raises(RowError):
+        sick.load(RunError(Exit.USAGE, "no such adapter"))
+    with RecipeFaults(monitor).told("group"):
+        pass
+    assert monitor.progress().faults == (), "the weights can be used"
+    with pytest.raises(RunError, match="one actor alone"):
+        sick.faults.refuse_known("group")
+    assert sick.tried == 1

@@ -10,8 +10,9 @@ import torch
 from doubles.tiny_recipe import BUCKET, TINY, recipe, row, row_for
 
 from idgen.errors import Exit, RunError
+from idgen.machine_faults import is_shortage
 from idgen.sampling.batches import OutOfMemory
-from idgen.sampling.sampler import Sampler, is_shortage
+from idgen.sampling.sampler import Sampler
 
 ROWS = [row(seed=seed) for seed in range(3)]
 
