@@ -3,7 +3,7 @@
 A selection only leaves rows out: nothing of it enters a key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -148,17 +148,31 @@ def _selected_rows(
     """Return the rows that the condition selects, in the manifest's order."""
     if not where.strip():
         return _all_rows(staged)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {parquet(staged.path)}")
     # the line break ends a comment the condition may hold
     query = f"CREATE OR REPLACE TABLE selected AS SELECT {POSITION} FROM manifest WHERE ({where}\n)"
+    own = carried_columns(staged.schema.names)
     try:
         if len(connection.extract_statements(query)) != 1:
             raise RunError(Exit.USAGE, "select.where: give one condition, not several statements")
-        connection.execute(query)
+        try:
+            _select(connection, staged, own, query)
+        except duckdb.ConversionException:  # of a column that it does not ask for
+            _select(connection, staged, [name for name in own if _is_said(name, where)], query)
     except duckdb.Error as error:
         raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
     chosen = pa.array(connection.execute("SELECT * FROM selected").fetchnumpy()[POSITION], pa.int64())
     return (batch.filter(pc.is_in(batch.column(POSITION), chosen)) for batch in _all_rows(staged))
+
+
+def _select(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, own: Sequence[str], query: str) -> None:
+    """Run the query on the view `manifest` with these of the shop's own columns."""
+    columns = ", ".join([*_known(staged), *(quoted_name(name) for name in own)])
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {columns} FROM {parquet(staged.path)}")
+    connection.execute(query)
+
+
+def _is_said(name: str, where: str) -> bool:
+    return quoted_name(name)[1:-1].casefold() in where.casefold()
 
 
 def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
@@ -166,8 +180,8 @@ def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
     return batches
 
 
-def _typed(staged: StagedManifest) -> str:
-    """Return the view's columns: every known one under its name and type, absent ones null, then the shop's own."""
+def _known(staged: StagedManifest) -> list[str]:
+    """Return the view's known columns: every one under its name and type, absent ones null; and POSITION."""
     present = set(staged.schema.names)
     parts = [POSITION]
     for column in COLUMNS:
@@ -178,7 +192,7 @@ def _typed(staged: StagedManifest) -> str:
             parts.append(f"TRY_CAST({name} AS {_sql_type(column.type)}) AS {name}")
         else:
             parts.append(name)
-    return ", ".join(parts + [quoted_name(name) for name in carried_columns(staged.schema.names)])
+    return parts
 
 
 def _sql_type(type_: pa.DataType) -> str:

@@ -116,6 +116,16 @@ def test_differences_that_lose_nothing_are_unified(desk: Desk, folder: Path):
     assert found["kind"] == ["x", "y", None, None]
 
 
+def test_values_that_do_not_fit_the_common_type_are_told_with_file_and_column(desk: Desk, folder: Path):
+    part(folder, "a.parquet", "a", size=pa.array([0.5]))
+    part(folder, "b.parquet", "b", size=pa.array([2**53 + 1]))
+    assert "b.parquet: column size has values that do not fit double" in refusal(desk, folder)
+    part(folder / "two", "num_inference_steps=many/a.parquet", "a")
+    part(folder / "two", "b.parquet", "b", num_inference_steps=pa.array([20]))
+    said = refusal(desk, folder / "two")
+    assert "num_inference_steps=many/a.parquet: column num_inference_steps has values" in said
+
+
 def test_a_part_without_rows_has_no_say(desk: Desk, folder: Path):
     none = pa.array([], pa.float64())
     for place in ("a", "c"):  # before and behind the part that has rows
