@@ -9,7 +9,7 @@ import pytest
 from planning import Desk
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.csv_rows import CsvError, csv_rows
+from idgen.manifest.csv_rows import CsvError, check_row, csv_rows
 from idgen.manifest.reading import read_staged, stage
 
 HEAD = "row_id,reference_uri,prompt\n"
@@ -51,6 +51,41 @@ def test_two_such_cells_do_not_swallow_the_rows_between(desk: Desk, second: str)
 def test_a_swallowed_row_is_seen_in_any_column(desk: Desk):
     text = 'row_id,note,reference_uri,prompt\na,"big,s3://p/1.jpg,x\nb,y,s3://p/2.jpg,z\nc,small",s3://p/3.jpg,z\n'
     assert "line 2" in refusal(desk, text)
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_half_a_row_is_not_swallowed_either(desk: Desk, column: int):
+    """A quote that opens in one row and closes in the next: one row would have the beginning of the other's."""
+    cells = [["big", "a", "s3://p/1.jpg", "x"], ["small", "b", "s3://p/2.jpg", "y"], ["new", "c", "s3://p/3.jpg", "z"]]
+    cells[0][column], cells[1][column] = f'"{cells[0][column]}', f'{cells[1][column]}"'
+    text = "note,row_id,reference_uri,prompt\n" + "".join(",".join(row) + "\n" for row in cells)
+    assert "line 2" in refusal(desk, text)
+
+
+def test_rows_are_missed_in_a_file_without_addresses_too():
+    swallowed = ["a", "big,1\nb,small,2\nc,small,3\nd,small", "4"]
+    with pytest.raises(CsvError, match=r"line 7: .* runs over 4 lines"):
+        check_row(7, swallowed, ["row_id", "note", "prompt"], ",")
+    check_row(7, ["a", "big,1\nb,small", "4"], ["row_id", "note", "prompt"], ",")  # may be meant
+
+
+NOTES = [
+    "soft\nwarm, blue, 3, 4\n1, 1/2 wool, 3, 4",
+    "soft\n1,b.jpg\n1,b.jpg,3,4",
+    "soft\n1,b.jpg,3,4\nend",
+    "so\n1,b,3,4",
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_lines_that_only_look_a_little_like_rows_are_kept(note: str):
+    check_row(2, ["a", "s3://p/1.jpg", "x", note], ["row_id", "reference_uri", "prompt", "note"], ",")
+
+
+def test_a_cell_has_an_end_in_reach(monkeypatch):
+    monkeypatch.setattr("idgen.manifest.csv_rows.MAX_CELL_CHARS", 20)
+    with pytest.raises(CsvError, match=r"line 1: .* never closed"):
+        list(csv_rows(iter(['"a\n', *["b\n"] * 20, '"\n']), ","))
 
 
 def test_cells_of_several_lines_are_kept_as_they_are(desk: Desk):
