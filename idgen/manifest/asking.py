@@ -86,15 +86,21 @@ def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, opti
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> list[str]:
+def unknown_ids(
+    connection: duckdb.DuckDBPyConnection, staged: StagedManifest, select: SelectConfig, scratch: Path
+) -> list[str]:
     """Return the ids of `select.file` that no row of the manifest has, in the file's order, after load_asked.
 
     Raises RunError(USAGE) when it is all of them: then the file is the wrong one, or of another form.
     """
-    if not select.file or select.where.strip():  # the condition may have left them out
+    if not select.file:
         return []
     asked = parquet(scratch / "asked.parquet")
     known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
+    if select.where.strip():  # of rows that it left out the ids are known, keys are not
+        known += f" UNION ALL SELECT id FROM selected_ids WHERE regexp_full_match(id, '{_KEY}')"
+        if "row_id" in staged.schema.names:
+            known += f" UNION ALL SELECT row_id FROM {parquet(staged.path)} WHERE row_id IS NOT NULL"
     lost = [
         name
         for (name,) in connection.execute(
@@ -113,6 +119,7 @@ def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scr
 
 
 _ID_CHARS = 60
+_KEY = "[0-9a-f]{32}"
 
 
 def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:

@@ -150,7 +150,7 @@ def _ask(
     select = replace(config.select, limit=0) if late else config.select
     rows = write_asked(connection, staged, resolver, select, scratch)
     load_asked(connection, select, scratch)
-    return rows, unknown_ids(connection, select, scratch)
+    return rows, unknown_ids(connection, staged, select, scratch)
 
 
 def plan_retries(

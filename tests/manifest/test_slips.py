@@ -80,10 +80,10 @@ def test_a_header_alone_is_refused(desk: Desk):
     assert error.value.exit_code == Exit.USAGE
 
 
-def select(desk: Desk, data: bytes):
+def select(desk: Desk, data: bytes, **more: str):
     path = desk.folder / "ids.txt"
     path.write_bytes(data)
-    return desk.plan([row(n) for n in range(5)], file=str(path))
+    return desk.plan([row(n) for n in range(5)], file=str(path), **more)
 
 
 def test_ids_that_no_row_has_are_counted_and_shown(desk: Desk):
@@ -91,6 +91,16 @@ def test_ids_that_no_row_has_are_counted_and_shown(desk: Desk):
     assert (summary.to_make, summary.unknown_ids) == (2, 4)
     assert summary.unknown_like == ["row-9", "no", "row-8"]
     assert select(desk, b"row-1").unknown_ids == 0
+
+
+def test_ids_are_missed_beside_a_condition_too(desk: Desk):
+    desk.plan([row(n) for n in range(5)])
+    key = next(picture["key"] for picture in desk.pictures() if picture["row_id"] == "row-4")
+    summary = select(desk, f"row-1\nrow-4\nrow-9\n{key}\n".encode(), where="row_id < 'row-3'")
+    assert (summary.to_make, summary.unknown_like) == (1, ["row-9"])
+    assert select(desk, b"row-4", where="row_id < 'row-3'").asked == 0  # it exists
+    with pytest.raises(RunError, match="none of its 2 ids"):
+        select(desk, b"9\n8", where="row_id < 'row-3'")
 
 
 @pytest.mark.parametrize("data", [b'"row-1"\n"row-2"', b"row-1,row-2", b"9\n8", b"", b"\n \n"])
