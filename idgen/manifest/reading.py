@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.errors import Exit, RunError
+from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import Files, find_files
 from idgen.manifest.names import OWN_PREFIX, check_header
@@ -40,6 +41,8 @@ class StagedManifest:
     """Read from CSV or JSON lines: every column is text."""
     blank_rows: int = 0
     """Rows of the files that hold no value, and are not in the copy."""
+    unused_folders: tuple[str, ...] = ()
+    """Folders such as recipe=x that would have given a known column, had the one above been given."""
 
     def full_schema(self) -> pa.Schema:
         """Return the schema of the file itself."""
@@ -68,7 +71,9 @@ def stage(manifest: str, scratch: Path) -> StagedManifest:
             writer.write_batch(filled)
             rows += batch.num_rows
             blank += batch.num_rows - filled.num_rows
-    return replace(staged, blank_rows=blank)
+    above = files.folders_above().items()
+    unused = tuple(folder for name, folder in above if name in BY_NAME and name not in schema.names)
+    return replace(staged, blank_rows=blank, unused_folders=unused)
 
 
 def _filled(batch: pa.RecordBatch) -> pa.Array:
