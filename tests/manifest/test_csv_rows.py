@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -153,7 +154,7 @@ def test_a_ragged_row_is_told_with_its_line(desk: Desk):
 def test_semicolons_and_tabs_are_read(desk: Desk, separator: str):
     text = f"{HEAD}a,s3://p/1.jpg,x\n".replace(",", separator)
     assert [(p["row_id"], p["prompt"]) for p in made(desk, text)] == [("a", "x")]
-    quoted = text.replace("row_id", '"row_id"').replace("x\n", '"x, y; z"\n')
+    quoted = re.sub(r"(row_id|reference_uri|prompt)", r'"\1"', text).replace("x\n", '"x, y; z"\n')
     assert [(p["row_id"], p["prompt"]) for p in made(desk, quoted)] == [("a", "x, y; z")]
 
 
