@@ -158,9 +158,9 @@ def test_semicolons_and_tabs_are_read(desk: Desk, separator: str):
     assert [(p["row_id"], p["prompt"]) for p in made(desk, quoted)] == [("a", "x, y; z")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
 def test_files_of_excel_are_read_in_their_encoding(desk: Desk, encoding: str):
-    text = f"{HEAD}é,s3://p/1.jpg,Mädchen\n".replace(",", "\t")
+    text = f"\ufeff{HEAD}é,s3://p/1.jpg,Mädchen\n".replace(",", "\t")
     assert [(p["row_id"], p["prompt"]) for p in made(desk, text.encode(encoding))] == [("é", "Mädchen")]
 
 
@@ -170,6 +170,16 @@ def test_blank_rows_are_skipped_and_counted_and_keep_their_number(desk: Desk):
     summary = desk.plan(str(desk.folder / "m.csv"))
     assert (summary.rows, summary.blank_rows, summary.refused) == (2, 3, {"missing_value": 1})
     assert [p["position"] for p in desk.pictures()] == [1]
+
+
+def test_blank_rows_keep_their_number_over_files(desk: Desk):
+    for name in "ab":
+        (desk.folder / "parts").mkdir(exist_ok=True)
+        (desk.folder / "parts" / f"{name}.csv").write_text(
+            f"{HEAD}{name}1,s3://p/1.jpg,{name}\n,,\n{name}2,s3://p/2.jpg,{name}\n"
+        )
+    desk.plan(str(desk.folder / "parts"))
+    assert sorted((p["position"], p["row_id"]) for p in desk.pictures()) == [(0, "a1"), (2, "a2"), (3, "b1"), (5, "b2")]
 
 
 def test_columns_without_a_name_are_carried_under_a_made_one(desk: Desk):

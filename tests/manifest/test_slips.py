@@ -122,9 +122,9 @@ def test_a_file_of_ids_that_picks_nothing_is_refused(desk: Desk, data: bytes):
     assert error.value.exit_code == Exit.USAGE
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
 def test_files_of_ids_are_read_in_their_encoding(desk: Desk, encoding: str):
-    assert select(desk, "row-1\r\nrow-2\r\nÄ\r\n".encode(encoding)).to_make == 2
+    assert select(desk, "\ufeffrow-1\r\nrow-2\r\nÄ\r\n".encode(encoding)).to_make == 2
 
 
 def test_a_file_of_ids_in_an_unknown_encoding_is_refused_in_one_line(desk: Desk):
