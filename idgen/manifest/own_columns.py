@@ -83,8 +83,6 @@ def plain_cells(column: pa.Array) -> list[Cell]:
             return [cell if valid else None for cell, valid in zip(found, column.is_valid().to_pylist(), strict=True)]
         if pt.is_nested(column.type):
             return [plain_cells(cell.values) if cell.is_valid else None for cell in column]
-        if pt.is_binary(column.type) or pt.is_large_binary(column.type) or pt.is_fixed_size_binary(column.type):
-            return [str(cell) for cell in column]
         texts: list[Cell] = column.cast(pa.string()).to_pylist()
         return texts
 

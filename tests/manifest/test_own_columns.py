@@ -96,6 +96,8 @@ def test_columns_of_all_types_reach_the_results_as_they_are(desk: Desk):
                 type_ = plain_part(written[name].type)
                 found, wanted = (cast_column(t[name].combine_chunks(), type_) for t in (table, written))
                 assert found.equals(wanted), name
+            if name in ("uuid", "tensor"):
+                assert table[name].type == written[name].type
 
 
 def test_a_condition_on_one_column_asks_nothing_of_the_others(desk: Desk):
@@ -127,6 +129,15 @@ def test_columns_of_any_names_reach_the_results(desk: Desk):
         f"{n}" for n, name in enumerate(NAMES) if name.strip()
     ]
     assert len({column.casefold() for column in results.schema.names}) == results.num_columns
+
+
+def test_made_names_are_free_ones(desk: Desk):
+    (desk.folder / "m.jsonl").write_text(json.dumps(row(1) | {" ": 1}))
+    desk.plan(str(desk.folder / "m.jsonl"))
+    assert [picture["carried"] for picture in desk.pictures()] == ['{"unnamed":"1"}']
+    desk.plan(put(desk, unnamed_5=pa.array([1, 2]), **{"": pa.array([3, 4])}))
+    carried = [picture["carried"] for picture in desk.pictures()]
+    assert carried == ['{"unnamed_5":1,"unnamed_5_":3}', '{"unnamed_5":2,"unnamed_5_":4}']
 
 
 def test_a_name_with_a_nul_is_refused(desk: Desk):
