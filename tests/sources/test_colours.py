@@ -115,6 +115,7 @@ PROFILES = {
     "Adobe RGB": rgb_profile(ADOBE_RGB, [2.19921875], "Adobe RGB (1998)"),
     "Adobe RGB as sRGB": rgb_profile(ADOBE_RGB, [2.19921875], "sRGB IEC61966-2.1"),
     "linear as sRGB": rgb_profile(SRGB, [1.0], "sRGB IEC61966-2.1"),
+    "gamma as sRGB": rgb_profile(SRGB, [2.2], "sRGB IEC61966-2.1"),
     "sRGB": rgb_profile(SRGB, SRGB_CURVE, "Monitor 1"),
     "grey": grey_profile(1.8),
     "press": cmyk_profile(),

@@ -290,6 +290,18 @@ def webp_header(side):
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+BEGINNINGS = {
+    b"GIF87a": "this is GIF", b"MM\0*": "this is TIFF", b"II+\0": "BigTIFF", b"MM\0+": "BigTIFF",
+    b"\0\0\0\x0cJXL ": "JPEG XL", b"\xff\x0a": "JPEG XL", b"8BPS": "a Photoshop file", b"%PDF-": "a PDF",
+    b"\0\0\1\0": "an icon",
+}  # fmt: skip
+BRANDS = {
+    b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "a HEIC sequence", b"hevx": "a HEIC sequence",
+    b"mif1": "this is HEIF", b"msf1": "a HEIF sequence", b"qt  ": "QuickTime", b"mp41": "MP4", b"mp42": "MP4",
+    b"jxlx": "no photo known here",
+}  # fmt: skip
+
+
 def boxed(brand, *others):
     """The first box of the ISO container that HEIC and AVIF share."""
     body = b"ftyp" + brand + b"\0\0\0\0" + b"".join(others)
@@ -308,7 +320,8 @@ def boxed(brand, *others):
         (encoded(picture(), "BMP"), "this is BMP"),
         (encoded(picture(), "JPEG2000"), "this is JPEG 2000"),
         (encoded(picture(), "JPEG2000", no_jp2=True), "this is JPEG 2000"),
-        (b"8BPS" + bytes(100), "a Photoshop file"),
+        *((beginning + bytes(100), name) for beginning, name in BEGINNINGS.items()),
+        *((boxed(brand), name) for brand, name in BRANDS.items()),
     ],
 )
 def test_a_format_that_is_not_read_is_named(data, name):
