@@ -52,6 +52,7 @@ TYPES: dict[str, pa.Array] = {
     "large_list_view": pa.array([["x"], []], pa.large_list_view(pa.string())),
     "list_of_maps": pa.array([[[("a", 1)]], None], pa.list_(pa.map_(pa.string(), pa.int64()))),
     "list_of_uuid": pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), UUIDS),  # as DuckDB's UUID[]
+    "map_of_uuid": pa.MapArray.from_arrays(pa.array([0, 1, 2], pa.int32()), pa.array(["a", "b"]), UUIDS),
     "struct_of_uuid": pa.StructArray.from_arrays([UUIDS], ["a"]),
     "tensor": pa.ExtensionArray.from_storage(
         pa.fixed_shape_tensor(pa.int32(), [2]), pa.array([[1, 2], [3, 4]], pa.list_(pa.int32(), 2))

@@ -291,7 +291,8 @@ def webp_header(side):
 
 
 BEGINNINGS = {
-    b"GIF87a": "this is GIF", b"MM\0*": "this is TIFF", b"II+\0": "BigTIFF", b"MM\0+": "BigTIFF",
+    b"GIF87a": "this is GIF", b"GIF89a": "this is GIF", b"MM\0*": "this is TIFF", b"II+\0": "BigTIFF",
+    b"MM\0+": "BigTIFF",
     b"\0\0\0\x0cJXL ": "JPEG XL", b"\xff\x0a": "JPEG XL", b"8BPS": "a Photoshop file", b"%PDF-": "a PDF",
     b"\0\0\1\0": "an icon",
 }  # fmt: skip
