@@ -77,8 +77,8 @@ def test_a_plan_tells_blank_rows_and_ids_that_no_row_has(shop, tmp_path):
 
 @pytest.mark.parametrize("slow", ["addresses", "prompts"])
 def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
-    shop.write([row | {"prompt": "a coat " + "neon " * 80} for row in rows(2)])
     if slow == "prompts":
+        shop.write([row | {"prompt": "a coat " + "neon " * 80} for row in rows(2)])
         monkeypatch.setattr(Foresight, "is_missing", lambda *_: False)
         monkeypatch.setattr(driver, "print_plan", lambda *_: pytest.fail("the whole plan was made"))
     text = shop.run("run.deadline_s=0.000001", expect=5)
