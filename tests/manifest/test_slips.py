@@ -111,6 +111,7 @@ def test_ids_are_missed_beside_a_condition_too(desk: Desk):
     summary = select(desk, f"row-1\nrow-4\nrow-9\n{key}\n".encode(), where="row_id < 'row-3'")
     assert (summary.to_make, summary.unknown_like) == (1, ["row-9"])
     assert select(desk, b"row-4", where="row_id < 'row-3'").asked == 0  # it exists
+    assert select(desk, key.encode()).unknown_ids == 0
     with pytest.raises(RunError, match="none of its 2 ids"):
         select(desk, b"9\n8", where="row_id < 'row-3'")
 
