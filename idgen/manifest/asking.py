@@ -3,7 +3,7 @@
 A selection only leaves rows out: nothing of it enters a key.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -86,15 +86,21 @@ def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, opti
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> list[str]:
+def unknown_ids(
+    connection: duckdb.DuckDBPyConnection, staged: StagedManifest, select: SelectConfig, scratch: Path
+) -> list[str]:
     """Return the ids of `select.file` that no row of the manifest has, in the file's order, after load_asked.
 
     Raises RunError(USAGE) when it is all of them: then the file is the wrong one, or of another form.
     """
-    if not select.file or select.where.strip():  # the condition may have left them out
+    if not select.file:
         return []
     asked = parquet(scratch / "asked.parquet")
     known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
+    if select.where.strip():  # of rows that it left out the ids are known, keys are not
+        known += f" UNION ALL SELECT id FROM selected_ids WHERE regexp_full_match(id, '{_KEY}')"
+        if "row_id" in staged.schema.names:
+            known += f" UNION ALL SELECT row_id FROM {parquet(staged.path)} WHERE row_id IS NOT NULL"
     lost = [
         name
         for (name,) in connection.execute(
@@ -113,6 +119,7 @@ def unknown_ids(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scr
 
 
 _ID_CHARS = 60
+_KEY = "[0-9a-f]{32}"
 
 
 def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:
@@ -148,17 +155,31 @@ def _selected_rows(
     """Return the rows that the condition selects, in the manifest's order."""
     if not where.strip():
         return _all_rows(staged)
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {_typed(staged)} FROM {parquet(staged.path)}")
     # the line break ends a comment the condition may hold
     query = f"CREATE OR REPLACE TABLE selected AS SELECT {POSITION} FROM manifest WHERE ({where}\n)"
+    own = carried_columns(staged.schema.names)
     try:
         if len(connection.extract_statements(query)) != 1:
             raise RunError(Exit.USAGE, "select.where: give one condition, not several statements")
-        connection.execute(query)
+        try:
+            _select(connection, staged, own, query)
+        except duckdb.ConversionException:  # of a column that it does not ask for
+            _select(connection, staged, [name for name in own if _is_said(name, where)], query)
     except duckdb.Error as error:
         raise RunError(Exit.USAGE, f"select.where: {str(error).splitlines()[0]}") from None
     chosen = pa.array(connection.execute("SELECT * FROM selected").fetchnumpy()[POSITION], pa.int64())
     return (batch.filter(pc.is_in(batch.column(POSITION), chosen)) for batch in _all_rows(staged))
+
+
+def _select(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, own: Sequence[str], query: str) -> None:
+    """Run the query on the view `manifest` with these of the shop's own columns."""
+    columns = ", ".join([*_known(staged), *(quoted_name(name) for name in own)])
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW manifest AS SELECT {columns} FROM {parquet(staged.path)}")
+    connection.execute(query)
+
+
+def _is_said(name: str, where: str) -> bool:
+    return quoted_name(name)[1:-1].casefold() in where.casefold()
 
 
 def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
@@ -166,8 +187,8 @@ def _all_rows(staged: StagedManifest) -> Iterable[pa.RecordBatch]:
     return batches
 
 
-def _typed(staged: StagedManifest) -> str:
-    """Return the view's columns: every known one under its name and type, absent ones null, then the shop's own."""
+def _known(staged: StagedManifest) -> list[str]:
+    """Return the view's known columns: every one under its name and type, absent ones null; and POSITION."""
     present = set(staged.schema.names)
     parts = [POSITION]
     for column in COLUMNS:
@@ -178,7 +199,7 @@ def _typed(staged: StagedManifest) -> str:
             parts.append(f"TRY_CAST({name} AS {_sql_type(column.type)}) AS {name}")
         else:
             parts.append(name)
-    return ", ".join(parts + [quoted_name(name) for name in carried_columns(staged.schema.names)])
+    return parts
 
 
 def _sql_type(type_: pa.DataType) -> str:

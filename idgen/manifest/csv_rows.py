@@ -109,17 +109,18 @@ def check_row(number: int, row: Row, names: Sequence[str], separator: str) -> No
 
 
 def _holds_rows(cell: str, column: int, names: Sequence[str], separator: str) -> bool:
-    """Whether a cell swallowed rows: each of its lines parts as a row does, the last one up to this column.
+    """Whether a cell swallowed rows: the end of its own, whole ones, and the beginning of one up to this column.
 
-    Text of several lines may do so by chance, so one line must also have an address where the file has addresses; three
-    lines say enough where it has none in reach.
+    Text of several lines may part so by chance, so one line must also have an address where the file has addresses;
+    four lines say enough in a file without.
     """
-    lines = [line.rstrip("\r").split(separator) for line in cell.split("\n")[1:]]
+    lines = [line.rstrip("\r").split(separator) for line in cell.split("\n")]
+    lines[0] = [""] * column + lines[0]
     if len(names) < 2 or len(lines[-1]) != column + 1 or any(len(line) != len(names) for line in lines[:-1]):
         return False
     addresses = [at for at, name in enumerate(names) if name in BY_NAME and name.endswith(("_uri", "_uris"))]
     seen = [line[at] for line in lines for at in addresses if at < len(line)]
-    return any(_is_address(text) for text in seen) or (not seen and len(lines) > 2)
+    return any(_is_address(text) for text in seen) or (not seen and len(lines) > 3)
 
 
 def _is_address(text: str) -> bool:

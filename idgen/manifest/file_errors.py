@@ -1,5 +1,6 @@
 """What goes wrong while a manifest's file is read, as the user's error: with the file, without its text."""
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -7,6 +8,9 @@ import pyarrow as pa
 
 from idgen.errors import Exit, RunError
 from idgen.manifest.csv_rows import CsvError
+
+_DAMAGED = re.compile("Truncated compressed stream|zlib inflate failed")
+"""What Arrow says of a gzip file, without a type of its own."""
 
 
 @contextmanager
@@ -17,6 +21,8 @@ def file_errors(file: str) -> Generator[None, None, None]:
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, UnicodeError, CsvError) as error:
         raise RunError(Exit.USAGE, f"manifest: {file}: {_reason(error)}") from None
     except OSError as error:
+        if error.errno is None and _DAMAGED.match(str(error)):
+            raise RunError(Exit.USAGE, f"manifest: {file} is cut or damaged: it does not unpack") from None
         raise RunError(Exit.UNAVAILABLE, f"manifest: {file} cannot be read ({type(error).__name__})") from error
 
 

@@ -51,6 +51,16 @@ class Files:
             found[name] = None if value == _NO_PARTITION else value
         return found
 
+    def folders_above(self) -> dict[str, str]:
+        """Return column -> name of the folders that name one and end the way to the given one: they give none."""
+        found = {}
+        for segment in reversed(self.root.split("/")):
+            name, equals, _ = segment.partition("=")
+            if not equals or not name:
+                break
+            found[unquote(name)] = segment
+        return found
+
 
 def find_files(manifest: str) -> Files:
     """Return the files at a local path or s3://.
@@ -70,6 +80,7 @@ def find_files(manifest: str) -> Files:
         else:
             found = filesystem.get_file_info(pf.FileSelector(root, recursive=True))
             _check_table(f.path.removeprefix(root) for f in found)
+            _check_table(_logs_above(filesystem, root))
             paths = sorted(f.path for f in found if f.type == pf.FileType.File and not _hidden(f.path, root))
     except OSError as error:
         raise RunError(Exit.UNAVAILABLE, f"manifest: cannot be read ({type(error).__name__})") from error
@@ -86,7 +97,9 @@ def _check_table(paths: Iterable[str]) -> None:
     for path in paths:
         segments = path.split("/")
         table = next((_TABLES[segment] for segment in segments if segment in _TABLES), "")
-        if "metadata" in segments[:-1] and (path.endswith(".metadata.json") or segments[-1] == "version-hint.text"):
+        if "metadata" in segments[:-1] and (
+            path.endswith((".metadata.json", ".metadata.json.gz")) or segments[-1] == "version-hint.text"
+        ):
             table = "an Iceberg table"
         if table:
             raise RunError(
@@ -94,6 +107,17 @@ def _check_table(paths: Iterable[str]) -> None:
                 f"manifest: this is {table}, whose folder also holds files of rows that are gone; export it to plain "
                 "Parquet, or give the files",
             )
+
+
+def _logs_above(filesystem: pf.FileSystem, root: str) -> list[str]:
+    """Return the logs of tables of which the folder is a part, as table/recipe=x is."""
+    table = root
+    while "=" in table.rpartition("/")[2]:
+        table = table.rpartition("/")[0]
+    if table == root:
+        return []
+    found = filesystem.get_file_info([f"{table}/{name}" for name in _TABLES])
+    return [f.path for f in found if f.type == pf.FileType.Directory]
 
 
 _TABLES = {"_delta_log": "a Delta table", ".hoodie": "a Hudi table"}

@@ -46,7 +46,9 @@ def check_header(schema: pa.Schema) -> None:
 def check_names(names: Sequence[str]) -> None:
     """Raise RunError(USAGE) when two names differ in nothing but case, or some are nearly known ones: all of those."""
     if any("\0" in name for name in names):
-        raise RunError(Exit.USAGE, "manifest: a column's name holds a NUL; give it another one")
+        raise RunError(
+            Exit.USAGE, "manifest: a column's name holds a NUL; save the file as UTF-8, or give it another name"
+        )
     seen: dict[str, str] = {}
     for name in names:
         other = seen.setdefault(name.casefold(), name)

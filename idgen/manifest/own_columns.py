@@ -16,27 +16,58 @@ _NO_PYTHON_VALUE = (OverflowError, ValueError, pa.ArrowException)
 
 
 def plain_type(type_: pa.DataType) -> pa.DataType:
-    """Return the type that holds the same values without another way of storing them: no views, no dictionaries."""
+    """Return the type that holds the same values without another way of storing them: no views, no dictionaries.
+
+    Extensions stay, but for those of text, which may hold signatures, and for parts of others: Arrow makes no empty
+    table of those (DuckDB writes UUID[] so).
+    """
     if pt.is_dictionary(type_) or pt.is_run_end_encoded(type_):
         return plain_type(type_.value_type)
-    if isinstance(type_, pa.JsonType):
-        return pa.string()
+    if isinstance(type_, pa.BaseExtensionType):
+        stored = plain_type(type_.storage_type)
+        return stored if _holds_text(stored) else type_
     if pt.is_string_view(type_):
         return pa.string()
     if pt.is_binary_view(type_):
         return pa.binary()
     if pt.is_struct(type_):
-        return pa.struct([field.with_type(plain_type(field.type)) for field in type_])
+        return pa.struct([field.with_type(plain_part(field.type)) for field in type_])
     if pt.is_map(type_):
-        return pa.map_(plain_type(type_.key_type), plain_type(type_.item_type))
+        return pa.map_(plain_part(type_.key_type), plain_part(type_.item_type))
     if _is_listed(type_):
-        return pa.list_(plain_type(type_.value_type))
+        return pa.list_(plain_part(type_.value_type))
     return type_
 
 
+def plain_part(type_: pa.DataType) -> pa.DataType:
+    """Return the plain type of a part of another type: extensions are what they are made of."""
+    plain = plain_type(type_)
+    return plain_type(plain.storage_type) if isinstance(plain, pa.BaseExtensionType) else plain
+
+
 def _is_listed(type_: pa.DataType) -> bool:
-    views = pt.is_list_view(type_) or pt.is_large_list_view(type_)
-    return bool(pt.is_list(type_) or pt.is_large_list(type_) or pt.is_fixed_size_list(type_) or views)
+    return bool(pt.is_list(type_) or pt.is_large_list(type_) or pt.is_fixed_size_list(type_)) or _is_view(type_)
+
+
+def cast_column(column: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return the column as another type, checked to the last byte. Raises pa.ArrowException for values that do not fit.
+
+    Parquet files may hold text that is no UTF-8. Arrow 26 casts list views to arrays whose end is missing.
+    """
+    if column.type != type_:
+        column = _without_view(column, type_) if pt.is_list(type_) and _is_view(column.type) else column.cast(type_)
+    column.validate(full=True)
+    return column
+
+
+def _is_view(type_: pa.DataType) -> bool:
+    return bool(pt.is_list_view(type_) or pt.is_large_list_view(type_))
+
+
+def _without_view(column: pa.Array, type_: pa.ListType) -> pa.Array:
+    ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(column), 0)).cast(pa.int32())
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+    return pa.ListArray.from_arrays(offsets, column.flatten().cast(type_.value_type), type=type_, mask=column.is_null())
 
 
 def plain_cells(column: pa.Array) -> list[Cell]:
@@ -52,8 +83,6 @@ def plain_cells(column: pa.Array) -> list[Cell]:
             return [cell if valid else None for cell, valid in zip(found, column.is_valid().to_pylist(), strict=True)]
         if pt.is_nested(column.type):
             return [plain_cells(cell.values) if cell.is_valid else None for cell in column]
-        if pt.is_binary(column.type) or pt.is_large_binary(column.type) or pt.is_fixed_size_binary(column.type):
-            return [str(cell) for cell in column]
         texts: list[Cell] = column.cast(pa.string()).to_pylist()
         return texts
 

@@ -14,6 +14,7 @@ from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import parquet, quoted
 from idgen.manifest.prompt_kinds import CLIP_BASES, KINDS, PromptKind
 from idgen.manifest.prompt_lengths import CounterOf, long_prompts
+from idgen.manifest.reading import StagedManifest
 from idgen.manifest.size_warnings import untrained_sizes
 from idgen.manifest.warned import PlanWarning
 from idgen.recipes import Recipe
@@ -36,6 +37,17 @@ def plan_warnings(
         *long_prompts(connection, recipes, counter_of),
         *untrained_sizes(connection, recipes, scratch, chosen),
     ]
+
+
+def unused_folders(connection: duckdb.DuckDBPyConnection, staged: StagedManifest) -> list[PlanWarning]:
+    """Return a warning where the manifest's own folder is called recipe=x, which gives its rows no column."""
+    ((pictures, row_id),) = connection.execute("""
+        SELECT count(*), arg_min(row_id, ordinal) FROM asked SEMI JOIN verdicts v
+        ON asked.ordinal = v.ordinal AND v.verdict = 'make'""").fetchall()
+    if not pictures or not staged.unused_folders:
+        return []
+    text = f"folder {', '.join(staged.unused_folders)} gives no column, as it is the given one; give the one above it"
+    return [PlanWarning("folder_column", text, pictures, row_id)]
 
 
 def _load_texts(connection: duckdb.DuckDBPyConnection, recipes: Sequence[Recipe], scratch: Path, chosen: str) -> None:

@@ -21,7 +21,7 @@ from idgen.manifest.forbidding import refuse_forbidden
 from idgen.manifest.judging import Force, check_force, judge, load_codes
 from idgen.manifest.names import carried_columns
 from idgen.manifest.places import Places
-from idgen.manifest.plan_warnings import plan_warnings
+from idgen.manifest.plan_warnings import plan_warnings, unused_folders
 from idgen.manifest.prompt_lengths import CounterOf
 from idgen.manifest.reading import StagedManifest, stage
 from idgen.manifest.refusals import write_refused
@@ -124,14 +124,15 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
-        warnings = plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
+        warnings = [*missing, *unused_folders(connection, staged)]
+        warnings += plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
     summary = replace(
         summary,
         own_columns=carried_columns(staged.schema.names),
         blank_rows=staged.blank_rows,
         unknown_ids=len(lost),
         unknown_like=lost[:UNKNOWN_SHOWN],
-        warnings=[*missing, *warnings],
+        warnings=warnings,
     )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
@@ -150,7 +151,7 @@ def _ask(
     select = replace(config.select, limit=0) if late else config.select
     rows = write_asked(connection, staged, resolver, select, scratch)
     load_asked(connection, select, scratch)
-    return rows, unknown_ids(connection, select, scratch)
+    return rows, unknown_ids(connection, staged, select, scratch)
 
 
 def plan_retries(

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from idgen.errors import Exit, RunError
+from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import Files, find_files
 from idgen.manifest.names import OWN_PREFIX, check_header
+from idgen.manifest.own_columns import cast_column
 from idgen.manifest.parquet_files import parquet_schema, read_parquet
 from idgen.manifest.text_files import csv_schema, jsonl_schema, read_csv, read_jsonl
 
@@ -39,6 +41,8 @@ class StagedManifest:
     """Read from CSV or JSON lines: every column is text."""
     blank_rows: int = 0
     """Rows of the files that hold no value, and are not in the copy."""
+    unused_folders: tuple[str, ...] = ()
+    """Folders such as recipe=x that would have given a known column, had the one above been given."""
 
     def full_schema(self) -> pa.Schema:
         """Return the schema of the file itself."""
@@ -67,7 +71,9 @@ def stage(manifest: str, scratch: Path) -> StagedManifest:
             writer.write_batch(filled)
             rows += batch.num_rows
             blank += batch.num_rows - filled.num_rows
-    return replace(staged, blank_rows=blank)
+    above = files.folders_above().items()
+    unused = tuple(folder for name, folder in above if name in BY_NAME and name not in schema.names)
+    return replace(staged, blank_rows=blank, unused_folders=unused)
 
 
 def _filled(batch: pa.RecordBatch) -> pa.Array:
@@ -107,7 +113,10 @@ def _batches(files: Files, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
 
 
 def _column(batch: pa.RecordBatch, field: pa.Field, partition: Mapping[str, str | None], file: str) -> pa.Array:
-    """Return a file's column; where it has no value, the folder's. Raises RunError(USAGE) where the two differ."""
+    """Return a file's column; where it has no value, the folder's.
+
+    Raises RunError(USAGE) where the two differ, and for values that do not fit the column's type.
+    """
     name = field.name
     own = batch.column(name) if name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
     if name in partition:
@@ -117,7 +126,14 @@ def _column(batch: pa.RecordBatch, field: pa.Field, partition: Mapping[str, str 
             raise RunError(Exit.USAGE, f"manifest: {file} lies in a folder {name}=…, but its column {name} says other")
         if value is not None:
             own = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
-    return own if own.type == field.type else own.cast(field.type)
+    try:
+        return cast_column(own, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        text = "utf" in str(error).lower()
+        what = (
+            "text that is not UTF-8" if text else f"values that do not fit {field.type}, its type in all files together"
+        )
+        raise RunError(Exit.USAGE, f"manifest: {file}: column {name} has {what}") from None
 
 
 _SCHEMAS: dict[str, Callable[[Files], pa.Schema]] = {

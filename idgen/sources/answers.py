@@ -40,7 +40,20 @@ def may_be_cut(body: bytes, headers: Mapping[str, str]) -> bool:
         return b"IEND" not in body[-_TAIL_BYTES:]
     if body.startswith(b"RIFF"):
         return len(body) < 8 + int.from_bytes(body[4:8], "little")
-    return False
+    return body[4:8] == b"ftyp" and _boxes_end(body) != len(body)
+
+
+def _boxes_end(body: bytes) -> int:
+    """Return where the last box of an AVIF ends that its body begins."""
+    at = 0
+    while 0 <= at < len(body) - 7:
+        size = int.from_bytes(body[at : at + 4], "big")
+        if size == 1:  # written behind the name
+            size = int.from_bytes(body[at + 8 : at + 16], "big")
+        if size < 8:  # 0: up to the end
+            return len(body)
+        at += size
+    return at
 
 
 def retry_after_s(text: str) -> float:

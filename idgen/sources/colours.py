@@ -6,7 +6,7 @@ Android's wide-gamut profiles are named "... with sRGB Transfer", and monitors' 
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms
 
 MAX_PROFILE_BYTES = 4 * 2**20
 TOLERANCE = 2
@@ -23,6 +23,7 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     if len(profile) > MAX_PROFILE_BYTES:
         raise ValueError("profile too large")
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    image = _in_channels_of(profile, image)
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), image.mode, "RGB")
     if image.mode == "RGB" and _changes_nothing(transform):
         return image  # leave the numbers as they are
@@ -30,6 +31,21 @@ def to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     if converted is None:
         raise ValueError("nothing was converted")
     return converted
+
+
+def _in_channels_of(profile: bytes, image: Image.Image) -> Image.Image:
+    """Return a grey image with the channels that its profile speaks of: black and white photos often keep a colour one.
+
+    Pillow has no grey with transparency once that is flattened, and gives grey AVIFs in three channels.
+    """
+    space = profile[16:20]
+    if space == b"RGB " and image.mode == "L":
+        return image.convert("RGB")
+    if space == b"GRAY" and image.mode == "RGB":
+        red, green, blue = image.split()
+        if ImageChops.difference(red, green).getbbox() is None and ImageChops.difference(red, blue).getbbox() is None:
+            return red
+    return image
 
 
 def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:

@@ -15,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
+from idgen.sources.colour_codes import UnknownColoursError, profile_in_numbers
 from idgen.sources.colours import to_srgb
 from idgen.sources.formats import is_avif, named
 from idgen.sources.mending import mended
@@ -69,6 +70,7 @@ def _decoded(data: bytes, config: SourcesConfig, ground: Ground) -> Photo:
     warnings: list[str] = []
     try:
         image.load()
+        _find_profile(image, data, warnings)
         _turn_upright(image, warnings)
         flat, alpha = _flattened(_eight_bit(image), ground, warnings)
         image = _srgb(flat, warnings)
@@ -109,6 +111,15 @@ def _check_size(image: Image.Image, config: SourcesConfig) -> None:
         raise RowError(Code.IMAGE_TOO_LARGE, f"{width}x{height}, allowed are {config.max_pixels} pixels")
     if min(width, height) < config.min_side_px:
         raise RowError(Code.IMAGE_TOO_SMALL, f"{width}x{height}, each side must have {config.min_side_px} px")
+
+
+def _find_profile(image: Image.Image, data: bytes, warnings: list[str]) -> None:
+    """Put the profile into `info` that the file's numbers mean, if they mean one."""
+    try:
+        image.info["icc_profile"] = profile_in_numbers(data, image.info.get("icc_profile"))
+    except UnknownColoursError as error:
+        logger.debug("colours ignored: %s", error)
+        warnings.append("profile_ignored: colours may be off, as of HDR")
 
 
 def _turn_upright(image: Image.Image, warnings: list[str]) -> None:

@@ -1,11 +1,13 @@
 """Photos that Pillow calls damaged although every pixel is there: read all the same, with a warning."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL.PngImagePlugin import MAX_TEXT_CHUNK
 
 from idgen.errors import RowError
 
@@ -43,7 +45,7 @@ def _without_texts(data: bytes) -> Mended | None:
         end = at + 12 + length
         if name in _TEXTS:
             texts = True
-        elif name == b"iCCP":
+        elif name == b"iCCP" and not _is_read(data[at + 8 : at + 8 + length]):
             profile = True
         else:
             kept.append(data[at:end])
@@ -52,6 +54,15 @@ def _without_texts(data: bytes) -> Mended | None:
         return None
     warning = "profile_ignored: colours may be off" if profile else "text_ignored: more than is read of a PNG's texts"
     return Mended(b"".join(kept), warning)
+
+
+def _is_read(body: bytes) -> bool:
+    """Return whether Pillow reads a profile of this size: texts that are too large need not cost the colours."""
+    packed = body.partition(b"\0")[2][1:]
+    try:
+        return len(zlib.decompressobj().decompress(packed, MAX_TEXT_CHUNK + 1)) <= MAX_TEXT_CHUNK
+    except zlib.error:
+        return False
 
 
 def _with_end(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Mended | None:

@@ -63,6 +63,18 @@ def test_a_plan_tells_what_cannot_work_before_anything_is_fetched(shop):
     assert "gone.png" in text
 
 
+def test_a_plan_tells_blank_rows_and_ids_that_no_row_has(shop, tmp_path):
+    shop.manifest = str(tmp_path / "m.csv")
+    photo = f"{PHOTOS}/{rows(1)[0]['photo']}.png"
+    Path(shop.manifest).write_text(f"row_id,reference_uri,prompt\na,{photo},x\n,,\n,,\nb,{photo},y\n")
+    (tmp_path / "ids.txt").write_text("a\nmissed\n")
+    text = shop.run(f"select.file={tmp_path}/ids.txt", f"sources.roots=[{PHOTOS}]", job="plan")
+    assert "rows without any value, left out: 2\n" in text
+    assert "ids of select.file that no row has: 1, as in missed\n" in text
+    (tmp_path / "ids.txt").write_text("'a'\n")
+    assert "none of its 1 ids" in shop.run(f"select.file={tmp_path}/ids.txt", job="plan", expect=2)
+
+
 @pytest.mark.parametrize("slow", ["addresses", "prompts"])
 def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
     if slow == "prompts":

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -9,7 +10,7 @@ import pytest
 from planning import Desk
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.csv_rows import CsvError, csv_rows
+from idgen.manifest.csv_rows import CsvError, check_row, csv_rows
 from idgen.manifest.reading import read_staged, stage
 
 HEAD = "row_id,reference_uri,prompt\n"
@@ -51,6 +52,41 @@ def test_two_such_cells_do_not_swallow_the_rows_between(desk: Desk, second: str)
 def test_a_swallowed_row_is_seen_in_any_column(desk: Desk):
     text = 'row_id,note,reference_uri,prompt\na,"big,s3://p/1.jpg,x\nb,y,s3://p/2.jpg,z\nc,small",s3://p/3.jpg,z\n'
     assert "line 2" in refusal(desk, text)
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_half_a_row_is_not_swallowed_either(desk: Desk, column: int):
+    """A quote that opens in one row and closes in the next: one row would have the beginning of the other's."""
+    cells = [["big", "a", "s3://p/1.jpg", "x"], ["small", "b", "s3://p/2.jpg", "y"], ["new", "c", "s3://p/3.jpg", "z"]]
+    cells[0][column], cells[1][column] = f'"{cells[0][column]}', f'{cells[1][column]}"'
+    text = "note,row_id,reference_uri,prompt\n" + "".join(",".join(row) + "\n" for row in cells)
+    assert "line 2" in refusal(desk, text)
+
+
+def test_rows_are_missed_in_a_file_without_addresses_too():
+    swallowed = ["a", "big,1\nb,small,2\nc,small,3\nd,small", "4"]
+    with pytest.raises(CsvError, match=r"line 7: .* runs over 4 lines"):
+        check_row(7, swallowed, ["row_id", "note", "prompt"], ",")
+    check_row(7, ["a", "big,1\nb,small", "4"], ["row_id", "note", "prompt"], ",")  # may be meant
+
+
+NOTES = [
+    "soft\nwarm, blue, 3, 4\n1, 1/2 wool, 3, 4",
+    "soft\n1,b.jpg\n1,b.jpg,3,4",
+    "soft\n1,b.jpg,3,4\nend",
+    "so\n1,b,3,4",
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_lines_that_only_look_a_little_like_rows_are_kept(note: str):
+    check_row(2, ["a", "s3://p/1.jpg", "x", note], ["row_id", "reference_uri", "prompt", "note"], ",")
+
+
+def test_a_cell_has_an_end_in_reach(monkeypatch):
+    monkeypatch.setattr("idgen.manifest.csv_rows.MAX_CELL_CHARS", 20)
+    with pytest.raises(CsvError, match=r"line 1: .* never closed"):
+        list(csv_rows(iter(['"a\n', *["b\n"] * 20, '"\n']), ","))
 
 
 def test_cells_of_several_lines_are_kept_as_they_are(desk: Desk):
@@ -118,13 +154,13 @@ def test_a_ragged_row_is_told_with_its_line(desk: Desk):
 def test_semicolons_and_tabs_are_read(desk: Desk, separator: str):
     text = f"{HEAD}a,s3://p/1.jpg,x\n".replace(",", separator)
     assert [(p["row_id"], p["prompt"]) for p in made(desk, text)] == [("a", "x")]
-    quoted = text.replace("row_id", '"row_id"').replace("x\n", '"x, y; z"\n')
+    quoted = re.sub(r"(row_id|reference_uri|prompt)", r'"\1"', text).replace("x\n", '"x, y; z"\n')
     assert [(p["row_id"], p["prompt"]) for p in made(desk, quoted)] == [("a", "x, y; z")]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
 def test_files_of_excel_are_read_in_their_encoding(desk: Desk, encoding: str):
-    text = f"{HEAD}é,s3://p/1.jpg,Mädchen\n".replace(",", "\t")
+    text = f"\ufeff{HEAD}é,s3://p/1.jpg,Mädchen\n".replace(",", "\t")
     assert [(p["row_id"], p["prompt"]) for p in made(desk, text.encode(encoding))] == [("é", "Mädchen")]
 
 
@@ -134,6 +170,16 @@ def test_blank_rows_are_skipped_and_counted_and_keep_their_number(desk: Desk):
     summary = desk.plan(str(desk.folder / "m.csv"))
     assert (summary.rows, summary.blank_rows, summary.refused) == (2, 3, {"missing_value": 1})
     assert [p["position"] for p in desk.pictures()] == [1]
+
+
+def test_blank_rows_keep_their_number_over_files(desk: Desk):
+    for name in "ab":
+        (desk.folder / "parts").mkdir(exist_ok=True)
+        (desk.folder / "parts" / f"{name}.csv").write_text(
+            f"{HEAD}{name}1,s3://p/1.jpg,{name}\n,,\n{name}2,s3://p/2.jpg,{name}\n"
+        )
+    desk.plan(str(desk.folder / "parts"))
+    assert sorted((p["position"], p["row_id"]) for p in desk.pictures()) == [(0, "a1"), (2, "a2"), (3, "b1"), (5, "b2")]
 
 
 def test_columns_without_a_name_are_carried_under_a_made_one(desk: Desk):

@@ -39,7 +39,7 @@ def refusal(desk: Desk, folder: Path) -> str:
 def test_folders_that_are_columns_are_read_as_columns(desk: Desk, folder: Path):
     part(folder, "recipe=faceid/num_inference_steps=20/a.parquet", "a", "b")
     part(folder, "recipe=other/num_inference_steps=30/sku=A%2F1/a.parquet", "c")
-    part(folder, "recipe=__HIVE_DEFAULT_PARTITION__/season=fall=winter/a.parquet", "d")
+    part(folder, "recipe=__HIVE_DEFAULT_PARTITION__/s%65ason=fall=winter/a.parquet", "d")
     desk.plan(str(folder))
     found = {p["row_id"]: (p["recipe"], p["num_inference_steps"], p["sku"], p["carried"]) for p in desk.pictures()}
     assert found == {
@@ -69,6 +69,17 @@ def test_a_folder_and_a_file_that_disagree_are_refused(desk: Desk, folder: Path)
     assert "say recipe=" in refusal(desk, folder / "two")
 
 
+def test_a_folder_of_nulls_and_a_file_that_says_a_value_disagree(desk: Desk, folder: Path):
+    part(folder, "recipe=__HIVE_DEFAULT_PARTITION__/a.parquet", "a", recipe=text("other"))
+    assert "column recipe says other" in refusal(desk, folder)
+
+
+def test_the_name_of_a_file_gives_no_column(desk: Desk, folder: Path):
+    part(folder, "season=fall.parquet", "a")
+    desk.plan(str(folder))
+    assert [p["carried"] for p in desk.pictures()] == ["{}"]
+
+
 def test_a_near_miss_of_a_folder_is_one_too(desk: Desk, folder: Path):
     part(folder, "recipes=other/a.parquet", "a")
     assert "did you mean recipe" in refusal(desk, folder)
@@ -80,6 +91,7 @@ def test_a_near_miss_of_a_folder_is_one_too(desk: Desk, folder: Path):
         ("_delta_log/00000000000000000000.json", "Delta"),
         ("metadata/v1.metadata.json", "Iceberg"),
         ("metadata/version-hint.text", "Iceberg"),
+        ("metadata/v1.metadata.json.gz", "Iceberg"),
         (".hoodie/hoodie.properties", "Hudi"),
     ],
 )
@@ -90,6 +102,28 @@ def test_tables_whose_files_also_hold_removed_rows_are_refused_by_name(desk: Des
     said = refusal(desk, folder)
     assert name in said
     assert "export it" in said
+
+
+def test_one_part_of_a_table_is_refused_by_name_too(desk: Desk, folder: Path):
+    part(folder, "recipe=other/sku=1/a.parquet", "a")
+    desk.plan(str(folder / "recipe=other"))
+    for log in ("_delta_log", ".hoodie"):
+        (folder / log).mkdir()
+        for given in ("recipe=other", "recipe=other/sku=1"):
+            assert "table" in refusal(desk, folder / given)
+        (folder / log).rmdir()
+
+
+def test_a_folder_that_gives_no_column_as_it_is_the_given_one_is_told(desk: Desk, folder: Path):
+    part(folder, "recipe=other/season=fall/a.parquet", "a")
+    for given in (folder / "recipe=other", folder / "recipe=other" / "season=fall" / "a.parquet"):
+        (warning,) = desk.plan(str(given)).warnings
+        assert (warning.code, warning.pictures, warning.row_id) == ("folder_column", 1, "a")
+        assert "recipe=other" in warning.text
+        assert "season" not in warning.text
+    assert desk.plan(str(folder)).warnings == []
+    part(folder, "recipe=other/b.parquet", "b", recipe=text("faceid"))  # says it itself
+    assert desk.plan(str(folder / "recipe=other" / "b.parquet")).warnings == []
 
 
 def test_parts_whose_types_clash_are_named_with_the_column(desk: Desk, folder: Path):
@@ -103,8 +137,9 @@ def test_parts_whose_types_clash_are_named_with_the_column(desk: Desk, folder: P
 
 def test_differences_that_lose_nothing_are_unified(desk: Desk, folder: Path):
     zones = [pa.array([0], pa.timestamp("ms", zone)) for zone in ("UTC", "Europe/Berlin")]
-    part(folder, "a.parquet", "a", at=zones[0], size=pa.array([1], pa.int32()), kind=text("x"))
-    part(folder, "b.parquet", "b", at=zones[1], size=pa.array([2**40]), kind=text("y").dictionary_encode())
+    part(folder, "a.parquet", "a", at=zones[0], size=pa.array([1], pa.int32()), kind=text("x"), sku=text("1"))
+    words = {"kind": text("y").dictionary_encode(), "sku": text("2").dictionary_encode()}
+    part(folder, "b.parquet", "b", at=zones[1], size=pa.array([2**40]), **words)
     part(folder, "c.parquet", "c", at=pa.array([0], pa.timestamp("us", "Asia/Tokyo")), size=pa.array([0.5]))
     part(folder, "d.parquet", "d", at=pa.nulls(1))
     staged = stage(str(folder), desk.folder)
@@ -114,6 +149,17 @@ def test_differences_that_lose_nothing_are_unified(desk: Desk, folder: Path):
     found = pq.read_table(staged.path).to_pydict()
     assert found["size"] == [1.0, 2.0**40, 0.5, None]
     assert found["kind"] == ["x", "y", None, None]
+    assert found["sku"] == ["1", "2", None, None]
+
+
+def test_values_that_do_not_fit_the_common_type_are_told_with_file_and_column(desk: Desk, folder: Path):
+    part(folder, "a.parquet", "a", size=pa.array([0.5]))
+    part(folder, "b.parquet", "b", size=pa.array([2**53 + 1]))
+    assert "b.parquet: column size has values that do not fit double" in refusal(desk, folder)
+    part(folder / "two", "num_inference_steps=many/a.parquet", "a")
+    part(folder / "two", "b.parquet", "b", num_inference_steps=pa.array([20]))
+    said = refusal(desk, folder / "two")
+    assert "num_inference_steps=many/a.parquet: column num_inference_steps has values" in said
 
 
 def test_a_part_without_rows_has_no_say(desk: Desk, folder: Path):

@@ -109,6 +109,17 @@ def test_gzip_and_byte_order_marks_are_read(desk: Desk):
         assert desk.keys() == keys
 
 
+def test_a_packed_file_is_whole_or_refused(desk: Desk):
+    plain = Path(write_manifest(desk.folder / "m.csv", [row(n) for n in range(300)])).read_bytes()
+    packed = gzip.compress(plain)
+    path = desk.folder / "z.csv.gz"
+    path.write_bytes(gzip.compress(plain[:5000]) + gzip.compress(plain[5000:]))  # two after another are one
+    assert desk.plan(str(path)).rows == 300
+    for data in (packed[: len(packed) // 2], packed[:-6], packed[:-8] + bytes(8), packed + b"more", plain):
+        path.write_bytes(data)
+        assert "z.csv.gz is cut or damaged" in usage(desk, str(path))
+
+
 def test_the_copy_remembers_where_it_came_from(tmp_path: Path):
     staged = stage(write_manifest(tmp_path / "m.csv", [row(1)]), tmp_path)
     assert read_staged(tmp_path) == staged
@@ -164,6 +175,7 @@ def test_whole_floats_are_whole_numbers(desk: Desk):
         ("m.csv", b"colour,Colour\na,b\n", "hard to tell apart"),
         ("m.csv", b"prompt,sku\ncanary,b,c\n", "too many or too few"),
         ("m.csv", b"prompt,sku\n\xff\xfe,b\n", "UTF-8"),
+        ("m.csv", "prompt,sku\na,b\n".encode("utf-16-le"), "UTF-8"),
         ("m.csv", b"", "cannot be read"),
         ("m.jsonl", b'{"prompt": "a"}\n{"prompt": canary}\n', "line 2"),
         ("m.jsonl", b'["canary"]\n', "line 1"),

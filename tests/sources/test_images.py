@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw, PngImagePlugin, features
+from PIL import Image, ImageDraw, PngImagePlugin, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
@@ -67,31 +67,10 @@ def code_of(data, config=CONFIG):
     return caught.value.code
 
 
-@pytest.mark.parametrize(
-    ("kind", "mode", "options"),
-    [
-        ("PNG", "RGB", {}),
-        ("PNG", "RGBA", {}),
-        ("PNG", "P", {}),
-        ("JPEG", "RGB", {"quality": 95}),
-        ("JPEG", "RGB", {"quality": 95, "progressive": True}),
-        ("JPEG", "CMYK", {"quality": 95}),
-        ("WEBP", "RGB", {"quality": 95}),
-        ("WEBP", "RGBA", {"lossless": True}),
-    ],
-)
-def test_every_kind_of_file_becomes_the_same_picture(kind, mode, options):
-    photo = decode(encoded(picture(mode), kind, **options), CONFIG)
-    assert photo.rgb.shape == (160, 120, 3)
-    assert photo.rgb.dtype == np.uint8
-    assert np.abs(corners(photo.rgb) - QUARTERS).max() <= 12
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "1"])
-def test_grey_files_become_three_equal_channels(mode):
-    rgb = decode(encoded(picture(mode)), CONFIG).rgb
-    assert (rgb[..., 0] == rgb[..., 1]).all()
-    assert (rgb[..., 0] == rgb[..., 2]).all()
+def test_black_and_white_becomes_three_channels():
+    rgb = decode(encoded(picture("1")), CONFIG).rgb
+    assert rgb.dtype == np.uint8
+    assert (rgb == np.asarray(picture("1"))[..., None] * 255).all()
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -167,35 +146,6 @@ def test_a_transparent_palette_colour_is_shown_on_white():
     image = picture("RGB").quantize(8)
     data = encoded(image, transparency=image.getpixel((5, 5)))
     assert tuple(decode(data, CONFIG).rgb[5, 5]) == (255, 255, 255)
-
-
-def swapped_profile():
-    """A display profile whose red and blue primaries are exchanged: numbers only agree once it was applied."""
-    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    count = struct.unpack(">I", profile[128:132])[0]
-    at = {bytes(profile[132 + 12 * i : 136 + 12 * i]): 132 + 12 * i for i in range(count)}
-    red, blue = at[b"rXYZ"], at[b"bXYZ"]
-    profile[red : red + 4], profile[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    return bytes(profile).replace("sRGB".encode("utf-16-be"), "swap".encode("utf-16-be"))
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-def test_a_colour_profile_is_applied(kind):
-    options = {} if kind == "PNG" else {"quality": 95}
-    rgb = decode(encoded(picture(), kind, icc_profile=swapped_profile(), **options), CONFIG).rgb
-    assert np.abs(corners(rgb) - QUARTERS[:, ::-1]).max() <= 16
-
-
-def test_an_srgb_profile_leaves_every_number_alone():
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert (decode(encoded(picture(), icc_profile=profile), CONFIG).rgb == np.asarray(picture())).all()
-
-
-@pytest.mark.parametrize("profile", [b"no profile at all", swapped_profile()[:200], b"\0" * 5000])
-def test_a_broken_profile_is_ignored_with_a_warning(profile):
-    photo = decode(encoded(picture(), icc_profile=profile), CONFIG)
-    assert (photo.rgb == np.asarray(picture())).all()
-    assert [warning.split(":")[0] for warning in photo.warnings] == ["profile_ignored"]
 
 
 def test_a_phones_photo_with_a_second_picture_behind_it_is_a_photo():
@@ -340,6 +290,19 @@ def webp_header(side):
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
+BEGINNINGS = {
+    b"GIF87a": "this is GIF", b"GIF89a": "this is GIF", b"MM\0*": "this is TIFF", b"II+\0": "BigTIFF",
+    b"MM\0+": "BigTIFF",
+    b"\0\0\0\x0cJXL ": "JPEG XL", b"\xff\x0a": "JPEG XL", b"8BPS": "a Photoshop file", b"%PDF-": "a PDF",
+    b"\0\0\1\0": "an icon",
+}  # fmt: skip
+BRANDS = {
+    b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "a HEIC sequence", b"hevx": "a HEIC sequence",
+    b"mif1": "this is HEIF", b"msf1": "a HEIF sequence", b"qt  ": "QuickTime", b"mp41": "MP4", b"mp42": "MP4",
+    b"jxlx": "no photo known here",
+}  # fmt: skip
+
+
 def boxed(brand, *others):
     """The first box of the ISO container that HEIC and AVIF share."""
     body = b"ftyp" + brand + b"\0\0\0\0" + b"".join(others)
@@ -358,7 +321,8 @@ def boxed(brand, *others):
         (encoded(picture(), "BMP"), "this is BMP"),
         (encoded(picture(), "JPEG2000"), "this is JPEG 2000"),
         (encoded(picture(), "JPEG2000", no_jp2=True), "this is JPEG 2000"),
-        (b"8BPS" + bytes(100), "a Photoshop file"),
+        *((beginning + bytes(100), name) for beginning, name in BEGINNINGS.items()),
+        *((boxed(brand), name) for brand, name in BRANDS.items()),
     ],
 )
 def test_a_format_that_is_not_read_is_named(data, name):
@@ -385,9 +349,7 @@ def test_an_avif_is_read_upright(turn):
 
 
 @needs_avif
-def test_an_avifs_profile_is_applied_its_damage_and_movement_are_refused():
-    rgb = decode(encoded(picture(), "AVIF", quality=95, icc_profile=swapped_profile()), CONFIG).rgb
-    assert np.abs(corners(rgb) - QUARTERS[:, ::-1]).max() <= 16
+def test_an_avifs_damage_and_movement_are_refused():
     whole = encoded(picture(), "AVIF")
     assert code_of(whole[:200]) == code_of(whole[: len(whole) // 2]) == Code.IMAGE_CORRUPT
     assert code_of(animated("AVIF")) == Code.IMAGE_FORMAT

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+from doubles.profiles import DISPLAY_P3, SRGB_CURVE, rgb_profile
 from PIL import Image, PngImagePlugin
 
 from idgen.config import SourcesConfig
@@ -41,6 +42,15 @@ def test_a_png_with_large_texts_or_profile_is_read_with_a_warning(name: str, beh
     photo = decode(png(CHUNKS[name], behind=behind), CONFIG)
     assert np.array_equal(photo.rgb, np.asarray(NOISE))
     assert photo.warnings[0].startswith("profile_ignored" if name == "iCCP" else "text_ignored")
+
+
+def test_large_texts_do_not_cost_the_colours():
+    wide = rgb_profile(DISPLAY_P3, SRGB_CURVE, "Display P3").data
+    profile = (b"iCCP", b"wide\0\0" + zlib.compress(wide))
+    photo = decode(png(profile, CHUNKS["zTXt"]), CONFIG)
+    assert np.array_equal(photo.rgb, decode(png(profile), CONFIG).rgb)
+    assert not np.array_equal(photo.rgb, np.asarray(NOISE))
+    assert [warning.split(":")[0] for warning in photo.warnings] == ["text_ignored"]
 
 
 def test_a_png_with_small_texts_has_no_warning():

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 from idgen.config import SourcesConfig
 from idgen.sources.fetch import Fetcher
 from idgen.stores.opening import open_store
+from idgen.stores.s3_access import S3Access
 
 SERVICES = "[profile shop]\nservices = ours\n[services ours]\ns3 =\n  endpoint_url = {}\n"
 
@@ -49,6 +50,17 @@ def test_an_endpoint_of_the_environment_is_everybodys(s3_bucket, s3_server, monk
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     monkeypatch.setenv(name, s3_server.endpoint)
     all_three_agree(s3_bucket)
+
+
+@pytest.mark.parametrize("ignore", ["true", "false"])
+def test_endpoints_that_are_to_be_ignored_are_nobodys(monkeypatch, tmp_path, ignore: str):
+    (tmp_path / "config").write_text("[default]\nendpoint_url = http://127.0.0.1:9\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:8")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ignore)
+    access = S3Access()
+    assert access.endpoint == ("" if ignore == "true" else "http://127.0.0.1:8")
+    assert access.addressing() == ({} if ignore == "true" else {"addressing_style": "path"})
 
 
 @pytest.mark.parametrize("place", ["environment", "file"])
