@@ -47,7 +47,8 @@ def test_the_readme_is_short_and_names_every_page():
 
 def test_the_readme_s_jobs_and_exit_codes_are_the_code_s():
     text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Jobs")[2].partition("## Pages")[0]
-    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {path.stem for path in (ROOT / "jobs").glob("*.py")}
+    jobs = {path.stem for path in (ROOT / "jobs").glob("*.py")}
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == jobs
     assert {int(code) for code in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)} == {int(code) for code in Exit}
 
 
