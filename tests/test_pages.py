@@ -10,7 +10,9 @@ from idgen.errors import Exit
 from idgen.manifest.prompt_kinds import KINDS
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path for path in ROOT.rglob("*.md") if ".venv" not in path.parts and "output" not in path.parts)
+PAGES = [
+    path for path in sorted(ROOT.rglob("*.md")) if path.relative_to(ROOT).parts[0].split(".")[0] not in ("", "output")
+]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
