@@ -15,7 +15,7 @@ MAX_DETAIL_CHARS = 300
 
 
 class Exit(IntEnum):
-    """Exit codes of every job (contracts.md 4)."""
+    """Exit codes of every job; README.md has their table."""
 
     OK = 0
     BUG = 1

@@ -8,7 +8,7 @@ class PlanWarning:
     """Something that may not be as it is meant, in some of the pictures to make."""
 
     code: str
-    """Stable; README.md lists them."""
+    """Stable; jobs/README.md lists them."""
     text: str
     pictures: int
     row_id: str

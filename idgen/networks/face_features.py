@@ -1,7 +1,7 @@
 """PuLID's face-feature image: what its EVA tower looks at (also EcomID's).
 
 The aligned face in gray, and white wherever something is not of the person: background, clothes, hat, ears, earrings,
-neck, necklace. Hair stays gray. The steps are PuLID's `get_id_embedding` (../shared/specs/ecomid.md 3.2), in float32:
+neck, necklace. Hair stays gray. The steps are PuLID's `get_id_embedding`, in float32:
 
     crop = alignment.align(rgb, keypoints)                       uint8 [512, 512, 3]
     labels = parser.labels(crop[None])                           uint8 [1, 512, 512]

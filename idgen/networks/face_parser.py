@@ -1,8 +1,8 @@
 """The face parser: which of 19 classes each pixel of an aligned face belongs to.
 
 BiSeNet (Yu et al. 2018) on an 18-layer ResNet, as facexlib trains it for CelebAMask-HQ; module names are the official
-keys of `parsing_bisenet.pth`. Equal to facexlib's (tests/golden/test_face_cases.py). Written from the layer list in
-../shared/specs/ecomid.md 3.2, without torchvision or facexlib.
+keys of `parsing_bisenet.pth`. Equal to facexlib's (tests/golden/test_face_cases.py). Written from a list of its
+layers, without torchvision or facexlib.
 """
 
 from collections.abc import Mapping

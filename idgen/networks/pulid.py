@@ -145,7 +145,7 @@ def face_features(image: Tensor, side_px: int, *, antialias: bool) -> Tensor:
     """Return EVA's `pixel_values` [n, 3, S, S] of the white and gray face `image` [n, 3, 512, 512], float32 in 0..1.
 
     Bicubic without a clamp, so what shoots over at edges stays. `antialias` belongs to the recipe: PuLID's authors pin
-    a torchvision that does not, EcomID's users have one that does (specs/ecomid.md 3.2).
+    a torchvision that does not, EcomID's users have one that does.
     """
     size = (side_px, side_px)
     resized = functional.interpolate(image.float(), size, mode="bicubic", align_corners=False, antialias=antialias)

@@ -1,4 +1,4 @@
-"""Every warning about a photo has a code that README explains, and keeps it."""
+"""Every warning about a photo has a code that jobs/README.md explains, and keeps it."""
 
 import re
 from pathlib import Path
@@ -19,11 +19,11 @@ def said():
 
 
 def told():
-    table = (ROOT / "README.md").read_text().partition("### Warnings")[2].partition("\n## ")[0]
+    table = (ROOT / "jobs" / "README.md").read_text().partition("## Warnings on pictures")[2].partition("\n## ")[0]
     return {code for line in table.splitlines() if line.startswith("| `") for code in re.findall("`([a-z_]+)`", line)}
 
 
-def test_every_code_of_a_warning_is_in_the_readme():
+def test_every_code_of_a_warning_is_on_the_page_of_the_jobs():
     codes = set(said())
     assert {"small_photo", "face_cut", "photo_turned", "references_differ", "face_far", "face_fills_frame"} <= codes
     assert codes - NO_WARNINGS <= told()

@@ -104,5 +104,5 @@ def test_at_full_size_it_is_as_large_as_the_published_ones():
     assert (len(tensors), sum(one.numel() for one in tensors.values())) == (
         844,
         1_251_014_160,
-    )  # ../shared/specs/ecomid
+    )
     assert tensors["controlnet_cond_embedding.conv_in.weight"].shape == (16, 3, 3, 3)
