@@ -124,6 +124,7 @@ LOADERS = [
     ("sd15 file", own_vae, "", "made_up.weight", f"{VAE}encoder.conv_in.weight"),
     ("sd15 unet file", own_unet, "", "made_up.weight", "conv_in.weight"),
     ("sd15 vae file", own_vae, "", "decoder.made_up.weight", "decoder.conv_in.weight"),
+    ("lcm_lora_sd15", style, "", "made_up.weight", LORA_UP),
     *((name, identity(name), "", *tensors) for name, *tensors in (
         ("ip_adapter_sd15", "made_up.weight", "image_proj.norm.bias"),
         ("ip_adapter_plus_sd15", "image_proj.made_up.weight", "image_proj.latents"),
