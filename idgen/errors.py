@@ -58,6 +58,7 @@ class Code(StrEnum):
     FACE_INDEX_MISSING = "face_index_missing"
     REFERENCES_DIFFER = "references_differ"
     # sample
+    WEIGHTS_UNUSABLE = "weights_unusable"
     TEXT_MISSING = "text_missing"
     OUT_OF_MEMORY = "out_of_memory"
     NON_FINITE = "non_finite"
@@ -100,6 +101,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.FACE_TOO_SMALL: CodeFacts("rejected", False, "the face is smaller than faces.min_face_px", "crop closer to the face"),
     Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
     Code.REFERENCES_DIFFER: CodeFacts("rejected", False, "the row's references look like different people", "give photos of one person, or set faces.references_differ=warn and jobs/rerun.py rerun.code=[references_differ]"),
+    Code.WEIGHTS_UNUSABLE: CodeFacts("failed", False, "a weight file of the recipe cannot be used", "put the right file there: its rows are made by the same command then; after other mending jobs/rerun.py rerun.code=[weights_unusable]"),
     Code.TEXT_MISSING: CodeFacts("failed", True, "the prompt that was encoded ahead is not in the output's texts/, or could not be read", "it is encoded and tried again by itself"),
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
     Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or another seed"),
@@ -141,3 +143,7 @@ class RunError(Exception):
 
     def __reduce__(self) -> "tuple[type[RunError], tuple[Exit, str]]":
         return RunError, (self.exit_code, self.message)
+
+
+class MachineError(RunError):
+    """A RunError over the machine, not over what it was to work on: it lacks a device, or the libraries of one."""

@@ -7,13 +7,15 @@ ride along; no stage drops or adds one.
 Texts go to the store too, and the actors that make them end before the line begins.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
+from idgen.actors.loop import LoopLook
+from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Pool, Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.stages import Faces, Sampling, Texts
@@ -33,6 +35,8 @@ class Line:
     pools: Pools
     monitor: RemoteMonitor
     no_progress_timeout_s: float
+    places: Places = field(default_factory=Places)
+    """Told how the pools stand."""
 
 
 def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
@@ -42,18 +46,20 @@ def run(shards: Sequence[ShardRef], line: Line) -> Iterator[dict[str, object]]:
 
 def sampled(shards: Sequence[ShardRef], line: Line) -> Dataset:
     """Return the line as Ray Data has it, not run yet: a block of one row of COUNTS per shard."""
-    analysed = _stage(_items(shards, line), Faces, line.faces, line.pools.faces, line)
-    return _stage(analysed, Sampling, line.sampler, line.pools.sampling, line)
+    pools = line.pools
+    items = _items(shards, line, {Faces: pools.faces, Sampling: pools.sampling})
+    analysed = _stage(items, Faces, line.faces, pools.faces, line)
+    return _stage(analysed, Sampling, line.sampler, pools.sampling, line)
 
 
 def encode(blocks: Sequence[TextBlock], texts: TextSettings, pool: Pool, line: Line) -> Iterator[dict[str, object]]:
     """Run the short line ahead of it: encode prompts; yield each block's TEXT_COUNTS as it ends."""
-    yield from _stage(_items(blocks, line), Texts, texts, pool, line).iter_rows()
+    yield from _stage(_items(blocks, line, {Texts: pool}), Texts, texts, pool, line).iter_rows()
 
 
-def _items(parts: Sequence[ShardRef] | Sequence[TextBlock], line: Line) -> Dataset:
+def _items(parts: Sequence[ShardRef] | Sequence[TextBlock], line: Line, pools: Mapping[type, Pool]) -> Dataset:
     """One row, which is one block, per part of the work."""
-    _context(line)
+    _context(line, pools)
     return ray.data.from_items([asdict(part) for part in parts], override_num_blocks=len(parts))
 
 
@@ -74,11 +80,12 @@ def _stage(
     )
 
 
-def _context(line: Line) -> None:
+def _context(line: Line, pools: Mapping[type, Pool]) -> None:
     context = DataContext.get_current()
     context.target_max_block_size = None
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = line.no_progress_timeout_s
     context.raise_original_map_exception = True  # else Ray wraps an actor's RunError and its cause is lost
+    context.custom_execution_callback_classes = [LoopLook(line.places, pools)]
     context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

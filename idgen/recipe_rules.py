@@ -6,7 +6,7 @@ from idgen import recipe_face_pass
 from idgen.adapters import rules
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME, CONTROLS, NETS
+from idgen.manifest.columns import BY_NAME, CONTROLS, NETS, TOLD_SIZES
 from idgen.recipes import Recipe
 from idgen.suggestions import suggestion
 
@@ -121,6 +121,7 @@ def _useless_columns(recipe: Recipe) -> dict[str, str]:
             recipe.face_pass is not None and ("identity" in controls or needs(recipe).embedding),
             "without face_pass settings and an adapter that knows the face",
         ),
+        **dict.fromkeys(TOLD_SIZES, (recipe.base.kind != "sd15", "on sd15, whose nets are told no sizes")),
         **dict.fromkeys(_OF_IDENTITY, ("identity" in controls, "without a control identity")),
         **dict.fromkeys(_OF_INPAINT, ("inpaint" in controls, "without a control inpaint")),
     }

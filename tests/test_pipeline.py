@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import ray
 
 from idgen import pipeline
 from idgen.actors.packing import pack, unpack
+from idgen.actors.places import LineLeftError, Places
 from idgen.actors.pool_sizes import Pool, Pools
 from idgen.schemas import ANALYSED, COUNTS
 
@@ -52,6 +54,13 @@ class Sampling:
         return pa.table([[value] for value in (f"{shard} {self.gpu}", len(table), 0, 0, 0, 0.0)], schema=COUNTS)
 
 
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 @pytest.fixture(scope="module")
 def two_gpus():
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
@@ -84,3 +93,59 @@ def test_one_shard_is_one_task_with_gpus_and_without(monkeypatch, two_gpus, gpus
         ("Sampling", "12", "12"),
     ]
     assert used == {1.0: {"0", "1"}, 0.5: {"0"}, 0.0: {""}}[gpus], "an actor sees the GPU that it claimed, and no other"
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_a_line_that_ray_has_no_room_for_says_so_and_ends_when_a_stop_is_asked_for(monkeypatch, two_gpus):
+    monkeypatch.setattr(pipeline, "Faces", Analysing)
+    monkeypatch.setattr(pipeline, "Sampling", Sampling)
+    pools = Pools(faces=Pool(actors=1, at_least=1, cpus=0.5), sampling=Pool(actors=1, at_least=1, cpus=0.5, gpus=1))
+    other = ray.remote(num_cpus=0, num_gpus=2)(lambda: time.sleep(600)).remote()
+    told = []
+
+    def stopping():
+        told.append(places.waiting)
+        return bool(places.waiting)
+
+    places = Places(stopping)
+    line = pipeline.Line(
+        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, places=places
+    )
+    before = set(threading.enumerate())
+    try:
+        with pytest.raises(LineLeftError):
+            list(pipeline.run([Part("s0", 1), Part("s1", 2)], line))
+    finally:
+        ray.cancel(other, force=True)
+    assert told[-1] == "waiting for 0.5 CPUs and 1 GPU: no sampling actor has a place yet"
+    until(lambda: not [one for one in set(threading.enumerate()) - before if "Executor" in one.name])
+    until(lambda: ray.available_resources().get("GPU") == 2)
+
+
+@pytest.mark.cluster
+@pytest.mark.slow
+def test_an_actor_that_is_slow_to_start_has_a_place(monkeypatch, two_gpus):
+    class Sampling:
+        def __init__(self, run, settings, monitor):
+            time.sleep(12)
+
+        def __call__(self, item):
+            return pa.table([[value] for value in ("s", len(unpack(item)), 0, 0, 0, 0.0)], schema=COUNTS)
+
+    monkeypatch.setattr(pipeline, "Faces", Analysing)
+    monkeypatch.setattr(pipeline, "Sampling", Sampling)
+    told = []
+
+    class Told(Places):
+        def look(self, pools):
+            super().look(pools)
+            told.append(self.waiting)
+
+    pools = Pools(faces=Pool(actors=1, at_least=1, cpus=0.5), sampling=Pool(actors=1, at_least=1, cpus=0.5, gpus=1))
+    line = pipeline.Line(
+        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, places=Told()
+    )
+    assert [row["rows"] for row in pipeline.run([Part("s0", 3)], line)] == [3]
+    assert len(told) > 8
+    assert set(told) == {""}

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from idgen.errors import Exit, RunError
+from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipe_rules import check_recipe
 from idgen.recipes import AdapterSpec, Base, Control, Defaults, Lora, Recipe
 
@@ -32,7 +33,8 @@ POSES = ["control_pose_uri"]
         Recipe(adapters=[FACE], columns=["ip_adapter_image_uri", "reference_mask_uri"]),
         Recipe(adapters=[PLUS], controls=[POSE], columns=[*POSES, "control_pose_scale", "control_guidance_end"]),
         Recipe(base=Base(steps=[4, 8], loras=[Lora(name="lcm")]), defaults=Defaults(num_inference_steps=8)),
-        Recipe(base=KOLORS, columns=["init_image_uri", "strength"]),
+        Recipe(base=KOLORS, columns=["init_image_uri", "strength", *TOLD_SIZES]),
+        Recipe(base=Base(kind="sdxl"), columns=[*TOLD_SIZES]),
         Recipe(base=KOLORS, adapters=[KOLORS_FACE, KOLORS_PICTURE], columns=["ip_adapter_image_uri"]),
         Recipe(base=replace(KOLORS, text="inline"), adapters=[KOLORS_PICTURE]),
         Recipe(base=replace(KOLORS, text="ahead")),
@@ -75,6 +77,7 @@ def test_a_sound_recipe_passes(recipe):
         (Recipe(adapters=[PLUS], columns=["reference_mask_uri"]), "without an adapter of face pictures"),
         (Recipe(columns=["ip_adapter_scale"]), "without an adapter"),
         (Recipe(columns=["strength"]), "without init_image_uri"),
+        (Recipe(columns=["crop_top_px"]), "crop_top_px has no use on sd15, whose nets are told no sizes"),
         (Recipe(columns=["mask_image_uri"]), "column mask_image_uri has no use without a control inpaint"),
         (Recipe(adapters=[replace(V2, weights=f"{HUB}-plus_sd15.bin")]), "is the file of kind faceid_plus,"),
         (Recipe(adapters=[replace(V2, kind="faceid_plus", weights=f"{HUB}-plusv2_sdxl.bin")]), "of kind faceid_plusv2"),

@@ -8,6 +8,7 @@ from doubles.shipped import BASES, BOOK, FACES, IDENTITY, PLAIN
 
 from idgen.adapters.variants import VARIANTS, needs
 from idgen.config import Config
+from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipe_files import load_recipes
 from idgen.sampling.scheduler_names import SCHEDULERS
 from idgen.weights import needs_face_pack, originals, parts
@@ -94,6 +95,7 @@ def test_a_recipe_offers_the_columns_its_parts_have_a_use_for(name):
     wanted |= dict.fromkeys((*points, "controlnet_conditioning_scale"), "identity" in nets)
     product = ("mask_image_uri", "mask_mode", "paste_back", "control_inpaint_scale")
     wanted |= dict.fromkeys(product, "inpaint" in nets) | {"face_pass": name in IDENTITY}
+    wanted |= dict.fromkeys(TOLD_SIZES, recipe.base.kind != "sd15")
     assert set(recipe.columns) == {column for column, useful in wanted.items() if useful}
     kinds = {spec.kind for spec in recipe.adapters}
     assert recipe.prompt_required == (not kinds or not kinds <= NO_TEXT_NEEDED)

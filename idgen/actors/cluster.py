@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import ray
@@ -12,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from idgen.actors.joining import address_of, short_temp_folder, wait_for_answer
 from idgen.actors.monitor import MonitorState
+from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
@@ -30,14 +32,14 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
 
     Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE for an address that is none.
     """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
     if ray.is_initialized():
         return
     address = address_of(config.cluster)
     if address and address != "auto":
         wait_for_answer(address, config.cluster.wait_s, check_stop)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
     # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
@@ -54,6 +56,8 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
             )
     except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
         said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
+        if address and isinstance(error, ConnectionError):  # somebody answered there before
+            said += " (does it want a token, RAY_AUTH_MODE and RAY_AUTH_TOKEN? has it this version of Ray?)"
         raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {said}") from error
 
 
@@ -65,18 +69,19 @@ def start_monitor(breaker_failures: int) -> RemoteMonitor:
     return RemoteMonitor(actor.remote(breaker_failures))
 
 
-def pools(config: Config, shards: int, check_stop: Callable[[], None] = lambda: None) -> Pools:
+def pools(config: Config, shards: int, places: Places, check_stop: Callable[[], None]) -> Pools:
     """Return the pool sizes for this cluster, once it is large enough.
 
-    Waits `cluster.wait_s` on a cluster that may still grow; `check_stop` raises to end the wait. Raises
-    RunError(UNAVAILABLE) that says what is missing.
+    Waits `cluster.wait_s` on a cluster that may still grow, and tells `places`; `check_stop` raises to end the wait.
+    Raises RunError(UNAVAILABLE) that says what is missing.
     """
-    return _wait(config, lambda *there: size_pools(config, shards, *there), missing, lambda p: p.sampling, check_stop)
+    return _wait(_Wait(config, places, check_stop), lambda *there: size_pools(config, shards, *there), missing, _dear)
 
 
-def text_pool(config: Config, prompts: int, check_stop: Callable[[], None] = lambda: None) -> Pool:
+def text_pool(config: Config, prompts: int, places: Places, check_stop: Callable[[], None]) -> Pool:
     """Return the size of the pool that encodes `prompts` prompts, as `pools` does; nothing else runs beside it."""
-    return _wait(config, lambda *there: size_text_pool(config, prompts, *there), missing_texts, lambda p: p, check_stop)
+    wait = _Wait(config, places, check_stop)
+    return _wait(wait, lambda *there: size_text_pool(config, prompts, *there), missing_texts, lambda pool: pool)
 
 
 def wait_for_end(workers: Iterable[tuple[str, int]]) -> None:
@@ -117,30 +122,45 @@ def check_output(store: ObjectStore, *, shared: bool) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """For whom the cluster is waited for."""
+
+    config: Config
+    places: Places
+    check_stop: Callable[[], None]
+
+
+def _dear(pools: Pools) -> Pool:
+    return pools.sampling
+
+
 def _wait(
-    config: Config,
+    wait: _Wait,
     size: Callable[[Sequence[Node], float | None], T],
     missing_for: Callable[[T, Sequence[Node]], str],
     dear: Callable[[T], Pool],
-    check_stop: Callable[[], None],
 ) -> T:
     """Return what `size` makes of a cluster once nothing is missing for it; ask an autoscaler for its `dear` pool."""
-    may_grow = _may_grow(config)
-    deadline = time.monotonic() + (config.cluster.wait_s if may_grow else 0)
+    may_grow = _may_grow(wait.config)
+    wait_s = wait.config.cluster.wait_s if may_grow else 0.0
+    deadline = time.monotonic() + wait_s
     asked = False
     while True:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         sized = size(nodes, _later_gpus() if may_grow else 0)
         lacking = missing_for(sized, nodes)
         if not lacking:
+            wait.places.begin()
             return sized
         if time.monotonic() >= deadline:
             raise RunError(Exit.UNAVAILABLE, lacking)
         if not asked:  # an autoscaler that stands at zero at night starts nodes only when somebody asks
-            log.warning("waiting up to %.0f s: %s", config.cluster.wait_s, lacking)
+            log.warning("waiting up to %.0f s: %s", wait_s, lacking)
             request_resources(bundles=[_bundle(dear(sized))] * dear(sized).at_least)
             asked = True
-        check_stop()
+        wait.places.waiting = f"waiting: {lacking}"
+        wait.check_stop()
         time.sleep(2)
 
 

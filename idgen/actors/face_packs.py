@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from idgen import weights
 from idgen.actors.facts import RunFacts
+from idgen.actors.monitor import Monitor
+from idgen.actors.recipe_faults import RecipeFaults
 from idgen.config import FacesConfig
 from idgen.recipes import FacePack
 
@@ -17,7 +19,9 @@ SMALL_FACES = FacesConfig(min_face_px=10, warn_face_fraction=0.0)
 class FacePacks:
     """Loads a pack once; for one thread at a time."""
 
-    def __init__(self, run: RunFacts, config: FacesConfig, num_cpus: float, *, device: str = "cpu") -> None:
+    def __init__(
+        self, run: RunFacts, config: FacesConfig, num_cpus: float, monitor: Monitor, *, device: str = "cpu"
+    ) -> None:
         """`num_cpus` is what the actor asks Ray for; the analysis uses as many threads, at least one.
 
         `device`: cpu | cuda.
@@ -26,12 +30,14 @@ class FacePacks:
         self._config = config
         self._device = device
         self._threads = max(1, int(num_cpus))
+        self._faults = RecipeFaults(monitor)
         self._loaded: dict[FacePack, FaceAnalyser] = {}
 
     def get(self, pack: FacePack) -> "FaceAnalyser":
         """Return the loaded pack.
 
         Raises RunError when its files are missing, or others than the driver's, or onnxruntime lacks CUDA for it.
+        Raises RowError(WEIGHTS_UNUSABLE) when they are no such pack.
         """
         from idgen.faces.analysis import FaceAnalyser  # seconds, and most sampling processes never look for faces
 
@@ -40,12 +46,13 @@ class FacePacks:
             found = weights.face_pack_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             folder = weights.locate(pack.weights)
-            self._loaded[pack] = FaceAnalyser(
-                folder,
-                pack.det_size_px,
-                pack.det_threshold,
-                threads=self._threads,
-                config=self._config,
-                device=self._device,
-            )
+            with self._faults.told(pack):
+                self._loaded[pack] = FaceAnalyser(
+                    folder,
+                    pack.det_size_px,
+                    pack.det_threshold,
+                    threads=self._threads,
+                    config=self._config,
+                    device=self._device,
+                )
         return self._loaded[pack]

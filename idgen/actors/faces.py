@@ -45,7 +45,7 @@ class FaceActor:
         self._store = run.open("faces")
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
         device = device_of(settings.faces.device, settings.faces.num_gpus)
-        packs = FacePacks(run, settings.faces, settings.faces.num_cpus, device=device)
+        packs = FacePacks(run, settings.faces, settings.faces.num_cpus, monitor, device=device)
         self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
 
     def __call__(self, item: pa.Table) -> pa.Table:
@@ -78,7 +78,10 @@ class FaceActor:
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         strict = self._settings.faces.references_differ == "refuse"
         requests = [_request(row, recipe, refuse_strangers=strict) for row in rows]
-        return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
+        try:
+            return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
+        except RowError as error:  # the recipe's face pack is none: no row of it can be made, those of others can
+            return [RowError(error.code, error.detail) for _ in rows]
 
 
 def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:

@@ -60,6 +60,7 @@ class MonitorState:
         self._breaker_failures = breaker_failures
         self._failing: set[str] = set()  # photos that a store did not give since it last gave one
         self._stop_reason = ""
+        self._faults: dict[str, None] = {}
         self._deaths = 0
 
     def begin_shard(self, stage: Stage, shard: str) -> Orders:
@@ -119,6 +120,10 @@ class MonitorState:
         if len(self._failing) >= self._breaker_failures > 0:
             self.request_stop(f"breaker: {len(self._failing)} photos in a row ended with {rows[-1].code}")
 
+    def fault(self, message: str) -> None:
+        """Note that a recipe's weights cannot be used: its rows fail, and the run ends with USAGE after the others."""
+        self._faults[message] = None
+
     def stopping(self) -> bool:
         """Return whether the run was asked to stop."""
         return bool(self._stop_reason)
@@ -135,6 +140,7 @@ class MonitorState:
             counts=dict(self._counts),
             deaths=self._deaths,
             stop_reason=self._stop_reason,
+            faults=tuple(self._faults),
         )
 
 
@@ -147,6 +153,8 @@ class Progress:
     counts: dict[str, int]
     deaths: int
     stop_reason: str
+    faults: tuple[str, ...] = ()
+    """Recipes' weights that cannot be used, a line each."""
 
 
 class Monitor(Protocol):
@@ -174,6 +182,10 @@ class Monitor(Protocol):
 
     def published(self, rows: Sequence[Published]) -> None:
         """See `MonitorState.published`."""
+        ...
+
+    def fault(self, message: str) -> None:
+        """See `MonitorState.fault`."""
         ...
 
     def stopping(self) -> bool:

@@ -82,7 +82,7 @@ def missing(pools: Pools, nodes: Sequence[Node]) -> str:
         return ""
     return (
         f"beside the sampling actors the cluster has room for {beside} of {faces.at_least} face actors, each with "
-        f"{_wanted(faces)}: set faces.num_cpus, faces.num_gpus or sampling.num_cpus"
+        f"{wanted(faces)}: set faces.num_cpus, faces.num_gpus or sampling.num_cpus"
     )
 
 
@@ -94,7 +94,7 @@ def missing_texts(pool: Pool, nodes: Sequence[Node]) -> str:
     if placed:
         return f"the cluster has room for {placed} of {pool.at_least} text actors"
     return (
-        f"no node has the {_wanted(pool)} of an actor that encodes prompts ahead: set texts.num_cpus or "
+        f"no node has the {wanted(pool)} of an actor that encodes prompts ahead: set texts.num_cpus or "
         "texts.num_gpus, or base.text=inline in the recipe"
     )
 
@@ -114,11 +114,9 @@ def _missing_sampling(pools: Pools, nodes: Sequence[Node], placed: int) -> str:
     if need > cpus + ROUNDING:
         return f"the cluster has {cpus:g} CPUs, the sampling actors need {need:g}: set sampling.num_cpus"
     if placed:
-        return (
-            f"the cluster's nodes have room for {placed} of {sampling.at_least} sampling actors ({_wanted(sampling)})"
-        )
+        return f"the cluster's nodes have room for {placed} of {sampling.at_least} sampling actors ({wanted(sampling)})"
     return (
-        f"no single node has the {_wanted(sampling)} of one sampling actor: set sampling.num_cpus or sampling.num_gpus"
+        f"no single node has the {wanted(sampling)} of one sampling actor: set sampling.num_cpus or sampling.num_gpus"
     )
 
 
@@ -207,8 +205,10 @@ def _later(gpus: float | None, each: float, useful: int) -> int:
     return useful if gpus is None else int(gpus) * int((1 + ROUNDING) / each)
 
 
-def _wanted(pool: Pool) -> str:
-    return f"{pool.cpus:g} CPUs and {pool.gpus:g} GPUs" if pool.gpus else f"{pool.cpus:g} CPUs"
+def wanted(pool: Pool) -> str:
+    """Return what one actor asks for, in words."""
+    cpus = f"{pool.cpus:g} CPU{'s' * (pool.cpus != 1)}"
+    return f"{cpus} and {pool.gpus:g} GPU{'s' * (pool.gpus != 1)}" if pool.gpus else cpus
 
 
 def _check_gpus(config: Config) -> None:

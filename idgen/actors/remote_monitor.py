@@ -39,6 +39,10 @@ class RemoteMonitor:
         """See `MonitorState.published`."""
         self._handle.published.remote(list(rows))
 
+    def fault(self, message: str) -> None:
+        """See `MonitorState.fault`; waited for, as the run's exit code rests on it."""
+        ray.get(self._handle.fault.remote(message))
+
     def stopping(self) -> bool:
         """See `MonitorState.stopping`."""
         return bool(ray.get(self._handle.stopping.remote()))

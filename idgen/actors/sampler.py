@@ -25,6 +25,7 @@ from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.pixels import Pixels
+from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.telling import counts, told
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
@@ -68,7 +69,8 @@ class SamplerActor:
         self._monitor = monitor
         self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
-        self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus)
+        self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus, monitor)
+        self._faults = RecipeFaults(monitor)
         self._load_group = ""
         self._sampler: Sampler | None = None
         self._texts_ahead = False
@@ -118,7 +120,11 @@ class SamplerActor:
         live = [row for row in ready if row["key"] not in orders.given_up]
         if not live:
             return
-        tools = _Tools(self._load(live[0]), self._repair(live[0]), pixels)
+        try:
+            tools = _Tools(self._load(live[0]), self._repair(live[0]), pixels)
+        except RowError as error:  # the recipe's fault: no row of it can be made, those of others can
+            publisher.submit(live, [RowError(error.code, error.detail) for _ in live], "sample", 0.0)
+            return
 
         def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
             """Sample one batch; what batches.run calls."""
@@ -179,13 +185,14 @@ class SamplerActor:
             encoder = encoder_of(recipe, self._run.identities)
             started_s = time.monotonic()
             self._texts_ahead = bool(encoder)
-            self._sampler = Sampler.load(
-                recipe,
-                lora_scale=row["lora_scale"],
-                device=device_of(sampling.device, sampling.num_gpus),
-                compile=sampling.compile,
-                texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
-            )
+            with self._faults.told(row["load_group"]):
+                self._sampler = Sampler.load(
+                    recipe,
+                    lora_scale=row["lora_scale"],
+                    device=device_of(sampling.device, sampling.num_gpus),
+                    compile=sampling.compile,
+                    texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
+                )
             self._load_group = row["load_group"]
             self._work.update(loads=1, load_ms=round(1000 * (time.monotonic() - started_s)))
         return self._sampler

@@ -4,7 +4,7 @@ torch, diffusers, transformers and insightface take seconds to import, and the d
 """
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -25,6 +25,22 @@ def _imported_for_good() -> Iterator[None]:
         gc.enable()
 
 
+def _made(actor: Callable[[], Callable[[pa.Table], pa.Table]]) -> Callable[[pa.Table], pa.Table]:
+    """Return what `actor` makes; what that raises is raised when the first shard comes.
+
+    Of an error in a constructor Ray keeps the text alone, and the job would take it for a line that stands still.
+    """
+    try:
+        return actor()
+    except Exception as error:
+        kept = error
+
+    def fail(_item: pa.Table) -> pa.Table:
+        raise kept
+
+    return fail
+
+
 class Faces:
     """A `FaceActor` (faces.py); hands its shard on as one row."""
 
@@ -32,7 +48,7 @@ class Faces:
         with _imported_for_good():
             from idgen.actors.faces import FaceActor
 
-        self._actor = FaceActor(run, settings, monitor)
+        self._actor = _made(lambda: FaceActor(run, settings, monitor))
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `FaceActor`; returns PACKED."""
@@ -46,7 +62,7 @@ class Sampling:
         with _imported_for_good():
             from idgen.actors.sampler import SamplerActor
 
-        self._actor = SamplerActor(run, settings, monitor)
+        self._actor = _made(lambda: SamplerActor(run, settings, monitor))
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `SamplerActor`; takes PACKED."""
@@ -60,7 +76,7 @@ class Texts:
         with _imported_for_good():
             from idgen.actors.texts import TextActor
 
-        self._actor = TextActor(run, settings, monitor)
+        self._actor = _made(lambda: TextActor(run, settings, monitor))
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `TextActor`."""

@@ -19,7 +19,8 @@ from idgen.actors.facts import RunFacts, TextSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor
-from idgen.errors import Code, Exit, RunError
+from idgen.actors.recipe_faults import RecipeFaults
+from idgen.errors import Code, Exit, RowError, RunError
 from idgen.manifest.prompts import TextBlock
 from idgen.recipes import Base
 from idgen.sampling.memory import give_back_memory, is_shortage
@@ -44,6 +45,7 @@ class TextActor:
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
         self._gpus = HeldGpus(settings.texts.num_gpus or 0)
+        self._faults = RecipeFaults(monitor)
         self._loaded = ""
         self._encoder: TextEncoder | None = None
         self._failures = 0  # since the last good prompt
@@ -68,7 +70,11 @@ class TextActor:
                 continue
             if orders.shard_try and self._store.head(path):
                 continue  # the worker that died had it
-            encoder = self._load(block.encoder)
+            try:
+                encoder = self._load(block.encoder)
+            except RowError as error:  # the rows of the recipes that have it fail, those of others are made
+                failed[path] = error.code
+                continue
             if self._monitor.begin("texts", block.name, [digest]):
                 left = len(prompts) - at
                 break
@@ -131,7 +137,8 @@ class TextActor:
             recipe = self._run.recipes[self._settings.encoders[name]]
             found = weights.text_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
-            self._encoder = self._read(recipe.base)
+            with self._faults.told(name):
+                self._encoder = self._read(recipe.base)
             self._loaded = name
             self._monitor.count({"text_loads": 1})
         return self._encoder

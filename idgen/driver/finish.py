@@ -84,7 +84,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
 
 
 def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None") -> Exit:
-    """Return what the run ends with: a bug first, then a stop, then too many failures.
+    """Return what the run ends with: a bug first, then a stop, then unusable weights, then too many failures.
 
     Rows that an earlier run refused already are no news: the same command twice ends well the second time.
     """
@@ -93,6 +93,8 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         return Exit.BUG
     if work is not None and work.exit_code is not None:
         return work.exit_code
+    if work is not None and work.faults:
+        return Exit.USAGE
     known = sum(plan.refused.values()) - plan.refused_new
     tried = balance.asked - balance.skipped - known
     failed = balance.rejected + balance.failed - known

@@ -7,6 +7,7 @@ from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
 from idgen.actors.held_gpus import GPU_MS
+from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Pools
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.driver.chapter import run_chapter
@@ -37,6 +38,8 @@ class Work:
     """From the first task of each pass to the last one's end; what the rate is over."""
     texts_s: float = 0.0
     """Encoding prompts ahead of it."""
+    faults: tuple[str, ...] = ()
+    """Recipes' weights that cannot be used, a line each: their rows failed."""
     gpu_s: float = 0.0
     """GPUs held by actors, times seconds."""
 
@@ -55,13 +58,13 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
 def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     stop.listen()
-    pools = cluster.pools(run.config, plan.shards, stop.check)
-    cluster.check_output(run.store, shared=run.config.cluster.shared_output)
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
-    line, shown = _line(run, plan, pools, monitor), Shown(run, plan)
-    passes = _Passes(run, line, stop, shown)
-    deadline_s = run.config.run.deadline_s
-    with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost, deadline_s=deadline_s):
+    places = Places(monitor.stopping)
+    shown = Shown(run, plan, places)
+    with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost):
+        pools = cluster.pools(run.config, plan.shards, places, stop.check)
+        cluster.check_output(run.store, shared=run.config.cluster.shared_output)
+        passes = _Passes(run, _line(run, plan, pools, monitor, places), stop, shown)
         passes.run_planned(plan)
         if run.config.run.second_pass and not monitor.stopping():
             passes.run_again()
@@ -69,12 +72,13 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     shown.end(progress)
     work.gpu_s = progress.counts.pop(GPU_MS, 0) / 1000
     work.counts, work.deaths, work.stop_reason = progress.counts, progress.deaths, progress.stop_reason
+    work.faults = progress.faults
     if progress.stop_reason:
         work.exit_code = stop.exit_code if stop.event.is_set() else Exit.TOO_MANY_FAILED
     return work
 
 
-def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor) -> pipeline.Line:
+def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, places: Places) -> pipeline.Line:
     config = run.config
     return pipeline.Line(
         run=RunFacts(
@@ -88,6 +92,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor) -> 
         sampler=SamplerSettings(sampling=config.sampling, images=config.images),
         pools=pools,
         monitor=monitor,
+        places=places,
         no_progress_timeout_s=max(NO_PROGRESS_S, 10 * config.planner.shard_seconds + config.cluster.wait_s),
     )
 
@@ -121,6 +126,6 @@ class _Passes:
             if line.monitor.stopping():
                 break
             piece = refs[start : start + CHAPTER_SHARDS]
-            run_chapter(pipeline.run(piece, line), sum(shard.rows for shard in piece), line.monitor)
+            run_chapter(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
         self.work.line_s += time.monotonic() - started_s
         self.work.texts_s += ahead.seconds

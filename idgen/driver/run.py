@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from idgen.errors import Exit, RunError
 from idgen.manifest.judging import Force
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.planner import plan as plan_run
+from idgen.manifest.prompt_lengths import CountCut
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
 from idgen.outputs.verify import verify
+from idgen.recipes import Recipe
 from idgen.sampling import scheduler_names
 from idgen.sources.fetch import Fetcher
 from idgen.sources.foresight import Foresight
@@ -49,7 +51,7 @@ def plan_job(config: Config) -> int:
     """
     with _opened(config) as run:
         try:
-            plan = _plan(run, None)
+            plan = _plan(run, None, StopRequest())
             print_plan(run, plan)
             finish.check_licences(run, plan)
         finally:
@@ -69,6 +71,7 @@ def _opened(config: Config) -> Iterator[Run]:
 def _make(run: Run, force: Force | None) -> int:
     stop = StopRequest()
     stop.listen()
+    stop.end_after(run.config.run.deadline_s)
     with Lease(run.store, run.id) as lease, run_log(run.folder, "driver"):
         run.check_not_ended()
         try:
@@ -83,7 +86,7 @@ def _make(run: Run, force: Force | None) -> int:
 def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopRequest) -> int:
     compact(run.store, run.id)
     write_config(run)
-    plan = _plan(run, force)
+    plan = _plan(run, force, stop)
     print_plan(run, plan)
     finish.check_licences(run, plan)
     stop.check()
@@ -106,7 +109,21 @@ def _force(run: Run) -> Force:
     return Force(keys_file=str(keys_file))
 
 
-def _plan(run: Run, force: Force | None) -> PlanSummary:
+def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
+    def foresight(folder: str) -> Foresight:
+        """For the addresses of a manifest in `folder`."""
+        return Foresight(Fetcher(run.config.sources, extra_roots=run.roots_of(folder)), stop.check)
+
+    def counter(recipe: Recipe) -> CountCut | None:
+        """For the recipe's long prompts, of which a million take minutes."""
+        count = cut_counter(recipe)
+
+        def heard(texts: Sequence[str]) -> list[int]:
+            stop.check()
+            return count(texts) if count else []
+
+        return heard if count else None
+
     return plan_run(
         run.config.manifest,
         run.recipes,
@@ -118,6 +135,6 @@ def _plan(run: Run, force: Force | None) -> PlanSummary:
         schedulers=scheduler_names.SCHEDULERS,
         scratch=run.scratch,
         force=force,
-        counter_of=cut_counter,
-        foresee=lambda folder: Foresight(Fetcher(run.config.sources, extra_roots=run.roots_of(folder))),
+        counter_of=counter,
+        foresee=foresight,
     )

@@ -1,5 +1,6 @@
 """What people read in the terminal before and after a run."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         print_lines(failed_like.get(name, []), "    ")
     if balance.codes:
         print(f"  their rows, with why: {run.store.uri(f'runs/{run.id}/failed.parquet')}")
+    for fault in work.faults if work else ():
+        print(f"error: {fault}", file=sys.stderr)
     if work and work.stop_reason:
         print(f"stopped: {work.stop_reason}; run the same command again to go on")
     if gallery:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from idgen import weights
 from idgen.config import Config
+from idgen.driver.numbers import check_numbers
 from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
@@ -92,6 +93,7 @@ class RecipeHashes(Mapping[str, str]):
 def open_run(config: Config, scratch: Path) -> Run:
     """Return a run that has written nothing yet. Raises RunError(USAGE) for what cannot work."""
     _check_words(config)
+    check_numbers(config)
     config = _single_picture(config, scratch) if config.reference else config
     if not config.manifest:
         raise RunError(Exit.USAGE, "say what to make: manifest=<file>, or reference=<photo> prompt=<text>")
@@ -137,8 +139,6 @@ def _check_words(config: Config) -> None:
         )
     if config.reference and "://" not in config.reference and not Path(config.reference).is_file():
         raise RunError(Exit.USAGE, f"reference={config.reference}: there is no such file")
-    if config.select.limit < 0:
-        raise RunError(Exit.USAGE, "select.limit: 0 (all) or more")
 
 
 def _check_place(config: Config) -> None:

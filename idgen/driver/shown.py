@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from idgen.actors.monitor import Progress
+from idgen.actors.places import Places
 from idgen.driver.setup import Run
 from idgen.manifest.planner import PlanSummary
 from idgen.report.progress import Counts, ProgressLine, progress_record
@@ -16,8 +17,8 @@ from idgen.stores.protocol import StoreError
 class Shown:
     """A line in the terminal, progress.json in the run's folder."""
 
-    def __init__(self, run: Run, plan: PlanSummary) -> None:
-        self._run, self._plan = run, plan
+    def __init__(self, run: Run, plan: PlanSummary, places: Places) -> None:
+        self._run, self._plan, self._places = run, plan, places
         self.line = ProgressLine(sys.stderr)
         self.retried = 0
         self.prompts = 0
@@ -46,7 +47,9 @@ class Shown:
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is."""
-        if self.prompts:
+        if self._places.waiting:
+            self.line.tell(self._places.waiting)
+        elif self.prompts:
             self.line.tell(f"encoding prompts ahead: {self._done(progress):,} of {self.prompts:,}")
         else:
             self.line.update(self.counts(progress))
@@ -64,7 +67,7 @@ class Shown:
         started = self._run.started_at.isoformat(timespec="seconds")
         record = progress_record(self._run.id, self.counts(progress), rate, started_at=started)
         ahead = {"prompts": {"asked": self.prompts, "encoded": self._done(progress)}} if self.prompts else {}
-        self._run.folder.write_progress(record | ahead)
+        self._run.folder.write_progress(record | ahead | {"waiting": self._places.waiting})
 
     def _done(self, progress: Progress) -> int:
         return progress.counts.get("prompt_encodings", 0) - self._encoded

@@ -50,6 +50,7 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
         "work": work.counts if work else {},
         "worker_deaths": work.deaths if work else 0,
         "stop_reason": work.stop_reason if work else "",
+        "error": "; ".join(work.faults) if work else "",
         "recipes": [_recipe(run, name) for name in plan.recipes],
     }
 

@@ -43,7 +43,7 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
     prompts = write_prompts(encoders, chosen, lambda encoder: stored(run.store, encoder), run.scratch, memory_mb)
     if not prompts:
         return Ahead()
-    pool = cluster.text_pool(run.config, prompts, stop.check)
+    pool = cluster.text_pool(run.config, prompts, line.places, stop.check)
     settings = TextSettings(
         texts=replace(run.config.texts, num_gpus=pool.gpus),
         device=run.config.sampling.device,
@@ -64,7 +64,7 @@ def _encode(blocks: Iterator[TextBlock], settings: TextSettings, pool: Pool, lin
     failed: dict[str, str] = {}
     while not line.monitor.stopping() and (chapter := list(islice(blocks, CHAPTER_BLOCKS))):
         planned = sum(len(block.prompts) for block in chapter)
-        done = run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line.monitor)
+        done = run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line)
         for block in done:
             failed |= dict(block["failed"])
         if not line.monitor.stopping():

@@ -24,6 +24,17 @@ class StopRequest:
         self.event = threading.Event()
         self.reason = ""
         self.exit_code = Exit.STOPPED
+        self._ends_at = float("inf")
+
+    def end_after(self, seconds: float) -> None:
+        """Ask for a stop so many seconds from now; 0 = never. `look` and `check` see to it."""
+        if seconds > 0:
+            self._ends_at = time.monotonic() + seconds
+
+    def look(self) -> None:
+        """Ask for a stop when the deadline is over."""
+        if time.monotonic() > self._ends_at:
+            self.ask("deadline")
 
     def ask(self, reason: str, exit_code: Exit = Exit.STOPPED) -> None:
         """Ask the run to stop in order; the first reason stays."""
@@ -33,6 +44,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raise RunError with the stop's exit code when a stop was asked; for the stretches without workers."""
+        self.look()
         if self.event.is_set():
             raise RunError(self.exit_code, f"stopped: {self.reason}; run the same command again to go on")
 
@@ -77,12 +89,10 @@ class Watch:
         show: Callable[[Progress], None],
         write: Callable[[Progress], None],
         lease_lost: threading.Event,
-        deadline_s: float,
     ) -> None:
         self._monitor, self._stop = monitor, stop
         self._show, self._write = show, write
         self._lease_lost = lease_lost
-        self._ends_at = time.monotonic() + deadline_s if deadline_s > 0 else float("inf")
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name="idgen-watch", daemon=True)
 
@@ -97,8 +107,7 @@ class Watch:
     def _run(self) -> None:
         written_at = passed_on = 0.0
         while not self._done.wait(POLL_S):
-            if time.monotonic() > self._ends_at:
-                self._stop.ask("deadline")
+            self._stop.look()
             if self._lease_lost.is_set():
                 self._stop.ask("another run took the lease", Exit.REFUSED)
             try:

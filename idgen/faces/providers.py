@@ -8,7 +8,7 @@ from typing import Any
 
 import onnxruntime
 
-from idgen.errors import Exit, RunError
+from idgen.errors import Exit, MachineError
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 CUDA_OPTIONS = {
@@ -28,7 +28,7 @@ Provider = str | tuple[str, dict[str, str]]
 def providers(device: str) -> list[Provider]:
     """Return what a session on `device` (cpu | cuda) is made with, in order of preference.
 
-    Raises RunError (usage) when this onnxruntime has no CUDA, ValueError for another device.
+    Raises MachineError (usage) when this onnxruntime has no CUDA, ValueError for another device.
     """
     if device not in ("cpu", "cuda"):
         raise ValueError(f"faces are analysed on cpu or cuda, not on {device!r}")
@@ -36,7 +36,7 @@ def providers(device: str) -> list[Provider]:
         return [CPU]
     there = onnxruntime.get_available_providers()
     if CUDA not in there:
-        raise RunError(
+        raise MachineError(
             Exit.USAGE,
             f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} has no CUDA: {REMEDY}",
         )
@@ -44,9 +44,9 @@ def providers(device: str) -> list[Provider]:
 
 
 def check(sessions: Iterable[Any], device: str) -> None:
-    """Raise RunError (usage) when one of `sessions` was to run on CUDA and does not."""
+    """Raise MachineError (usage) when one of `sessions` was to run on CUDA and does not."""
     if device == "cuda" and any(CUDA not in session.get_providers() for session in sessions):
-        raise RunError(
+        raise MachineError(
             Exit.USAGE,
             f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} could not start CUDA (no "
             f"GPU for this process, or no CUDA and cuDNN of its version): {REMEDY}",

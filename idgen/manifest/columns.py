@@ -49,6 +49,28 @@ COLUMNS: tuple[Column, ...] = (
     Column("num_inference_steps", _INT, "B", "denoising steps", common=True),
     Column("scheduler", _STRING, "B", "a name of sampling/scheduler_names.py", common=True),
     Column("guidance_scale", _FLOAT, "B", "classifier-free guidance; off at 1 or less", common=True),
+    Column(
+        "original_width_px",
+        _INT,
+        "K",
+        "SDXL's size conditioning (diffusers' original_size): how wide the picture is said to have been before it was "
+        "resized; default: width",
+    ),
+    Column("original_height_px", _INT, "K", "as above, how high; both or none"),
+    Column(
+        "target_width_px",
+        _INT,
+        "K",
+        "diffusers' target_size: how wide the picture is said to be; default: width",
+    ),
+    Column("target_height_px", _INT, "K", "as above, how high; both or none"),
+    Column(
+        "crop_top_px",
+        _INT,
+        "K",
+        "diffusers' crops_coords_top_left: how much is said to be cut off at the top; default: 0",
+    ),
+    Column("crop_left_px", _INT, "K", "as above, at the left; both or none"),
     Column("ip_adapter_scale", _FLOAT, "K", "strength of the recipe's first identity branch"),
     Column("shortcut_scale", _FLOAT, "K", "FaceID-PlusV2's s_scale"),
     Column("ip_adapter_scales", pa.map_(pa.string(), pa.float32()), "K", "strength by adapter name"),
@@ -147,6 +169,17 @@ CONTROLS = ("pose", "depth", "canny", "softedge")
 
 NETS = ("identity", "inpaint", *CONTROLS)
 """Names that a recipe's controls may have, in the order in which they are run."""
+
+TOLD_SIZES: dict[str, str] = {
+    "original_height_px": "height",
+    "original_width_px": "width",
+    "crop_top_px": "",
+    "crop_left_px": "",
+    "target_height_px": "height",
+    "target_width_px": "width",
+}
+"""Columns of SDXL's size conditioning, in the order of its time ids -> the column that a null one is equal to; "" = 0.
+With `_px`, as shops have other things called `original_width` and `crop_top`."""
 
 BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 

@@ -65,6 +65,7 @@ def check_together(
         raise values.bad("strength", f"leaves none of {steps} steps; at least {1 / steps:.3g}")
     _check_controls(columns, recipe, images)
     _check_face(columns, images)
+    _check_told_sizes(columns)
     _check_inpaint(columns, recipe, images)
 
 
@@ -97,6 +98,21 @@ def _check_face(columns: Mapping[str, Any], images: Collection[str]) -> None:
         raise values.bad("face_fit", f"{fit} has no use with face_box, which says where the face is; leave it empty")
     if box is None and fit == "place":
         raise values.bad("face_fit", "place needs face_box, which says where to place the face")
+
+
+def _check_told_sizes(columns: Mapping[str, Any]) -> None:
+    """Half a size would be filled up with half of the picture's own."""
+    for one, other in _TOLD_TOGETHER:
+        for name, missing in ((one, other), (other, one)):
+            if name in columns and missing not in columns:
+                raise values.bad(name, f"needs {missing} beside it")
+
+
+_TOLD_TOGETHER = (
+    ("original_width_px", "original_height_px"),
+    ("target_width_px", "target_height_px"),
+    ("crop_top_px", "crop_left_px"),
+)
 
 
 def _check_inpaint(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:

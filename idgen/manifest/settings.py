@@ -14,7 +14,7 @@ from typing import Any
 from idgen.adapters.variants import needs
 from idgen.errors import Code, RowError
 from idgen.manifest import values
-from idgen.manifest.columns import BY_NAME, CONTROLS, IMAGES
+from idgen.manifest.columns import BY_NAME, CONTROLS, IMAGES, TOLD_SIZES
 from idgen.manifest.keys import canonical, canonical_float, short_hash
 from idgen.manifest.rules import check_together, defaults_of
 from idgen.manifest.values import Cell, Check
@@ -30,6 +30,8 @@ PER_ROW = frozenset(
 )  # fmt: skip
 """Columns that resolve.py handles row by row."""
 
+MAX_TOLD_PX = 16_384
+"""Of sizes that the nets are told of: more than a camera's photos have."""
 _SCALE = values.number(0.0, 10.0)
 _SHARE = values.number(0.0, 1.0)
 
@@ -57,6 +59,7 @@ CHECKS: dict[str, Check] = {
     "paste_back": values.boolean,
     "output_format": values.one_of(*values.FORMATS),
     **{f"control_{kind}_scale": _SCALE for kind in ("inpaint", *CONTROLS)},
+    **{name: values.whole_number(1 if side else 0, MAX_TOLD_PX) for name, side in TOLD_SIZES.items()},
 }
 """How each shared column is checked; the recipe's own defaults pass the same checks. Of a face that is cut off some
 points lie outside the picture; that all of them do is found where it is drawn (faces/keypoints.py)."""
@@ -178,11 +181,18 @@ class SettingsTable:
 def _contents(columns: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for name, value in columns.items():
-        if BY_NAME[name].part != "-" and value != _SAYS_NOTHING.get(name):
+        if BY_NAME[name].part != "-" and not _says_nothing(name, columns):
             contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
     if "face_pass" in contents and recipe.face_pass is not None:
         contents["face_pass"] = canonical(asdict(recipe.face_pass))
     return contents
+
+
+def _says_nothing(name: str, columns: Mapping[str, Any]) -> bool:
+    """Whether the picture is the same without the column; of told sizes also those that the picture has anyway."""
+    if name in TOLD_SIZES:
+        return bool(columns[name] == columns.get(TOLD_SIZES[name], 0))
+    return bool(columns[name] == _SAYS_NOTHING.get(name))
 
 
 def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
@@ -199,7 +209,7 @@ def _bucket_name(columns: Mapping[str, Any], images: Collection[str]) -> str:
     splits = {
         name: canonical(value)
         for name, value in columns.items()
-        if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale") and value != _SAYS_NOTHING.get(name)
+        if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale") and not _says_nothing(name, columns)
     }
     words = [f"{columns['width']}x{columns['height']}", str(columns["num_inference_steps"]), columns["scheduler"]]
     words.append(f"g{canonical_float(columns['guidance_scale'])}")

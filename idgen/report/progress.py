@@ -128,19 +128,21 @@ class ProgressLine:
         self._tty = stream.isatty()
         self._printed_s: float | None = None
         self._counts: Counts | None = None
+        self._told = ""
 
     def update(self, counts: Counts) -> None:
         """Take the newest counts, and print when it is time to."""
         now_s = self._clock()
         self.speed.add(now_s, counts)
-        self._counts = counts
+        self._counts, self._told = counts, ""
         if self._is_time(now_s):
             self._print(now_s)
 
     def tell(self, text: str) -> None:
-        """Print something else instead of counts, when it is time to."""
-        now_s = self._clock()
-        if self._is_time(now_s):
+        """Print something else instead of counts: at once when what stands before its colon is new, else in turn."""
+        now_s, head = self._clock(), text.partition(":")[0]
+        if head != self._told or self._is_time(now_s):
+            self._told = head
             self._write(text, now_s)
 
     def close(self) -> None:

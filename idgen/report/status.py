@@ -33,6 +33,8 @@ class RunStatus:
     to_make: int | None
     """What the plan found to make, of a run that has only planned."""
     started_at: str
+    waiting: str = ""
+    """What a run that goes on waits for."""
 
 
 def run_status(store: ObjectStore, run_id: str, now: datetime | None = None) -> RunStatus:
@@ -66,8 +68,9 @@ def list_runs(store: ObjectStore, limit: int = 20, now: datetime | None = None) 
 
 
 def format_status(status: RunStatus) -> str:
-    """Return a run's state in three lines for a terminal."""
+    """Return a run's state in a few lines for a terminal."""
     lines = [f"run {one_line(status.run_id)}: {_headline(status)}", format_progress(status.counts, status.images_per_s)]
+    lines += [status.waiting] if status.waiting else []
     if status.age_s is not None and status.state in ("running", "stale"):
         stale = f"; older than {STALE_S:.0f} s: the driver may be dead" if status.state == "stale" else ""
         lines.append(f"last written {duration(status.age_s)} ago{stale}")
@@ -118,6 +121,7 @@ def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, ended: b
         exit_code=code if ended and isinstance(code, int) else None,
         to_make=None,
         started_at=one_line(facts.get("started_at") or ""),
+        waiting="" if ended else one_line(facts.get("waiting") or ""),
     )
 
 

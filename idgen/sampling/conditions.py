@@ -9,6 +9,7 @@ from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Person, Tokens
 from idgen.networks import transfers
+from idgen.sampling import time_ids
 from idgen.sampling.bases import LoadedBase
 from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
 from idgen.sampling.control_images import control_image
@@ -46,6 +47,8 @@ class Conditions:
     """Per entry of `controls` [B, 3, H, W], float32, on the CPU: 0..1, and -1 where inpaint's is to be made anew."""
     generators: list[torch.Generator]
     """Per row, as they stand after `noise` was drawn."""
+    time_ids: Tensor | None = None
+    """[R, 6], float32: sizes that the nets are told of; None where each row's are the bucket's."""
 
 
 class Conditioner:
@@ -93,6 +96,7 @@ class Conditioner:
             controls=controls,
             control_images=[torch.stack([control_image(use.name, row) for row in rows]) for use in controls],
             generators=generators,
+            time_ids=self._time_ids(rows, bucket, guided),
         )
 
     @torch.inference_mode()
@@ -130,6 +134,11 @@ class Conditioner:
     def _strengths(self, strengths: Sequence[float], guided: bool) -> Tensor:
         """[R] of a number per row: unconditional rows are as strong as their conditional ones."""
         return transfers.upload(torch.tensor([*strengths, *(strengths if guided else ())]), self._device)
+
+    def _time_ids(self, rows: Sequence[SampleRow], bucket: Bucket, guided: bool) -> Tensor | None:
+        """[R, 6]: unconditional rows are told the same, as in the pipelines unless they are told otherwise."""
+        ids = time_ids.of_rows(rows, bucket)
+        return None if ids is None else transfers.upload(ids.repeat(1 + guided, 1), self._device)
 
     def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
         """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""

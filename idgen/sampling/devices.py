@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from idgen.errors import Exit, RunError
+from idgen.errors import Exit, MachineError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 """Ray sets it for every process: the GPUs that the actor has asked for, which are 0, 1, … inside."""
@@ -13,14 +13,14 @@ HIDDEN = ("", "-1", "NoDevFiles")
 
 
 def check_device(device: str) -> None:
-    """Raise RunError (usage) when `device` is a GPU that torch does not see in this process."""
+    """Raise MachineError (usage) when `device` is a GPU that torch does not see in this process."""
     asked = torch.device(device)
     if asked.type != "cuda" or (torch.cuda.is_available() and (asked.index or 0) < torch.cuda.device_count()):
         return
     built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU alone"
     visible = os.environ.get(VISIBLE)
     shown = "not set" if visible is None else repr(visible)
-    raise RunError(
+    raise MachineError(
         Exit.USAGE,
         f"torch {torch.__version__}, {built}, sees no GPU for device {device}; {VISIBLE} is {shown}: "
         + _remedy(visible),

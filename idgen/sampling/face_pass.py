@@ -134,6 +134,7 @@ class FaceRepair:
             init_image=due.square.cut(due.picture, side),
             mask=None,
             paste_back=False,
+            told_sizes={},  # they are the whole picture's
             control_images={IDENTITY: keypoints.draw(points, (side, side))} if drawn else {},
         )
 

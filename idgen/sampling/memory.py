@@ -1,6 +1,7 @@
 """Memory of the device and of the host: whether an error says that it ran out, and giving it back."""
 
 import ctypes
+import errno
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,9 @@ from idgen.sampling.devices import check_device
 
 SHORTAGES = ("out of memory", "allocate memory", "enough memory", "alloc_failed", "allocation_failed")
 """In what CUDA, cuBLAS, cuDNN and the CPU's allocator say, in lower case; only PyTorch's own has a class for it."""
+
+NODE_ERRORS = (errno.EIO, errno.ESTALE, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ETIMEDOUT)
+"""What a disk, a network file system or a full table of files says: no word about the file that was read."""
 
 LARGE_BLOCK_BYTES = 8 * 2**20
 _M_MMAP_THRESHOLD = -3
@@ -31,6 +35,11 @@ def is_shortage(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(phrase in words for phrase in SHORTAGES)
 
 
+def _is_of_this_node(error: Exception) -> bool:
+    """True when the machine failed, not what was read: the device's driver, or a file system."""
+    return "CUDA error" in str(error) or (isinstance(error, OSError) and error.errno in NODE_ERRORS)
+
+
 def give_back_large_blocks() -> None:
     """Let this process give every block of 8 MB and more back to the system as soon as it is free (glibc).
 
@@ -45,7 +54,8 @@ def give_back_large_blocks() -> None:
 def loading(what: str, device: str) -> Iterator[None]:
     """Turn what goes wrong while weights are loaded into RunError, and keep no large free blocks from then on.
 
-    Raises it when `device` is not there, when `what` does not fit it, or when it cannot be read.
+    Raises it when `device` is not there, when `what` does not fit it, or when it cannot be read: UNAVAILABLE for what
+    another node or another time may do, USAGE for the rest.
     """
     check_device(device)
     give_back_large_blocks()
@@ -57,4 +67,6 @@ def loading(what: str, device: str) -> Iterator[None]:
         reason = str(error).partition("\n")[0][:200] or type(error).__name__
         if is_shortage(error):
             raise RunError(Exit.UNAVAILABLE, f"{what} does not fit the memory of {device}: {reason}") from error
+        if _is_of_this_node(error):
+            raise RunError(Exit.UNAVAILABLE, f"this node failed while {what} was loaded: {reason}") from error
         raise RunError(Exit.USAGE, f"{what} cannot be loaded: {type(error).__name__}: {reason}") from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from idgen.manifest.columns import CONTROLS, NETS
+from idgen.manifest.columns import CONTROLS, NETS, TOLD_SIZES
 
 EMBEDDING_WIDTH = 512
 INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
@@ -93,6 +93,8 @@ class SampleRow:
     """What is kept is put back from init_image, bit by bit."""
     identity_scale: float = 1.0
     """Of IdentityNet: controlnet_conditioning_scale."""
+    told_sizes: Mapping[str, int] = field(default_factory=dict)
+    """Columns of TOLD_SIZES that the row sets, pixels."""
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
@@ -113,6 +115,7 @@ class SampleRow:
             mask=_image(images[MASK_IMAGE])[..., 0] if MASK_IMAGE in images else None,
             paste_back=bool(picture.get("paste_back")),
             identity_scale=_or(picture.get("controlnet_conditioning_scale"), 1.0),
+            told_sizes={name: int(picture[name]) for name in TOLD_SIZES if picture.get(name) is not None},
         )
 
     def scale(self, adapter: str, position: int) -> float:

@@ -21,7 +21,7 @@ from idgen.errors import Code, RowError
 from idgen.networks import attention
 from idgen.networks.branch import Branch
 from idgen.recipes import Recipe
-from idgen.sampling import bases, controls, schedulers
+from idgen.sampling import bases, controls, schedulers, time_ids
 from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.conditions import Conditioner, Conditions
 from idgen.sampling.decoding import decode
@@ -162,10 +162,11 @@ class Sampler:
         pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
         if conditions.start is not None:
             pipeline.noise = conditions.noise
-        result = pipeline(
-            **self._pipelines.arguments(conditions, bucket, self.device),
-            callback_on_step_end=_forward_steps(on_step) if on_step else None,
-        )
+        with time_ids.told([self.pipeline.unet, *self.nets.values()], conditions.time_ids):
+            result = pipeline(
+                **self._pipelines.arguments(conditions, bucket, self.device),
+                callback_on_step_end=_forward_steps(on_step) if on_step else None,
+            )
         latents: Tensor = result[0]
         return latents
 

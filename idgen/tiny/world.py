@@ -33,8 +33,17 @@ def locate(name: str) -> Path:
 
 
 def ensure() -> Path:
-    """Return the world's folder, made in seconds when it is not there; processes may call this at once."""
-    return made_once(folder_of_the_world(), "world.json", _make)
+    """Return the world's folder, made in seconds when it is not there; processes may call this at once.
+
+    Raises RunError when it cannot be written.
+    """
+    folder = folder_of_the_world()
+    try:
+        return made_once(folder, "world.json", _make)
+    except OSError as error:
+        raise RunError(
+            Exit.USAGE, f"{folder} cannot be written ({error}): name a folder that can be with IDGEN_TINY_DIR"
+        ) from error
 
 
 def folder_of_the_world() -> Path:

@@ -49,6 +49,18 @@ def test_local_and_auto_and_a_head_are_addresses(monkeypatch):
     assert {name: address_of(ClusterConfig(address=name)) for name in given} == given
 
 
+def test_a_head_that_answers_and_does_not_let_in_may_want_a_token(monkeypatch):
+    def init(**_):
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        config = Config(cluster=ClusterConfig(address=f"127.0.0.1:{head.getsockname()[1]}"))
+        with pytest.raises(RunError, match="RAY_AUTH_TOKEN") as error:
+            cluster.connect(config)
+    assert error.value.exit_code == Exit.UNAVAILABLE
+
+
 def test_whatever_ray_raises_is_one_line(monkeypatch):
     def init(**_):
         raise Exception("The current node timed out during startup.\nTraceback: deep")

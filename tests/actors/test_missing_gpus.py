@@ -8,6 +8,7 @@ from doubles.actors import RECIPE, Line, picture
 from idgen import weights
 from idgen.actors.face_packs import FacePacks
 from idgen.actors.facts import RunFacts, device_of
+from idgen.actors.monitor import MonitorState
 from idgen.config import FacesConfig, SamplingConfig
 from idgen.errors import Exit, RunError
 
@@ -30,6 +31,7 @@ def test_a_sampling_actor_without_its_gpu_ends_the_run_and_no_row(tmp_path, iden
         line.run([picture(1)])
     assert caught.value.exit_code == Exit.USAGE
     assert not list(line.store.list("ledger"))
+    assert line.monitor.progress().faults == ()
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA")
@@ -37,6 +39,8 @@ def test_face_packs_hand_the_device_on(tmp_path, identities):
     run = RunFacts(
         output=str(tmp_path), run_id="r", recipes={"tiny": RECIPE}, identities=identities, signature_parameters=[]
     )
+    monitor = MonitorState(0)
     with pytest.raises(RunError, match=r"faces\.num_gpus=0"):
-        FacePacks(run, FacesConfig(), 1, device="cuda").get(RECIPE.face_pack)
-    FacePacks(run, FacesConfig(), 1).get(RECIPE.face_pack)
+        FacePacks(run, FacesConfig(), 1, monitor, device="cuda").get(RECIPE.face_pack)
+    FacePacks(run, FacesConfig(), 1, monitor).get(RECIPE.face_pack)
+    assert monitor.progress().faults == ()

@@ -90,7 +90,7 @@ def test_faces_that_want_a_gpu_get_their_part_of_one():
         ([node(8)], "sampling.num_gpus=0"),
         ([node(1, 1)], "faces.num_cpus"),
         ([node(0.5, 1)], "sampling.num_cpus"),
-        ([node(8, 0), node(0.5, 1)], "no single node has the 1 CPUs and 1 GPUs"),
+        ([node(8, 0), node(0.5, 1)], "no single node has the 1 CPU and 1 GPU"),
     ],
 )
 def test_what_is_missing_is_said_with_what_to_do(nodes, word):

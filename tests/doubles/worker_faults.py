@@ -10,6 +10,8 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
     sleep_s     slows every row
     where       file to which each attempted row's process, node and CUDA_VISIBLE_DEVICES are appended
     die_on_size a photo of that many bytes ends the process that decodes it
+    store_away  "made": actors find no store when they are made; "called": the sampling actor's goes in its first call
+    remove      a file that is gone once workers start
     texts       {"log": path, "die_on": prompts, "sleep_s": n}: as above, for prompts that are encoded ahead, in a
                 process that has marked the attempt. Logs process and prompt's digest; and for each row that is
                 sampled, which of those processes are still there
@@ -38,6 +40,10 @@ def install() -> None:
     if "batch_size" in once and Path(once["file"]).exists():
         batches.BatchSize.rows = lambda self, bucket: min(self._rows, once["batch_size"])
 
+    if "store_away" in faults:
+        _take_store_away(faults["store_away"])
+    if "remove" in faults:
+        Path(faults["remove"]).unlink(missing_ok=True)
     _wrap_decoder(faults.get("die_on_size"))
     _wrap_text_attempts(faults.get("texts"))
     original = SampleRow.from_picture.__func__
@@ -47,6 +53,19 @@ def install() -> None:
         return original(cls, picture)
 
     SampleRow.from_picture = classmethod(from_picture)
+
+
+def _take_store_away(when):
+    from idgen.actors import facts, sampler
+    from idgen.stores.protocol import StoreError
+
+    def away(*_):
+        raise StoreError("not today")
+
+    if when == "made":
+        facts.open_store = away
+    else:
+        sampler.Publisher.close = away
 
 
 def _wrap_decoder(fatal_size):

@@ -7,6 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from doubles.catalogue import PHOTOS, InProcess, rows
 
+from idgen.driver import run as driver
+from idgen.sources.foresight import Foresight
+
 CANARY = "c4n4ry51gn4tur3"
 
 
@@ -58,6 +61,18 @@ def test_a_plan_tells_what_cannot_work_before_anything_is_fetched(shop):
     text = shop.run(job="plan")
     assert "warning: photo_missing: " in text
     assert "gone.png" in text
+
+
+@pytest.mark.parametrize("slow", ["addresses", "prompts"])
+def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
+    if slow == "prompts":
+        shop.write([row | {"prompt": "a coat " + "neon " * 80} for row in rows(2)])
+        monkeypatch.setattr(Foresight, "is_missing", lambda *_: False)
+        monkeypatch.setattr(driver, "print_plan", lambda *_: pytest.fail("the whole plan was made"))
+    text = shop.run("run.deadline_s=0.000001", expect=5)
+    assert "stopped: deadline; run the same command again to go on" in text
+    assert "to make" not in text
+    assert shop.summary()["exit_code"] == 5
 
 
 def test_a_plan_warns_of_what_nobody_reads_in_a_prompt(shop):

@@ -14,8 +14,9 @@ from idgen.recipes import Licence, Recipe
 from idgen.report.inputs import INPUTS
 
 RUN = SimpleNamespace(config=Config(run=RunConfig(max_failed_fraction=0.25)))
-STOPPED = SimpleNamespace(exit_code=Exit.STOPPED)
-WENT_ON = SimpleNamespace(exit_code=None)
+STOPPED = SimpleNamespace(exit_code=Exit.STOPPED, faults=("wrong file",))
+WENT_ON = SimpleNamespace(exit_code=None, faults=())
+FAULTY = SimpleNamespace(exit_code=None, faults=("wrong file",))
 
 
 def balance(**counts):
@@ -38,6 +39,7 @@ def plan(refused=0, refused_new=0):
         ({"ok": 2, "rejected": 1, "failed": 1}, WENT_ON, Exit.TOO_MANY_FAILED),
         ({"skipped": 100, "failed": 1}, WENT_ON, Exit.TOO_MANY_FAILED),
         ({"ok": 5, "unfinished": 5}, STOPPED, Exit.STOPPED),
+        ({"ok": 9, "failed": 1}, FAULTY, Exit.USAGE),
         ({"ok": 5, "unfinished": 5}, WENT_ON, Exit.BUG),
         ({"ok": 5, "asked": 6}, STOPPED, Exit.BUG),
     ],

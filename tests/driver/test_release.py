@@ -11,6 +11,7 @@ from idgen.actors.facts import RunFacts, SamplerSettings
 from idgen.actors.monitor import MonitorState
 from idgen.config import Config, ImagesConfig, SamplingConfig
 from idgen.driver import line
+from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.manifest.shards import ShardRef
 from idgen.pipeline import Line
@@ -33,15 +34,17 @@ def released(monkeypatch):
     return calls
 
 
-def _line(_run, _plan, pools, monitor):
+def _line(_run, _plan, pools, monitor, places):
     facts = RunFacts(output="", run_id="run", recipes={}, identities={}, signature_parameters=[])
     sampler = SamplerSettings(sampling=SamplingConfig(), images=ImagesConfig())
-    return Line(run=facts, faces=None, sampler=sampler, pools=pools, monitor=monitor, no_progress_timeout_s=1)
+    return Line(
+        run=facts, faces=None, sampler=sampler, pools=pools, monitor=monitor, no_progress_timeout_s=1, places=places
+    )
 
 
 def run_line():
     run = SimpleNamespace(config=Config(), store=None, id="run")
-    stop = SimpleNamespace(listen=lambda: None, check=lambda: None, event=threading.Event())
+    stop = StopRequest()
     return line.run_line(run, SimpleNamespace(shards=1, part=""), SimpleNamespace(lost=threading.Event()), stop)
 
 

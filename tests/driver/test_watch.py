@@ -34,8 +34,8 @@ def until(condition):
         time.sleep(0.01)
 
 
-def watched(state, stop, lost=None, deadline_s=0, show=lambda _: None, write=lambda _: None):
-    return Watch(state, stop, show=show, write=write, lease_lost=lost or threading.Event(), deadline_s=deadline_s)
+def watched(state, stop, lost=None, show=lambda _: None, write=lambda _: None):
+    return Watch(state, stop, show=show, write=write, lease_lost=lost or threading.Event())
 
 
 def test_a_signal_stops_the_run_in_order(signals):
@@ -60,7 +60,8 @@ def test_ctrl_c_ends_with_130_and_a_second_one_interrupts(signals):
 
 def test_a_deadline_and_a_lost_lease_stop_it_too():
     state, stop = MonitorState(0), StopRequest()
-    with watched(state, stop, deadline_s=0.02):
+    stop.end_after(0.02)
+    with watched(state, stop):
         until(lambda: state.progress().stop_reason)
     assert (stop.reason, stop.exit_code) == ("deadline", Exit.STOPPED)
     state, stop, lost = MonitorState(0), StopRequest(), threading.Event()

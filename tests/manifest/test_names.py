@@ -20,6 +20,7 @@ SHOP_WORDS = """
     model_id mask_model street receipt recipient eight depth right length first_name last_name prompt_id
     prompt_version tone mood room_id crow_id raw_id control_group start_date end_date strap batch batch_id
     run_id shop_id idgen_status face_image pose_image mask_file paste_up product_mask
+    original_width original_height original_size target_width target_height target_size crop_top crop_tops crop_left
     image images url face faces scene style material model pose back mask init lora shot_id shot_name sku_id sku_ids
     model_ids box boxes bbox point points ref ref_id ref_no reference_photo angle angles face_boxes2
     face_shape pose_scale neg start_image image_scale size_scale

@@ -116,6 +116,19 @@ def test_a_log_gets_a_line_now_and_then_and_the_last_one():
     assert "\r" not in out.getvalue()
 
 
+def test_a_log_hears_of_a_wait_at_once_and_of_what_changes_in_it_now_and_then():
+    out, now = io.StringIO(), [0.0]
+    line = ProgressLine(out, every_s=30, clock=lambda: now[0])
+    line.update(Counts(asked=10))
+    for second in range(1, 40):
+        now[0] = float(second)
+        line.tell(f"waiting for 1 GPU: {second} s")
+    assert [text[:20] for text in out.getvalue().splitlines()[1:]] == ["waiting for 1 GPU: 1", "waiting for 1 GPU: 3"]
+    line.update(Counts(asked=10))
+    line.tell("waiting for 1 GPU: again")
+    assert out.getvalue().splitlines()[-1] == "waiting for 1 GPU: again"
+
+
 def test_closing_without_any_count_prints_nothing():
     out = Terminal()
     ProgressLine(out).close()

@@ -92,7 +92,7 @@ def test_the_second_sampling_gets_the_face_the_person_and_the_settings_of_the_pa
     first = row(
         seed=7, ip_adapter_scale=0.9, ip_adapter_scales={"faceid": 0.7, "other": 0.3}, identity_scale=0.1,
         control_images={"identity": picture, "softedge": picture}, paste_back=True, init_image=picture,
-        mask=picture[..., 0],
+        mask=picture[..., 0], told_sizes={"target_width_px": 320, "target_height_px": 480},
     )  # fmt: skip
     _, painter = run(finder, [picture], [first], bucket=replace(BUCKET, n_references=3))
     (((asked,), bucket),) = painter.calls
@@ -107,6 +107,7 @@ def test_the_second_sampling_gets_the_face_the_person_and_the_settings_of_the_pa
     assert asked.identity_scale == SETTINGS.controlnet_conditioning_scale
     assert asked.seed == second_seed(7) != 7
     assert (asked.mask, asked.paste_back, list(asked.control_images)) == (None, False, ["identity"])
+    assert asked.told_sizes == {}, "the square is no picture of that size"
     assert asked.init_image.shape == (256, 256, 3)
     face = finder.analyse(picture, "largest")
     side = round(2 * max(face.box[2:] - face.box[:2]))

@@ -75,8 +75,8 @@ def test_three_rows_that_differ_in_everything_are_the_same_alone_together_and_in
     assert len(sampler.sample(ROWS, bucket)) == 3
 
 
-def stock(kind, bucket, one):
-    """A row as the stock pipeline makes it from its prompt and pixels, text encoder included."""
+def stock(kind, bucket, one, **words):
+    """A row as the stock pipeline makes it from its prompt and pixels, text encoder included; `words` are its."""
     pipeline = getattr(diffusers, kind).from_pretrained(world.locate("kolors"), dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     pipeline.scheduler = schedulers.make(bucket.scheduler, dict(pipeline.scheduler.config))
@@ -91,6 +91,7 @@ def stock(kind, bucket, one):
         height=bucket.height,
         output_type="latent",
         **({"image": start, "strength": bucket.strength} if bucket.strength else {}),
+        **words,
     ).images
 
 

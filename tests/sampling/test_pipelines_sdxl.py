@@ -43,14 +43,13 @@ def latents(sampler, rows, bucket):
     return sampler.denoise(sampler.condition(rows, bucket), bucket)
 
 
-def stock(sampler, kind, bucket, one):
-    """A row by the stock pipeline with stock attention, from its prompt and pixels."""
+def stock(sampler, kind, bucket, one, **words):
+    """A row by the stock pipeline with stock attention, from its prompt and pixels; `words` are the pipeline's."""
     scheduler = sampler._pipelines.get(bucket).scheduler
     parts = sampler.pipeline.components | {"scheduler": scheduler}
     start, pose = (
         torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (one.init_image, one.control_images["pose"])
     )
-    words = {}
     if bucket.controls:
         parts["controlnet"] = sampler._pipelines._nets["pose"]
         words |= {"controlnet_conditioning_scale": POSE.scale, "width": 96, "height": 64}

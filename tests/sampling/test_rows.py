@@ -102,6 +102,13 @@ def test_a_row_knows_its_mask_its_keypoints_and_whether_to_paste_back():
     assert np.array_equal(SampleRow.from_picture({**PICTURE, "images": colour}).mask, mask)
 
 
+def test_a_row_knows_the_sizes_it_tells_and_that_0_is_one():
+    told = {"original_width_px": 900, "original_height_px": 1200, "crop_top_px": 0, "crop_left_px": 3}
+    row = SampleRow.from_picture({**PICTURE, **told, "target_width_px": None})
+    assert row.told_sizes == told
+    assert SampleRow.from_picture(PICTURE).told_sizes == {}
+
+
 def test_a_row_for_which_no_face_was_looked_for_has_no_embedding():
     row = SampleRow.from_picture({**PICTURE, "id_embedding": None})
     assert row.id_embedding.shape == (0, 512)

@@ -12,6 +12,7 @@ from diffusers import StableDiffusionPipeline
 from doubles.tiny_recipe import BUCKET, TINY, person, row
 from transformers import CLIPTokenizer
 
+from idgen.errors import Exit, RunError
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world
 
@@ -52,8 +53,17 @@ def test_the_first_worlds_weights_have_stayed_as_they_were_so_catalogues_made_wi
 def test_an_unfinished_folder_is_not_taken_for_the_world(tmp_path, monkeypatch):
     monkeypatch.setenv("IDGEN_TINY_DIR", str(tmp_path / "half"))
     (tmp_path / "half" / "sd15").mkdir(parents=True)
-    with pytest.raises(OSError, match="half"):
+    with pytest.raises(RunError, match="half"):
         world.ensure()
+
+
+def test_a_world_that_cannot_be_written_is_named_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.delenv("IDGEN_TINY_DIR", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))  # as a home that is read-only
+    with pytest.raises(RunError, match=r"cannot be written .* IDGEN_TINY_DIR") as error:
+        world.locate("sd15")
+    assert error.value.exit_code == Exit.USAGE
 
 
 def test_the_base_loads_as_a_stock_pipeline_with_the_real_layers():

@@ -1,0 +1,50 @@
+"""SDXL's size conditioning, row by row. Time ids say what size a photo had, where it was cut, how large it has become.
+
+Stock pipelines take one set for all rows of a batch, and give it to the UNet and the ControlNets with every call. Here
+the nets are given what the rows say instead, in batches where one of them says something; others are left alone.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from idgen.manifest.columns import TOLD_SIZES
+from idgen.sampling.rows import Bucket, SampleRow
+
+
+def of_rows(rows: Sequence[SampleRow], bucket: Bucket) -> Tensor | None:
+    """Return the rows' time ids [B, 6], float32, on the CPU; None when no row says anything.
+
+    Each row's are original height and width, crop top and left, target height and width, as diffusers orders them.
+    """
+    if not any(row.told_sizes for row in rows):
+        return None
+    own = {"width": bucket.width, "height": bucket.height, "": 0}
+    ids = [[row.told_sizes.get(name, own[side]) for name, side in TOLD_SIZES.items()] for row in rows]
+    return torch.tensor(ids, dtype=torch.float32)
+
+
+@contextmanager
+def told(nets: Iterable[nn.Module], time_ids: Tensor | None) -> Iterator[None]:
+    """Give `nets` these time ids [R, 6] instead of the pipeline's as long as this lasts; None = leave them alone."""
+    hooks = []
+    if time_ids is not None:
+        give = partial(_give, time_ids)
+        hooks = [net.register_forward_pre_hook(give, with_kwargs=True) for net in nets]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _give(
+    time_ids: Tensor, _net: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """In the pipeline's dtype: in float16 sizes over 2048 are rounded, as they are there."""
+    added = named["added_cond_kwargs"]
+    return args, {**named, "added_cond_kwargs": {**added, "time_ids": time_ids.to(added["time_ids"].dtype)}}

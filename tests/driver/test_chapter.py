@@ -1,0 +1,73 @@
+"""What a stretch of the line comes back with, and how it ends."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from ray.data.exceptions import ExecutionTimeoutError
+
+from idgen.actors.monitor import MonitorState
+from idgen.actors.places import LineLeftError, Places
+from idgen.driver.chapter import run_chapter
+from idgen.driver.watch import StopRequest
+from idgen.errors import Exit, RunError
+from idgen.stores.protocol import StoreError
+
+DONE = {"rows": 1, "left": 0}
+
+
+def a_line(monitor=None):
+    return SimpleNamespace(monitor=monitor or MonitorState(0), places=Places())
+
+
+def results(error=None):
+    yield DONE
+    if error:
+        raise error
+
+
+def test_what_a_line_did_before_it_was_left_counts():
+    line = a_line()
+    line.places.waiting = "waiting for 1 CPU"
+    assert run_chapter(results(LineLeftError()), 9, line) == [DONE]
+    assert line.places.waiting == ""
+
+
+def test_rows_that_do_not_come_back_are_a_bug():
+    assert run_chapter(results(), 1, a_line()) == [DONE]
+    with pytest.raises(RunError, match="2 rows went into the line, 1 came out") as error:
+        run_chapter(results(), 2, a_line())
+    assert error.value.exit_code == Exit.BUG
+
+
+def test_a_standstill_tells_what_was_waited_for():
+    line = a_line()
+    line.places.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
+    with pytest.raises(RunError, match="stands still: waiting for 1 GPU") as error:
+        run_chapter(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
+    assert error.value.exit_code == Exit.UNAVAILABLE
+
+
+def test_what_ray_wraps_comes_out_as_it_was():
+    class WrappedError(RunError):
+        """As Ray's: of the same class, speaking in tracebacks."""
+
+    for cause, expected in (
+        (RunError(Exit.USAGE, "a wrong file"), (Exit.USAGE, "a wrong file")),
+        (StoreError("away"), (Exit.UNAVAILABLE, "the output store stays away: away")),
+    ):
+        wrapped = WrappedError(Exit.BUG, "Traceback (most recent call last)")
+        wrapped.cause = cause
+        with pytest.raises(RunError) as error:
+            run_chapter(results(wrapped), 2, a_line())
+        assert (error.value.exit_code, error.value.message) == expected
+
+
+def test_a_deadline_is_heard_while_nodes_are_waited_for():
+    stop = StopRequest()
+    stop.end_after(0.05)
+    stop.check()
+    time.sleep(0.1)
+    with pytest.raises(RunError, match="deadline") as error:
+        stop.check()
+    assert error.value.exit_code == Exit.STOPPED
