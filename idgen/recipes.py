@@ -18,7 +18,7 @@ class Lora:
 
     name: str = ""
     weights: str = ""
-    """Location of a .safetensors file in any layout that diffusers reads."""
+    """Location of a .safetensors file: kohya's, PEFT's or diffusers' plain LoRA; LoHa, LoKr and DoRA are refused."""
     revision: str | None = None
     scale: float = 1.0
     sha256: str | None = None

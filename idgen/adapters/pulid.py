@@ -24,9 +24,11 @@ from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, pulid
 from idgen.networks.attention import Unet
 from idgen.networks.eva_clip import EvaFeatures
+from idgen.networks.projections import check_keys
 from idgen.networks.pulid import IdEncoder, IdFormer
 from idgen.networks.resampler import Resampler
 from idgen.recipes import AdapterSpec
+from idgen.weights.unused import unread
 
 
 class Pulid:
@@ -82,7 +84,10 @@ class Pulid:
 
         Raises RunError when they are of something else, or make a context of another width than the UNet's.
         """
-        resampler = face_resampler(layout.split(weights, source).projection, source)
+        known = {name: weights[name] for name in unread(weights, "context")}
+        parts = layout.split(known, source)
+        check_keys({**parts.branches, **parts.lora}, set(), source, "ip_adapter")
+        resampler = face_resampler(parts.projection, source)
         layout.check_token_width(self.branches, resampler.token_width, None, source)
         self.resampler = resampler
 

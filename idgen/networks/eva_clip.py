@@ -6,7 +6,6 @@ as the file stores them (networks/stored.py); weights on the meta device load as
 """
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from torch.nn import functional
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, projections
 from idgen.networks.stored import StoredLinear
+from idgen.weights.unused import unread
 
 LEVELS = (3, 7, 11, 15, 19)
 """Blocks, counted from 0, whose outputs PuLID reads; its code takes them as the inputs of 4, 8, 12, 16 and 20."""
@@ -27,8 +27,6 @@ OFFICIAL_FILE = "EVA02_CLIP_L_336_psz14_s6B.pt"
 _EPSILON = 1e-6
 _ROPE_BASE = 10000.0
 _PREFIX = "visual."
-_ROTATIONS = re.compile(r"(blocks\.\d+\.attn\.)?rope\.freqs_(cos|sin)")
-"""Buffers that a file may hold, rounded to float16; they are computed anew, as the official factory does."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -197,15 +195,16 @@ class EvaTower(nn.Module):
 
         Raises RunError when tensors are missing, unknown or of other shapes; `source` names the file in it.
         """
-        named = {name.removeprefix(_PREFIX): one for name, one in weights.items() if name.startswith(_PREFIX)}
-        given = {name: one for name, one in named.items() if not _ROTATIONS.fullmatch(name)}
+        names = unread(weights, "tower")
+        given = {name.removeprefix(_PREFIX): weights[name] for name in names if name.startswith(_PREFIX)}
+        outside = [name for name in names if not name.startswith(_PREFIX)]
         if config.layers <= LEVELS[-1]:
             raise RunError(
                 Exit.USAGE, f"{source}: PuLID reads block {LEVELS[-1]}, the tower has {config.layers} blocks"
             )
         with torch.device("meta"):
             tower = cls(config)
-        _check(given, tower.state_dict(), source)
+        _check(given, tower.state_dict(), outside, source)
         projections.fill(tower, given, source)
         for name, table in zip(("cos", "sin"), rotations(config), strict=True):
             tower.register_buffer(name, table.to(tower.cls_token.device), persistent=False)
@@ -233,9 +232,9 @@ def _turn(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([states[:, :, :1], patches * cos + crossed * sin], dim=2)
 
 
-def _check(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], source: str) -> None:
-    """Raise RunError unless `given` has the names and shapes of `wanted`."""
-    missing, unknown = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys())
+def _check(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], outside: list[str], source: str) -> None:
+    """Raise RunError unless `given` has the names and shapes of `wanted`, and nothing is `outside` of it."""
+    missing, unknown = sorted(wanted.keys() - given.keys()), sorted(given.keys() - wanted.keys()) + outside
     other = [name for name in wanted.keys() & given.keys() if given[name].shape != wanted[name].shape]
     if not given:
         trouble = "it has no visual.* tensors (conversions for timm or transformers have other names)"

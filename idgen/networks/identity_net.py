@@ -119,7 +119,7 @@ def _from_folder(folder: Path, dtype: torch.dtype, variant: str | None) -> Ident
     net, info = IdentityNet.from_pretrained(
         folder, dtype=dtype, variant=variant, local_files_only=True, output_loading_info=True
     )
-    single_files.check_expected(info["unexpected_keys"], folder, "the net")
+    single_files.check_expected(info["unexpected_keys"], folder, "the net", "net")
     return net
 
 

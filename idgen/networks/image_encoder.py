@@ -18,6 +18,8 @@ from torch import Tensor
 
 from idgen.errors import Exit, RunError
 from idgen.networks import transfers
+from idgen.weights import single_files
+from idgen.weights.unused import patterns
 
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], np.float32)
@@ -39,7 +41,7 @@ class Features:
 class _Tower(transformers.CLIPVisionModelWithProjection):  # type: ignore[misc]  # it carries no types
     """Read from the folder of a whole CLIP as well, as Kolors' FaceID-Plus brings one: its text half is left out."""
 
-    _keys_to_ignore_on_load_unexpected = (r"^text_", r"^logit_scale$", r"position_ids$")
+    _keys_to_ignore_on_load_unexpected = tuple(f"^(?:{names})$" for names in patterns("image_encoder"))
 
 
 class ImageEncoder:
@@ -75,6 +77,7 @@ class ImageEncoder:
                 f"{folder} is no CLIP vision model with projection: {len(info['missing_keys'])} tensors are missing, "
                 f"like {min(info['missing_keys'])}",
             )
+        single_files.check_expected(info["unexpected_keys"], folder, "CLIP's image encoder", "image_encoder")
         return cls(model)
 
     @property

@@ -141,7 +141,7 @@ def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  
     checkpoints.check_whole(net, folder, "ControlNet")
     if fault := control_rules.kind_fault(settings, info["unexpected_keys"]):
         raise RunError(Exit.USAGE, f"{folder} is {fault}")
-    single_files.check_expected(info["unexpected_keys"], folder, "the ControlNet")
+    single_files.check_expected(info["unexpected_keys"], folder, "the ControlNet", "net")
     net.requires_grad_(False).eval()
     attention.install(net)
     return net

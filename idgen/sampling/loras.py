@@ -6,7 +6,6 @@ them. So what hangs in the layers is compared with the file, number by number.
 """
 
 import hashlib
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,19 +21,12 @@ from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.recipes import Lora
+from idgen.sampling import lora_names
+from idgen.sampling.lora_names import PREFIXES
 from idgen.sampling.reading import Pipeline, quiet
 
 NAME = "lora"
 """Of the adapter while it is merged, one after the other."""
-PREFIXES = {
-    "unet": ("unet.", "lora_unet_"),
-    "text_encoder": ("text_encoder.", "lora_te_", "lora_te1_"),
-    "text_encoder_2": ("text_encoder_2.", "lora_te2_"),
-}
-"""Part of the pipeline -> how the names of its tensors begin, in diffusers' and kohya's layouts."""
-HALVES = (("lora_down.weight", "lora_up.weight"), ("lora_A.weight", "lora_B.weight"))
-_NAMED_HALF = re.compile(r"\.(lora_[AB])\.[^.]+\.weight$")
-"""The end of a name that has peft's own name of the adapter in it, as `lora_A.default.weight` in its state_dict."""
 
 
 def merge(pipeline: Pipeline, lora: Lora) -> None:
@@ -47,7 +39,10 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
     if path.suffix != ".safetensors":
         raise RunError(Exit.USAGE, f"LoRA {lora.name}: {path} is no .safetensors file; give that file of these weights")
     stored = checkpoints.read(path, lora.sha256)
-    tensors = fold_alphas(unnamed(stored, path))
+    try:
+        tensors = lora_names.plain(stored, path)
+    except RunError as error:
+        raise RunError(error.exit_code, f"LoRA {lora.name}: {error.message}") from error
     try:
         with quiet():  # it warns of LoRAs that are for the UNet alone
             _merge(pipeline, path, tensors, lora.scale)
@@ -59,33 +54,6 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
             f"LoRA {lora.name}: {path} does not fit {type(pipeline).__name__}: {' '.join(str(error).split())[:200]}; a "
             "LoRA works only on the family of bases it was trained for, and must be a plain one (no DoRA, LoHa, LoKr)",
         ) from error
-
-
-def unnamed(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Return the tensors of `path` with plain names: diffusers reads `lora_A.weight`, `lora_A.default.weight` is lost.
-
-    Raises RunError(USAGE) when the file holds several adapters, whose plain names are the same.
-    """
-    plain = {_NAMED_HALF.sub(r".\1.weight", name): tensor for name, tensor in tensors.items()}
-    if len(plain) != len(tensors):
-        raise RunError(Exit.USAGE, f"{path} holds several LoRAs at once; give one file for each")
-    return plain
-
-
-def fold_alphas(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a file's tensors with every `<layer>.alpha` multiplied into its layer: up * alpha / rank, float32.
-
-    An alpha without a layer stays, and is found to be unused.
-    """
-    folded = dict(tensors)
-    for name, alpha in tensors.items():
-        layer = name.removesuffix(".alpha")
-        for down, up in HALVES:
-            if layer != name and {f"{layer}.{down}", f"{layer}.{up}"} <= tensors.keys():
-                rank = tensors[f"{layer}.{down}"].shape[0]
-                folded[f"{layer}.{up}"] = tensors[f"{layer}.{up}"].float() * (alpha.item() / rank)
-                del folded[name]
-    return folded
 
 
 def _merge(pipeline: Pipeline, path: Path, tensors: dict[str, Tensor], scale: float) -> None:
@@ -137,7 +105,7 @@ def _check_all_placed(layers: list[BaseTunerLayer], tensors: Mapping[str, Tensor
     if not tensors or lost or len(halves) != len(tensors):
         raise ValueError(
             f"{len(tensors) - len(lost)} of its {len(tensors)} tensors have a place in this base"
-            + (f", {lost[0]} has none" if lost else "")
+            + (f", {', '.join(lost[:3])} {'has' if len(lost) == 1 else 'have'} none" if lost else "")
         )
 
 

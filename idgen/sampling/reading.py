@@ -4,11 +4,11 @@ A single file (.safetensors in the original layout) has no settings and no token
 same family, which must be given, as diffusers would fetch it from the network otherwise.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import diffusers
 import torch
@@ -16,13 +16,14 @@ import transformers
 from diffusers.loaders.single_file_utils import SingleFileComponentError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base
+from idgen.sampling import part_names
 from idgen.weights import single_files
-from idgen.weights.headers import dtypes_of
+from idgen.weights.headers import Shapes, dtypes_of, shapes_of
 
 Pipeline = Any
 """diffusers carries no types."""
@@ -31,6 +32,8 @@ UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIXES = ("first_stage_model.", "vae.")
 PREFIXES = {"unet": (UNET_PREFIX,), "vae": VAE_PREFIXES}
 """Of the original layout."""
+WHOLE = (UNET_PREFIX, *VAE_PREFIXES, "cond_stage_model.", "conditioner.embedders.")
+"""Of all parts of a base, of whatever family."""
 TEXT_ENCODERS = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
 """Folder in diffusers layout -> class in transformers."""
 
@@ -132,7 +135,7 @@ def read_text_encoder(kind: Any, files: Files, name: str, unused: Container[str]
     # transformers would go on with random weights in their place
     if missing := [key for key in info["missing_keys"] if key not in unused]:
         raise ValueError(f"{len(missing)} weights of the {name} are missing, {min(missing)} for one")
-    single_files.check_expected(info["unexpected_keys"], folder, f"the {name}")
+    single_files.check_expected(info["unexpected_keys"], folder, f"the {name}", "text")
     return made
 
 
@@ -176,38 +179,51 @@ def explained(what: str) -> Iterator[None]:
         raise RunError(Exit.USAGE, f"{what}: {reason}") from error
 
 
-def _read(kind: Any, name: str, files: Files, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
+def _read(kind: Any, name: Literal["unet", "vae"], files: Files, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
     """Return one diffusers model; single files may have diffusers' names or the original ones."""
-    made: nn.Module
     if path.is_file():
-        dtypes = _of_part(dtypes_of(path), PREFIXES[name])
-        single_files.check_numbers(dtypes, path)
-        settings = {"config": str(files.config), "subfolder": name, "local_files_only": True}
-        with quiet():  # its own cast warns about modules to keep in float32: none
-            made = kind.from_single_file(_prefixed(path, dtypes), dtype=dtype, **settings)
-        _check_complete(made, name)
-        single_files.check_all_read(dtypes, len(made.state_dict()), path, f"the {name}")
-        return made
+        return _read_file(kind, name, files.config, path, dtype)
+    made: nn.Module
     _check_folder_numbers(path, files.variant)
     with quiet():
         made, info = kind.from_pretrained(
             path, dtype=dtype, variant=_variant(files, path), local_files_only=True, output_loading_info=True
         )
     _check_complete(made, name)
-    single_files.check_expected(info["unexpected_keys"], path, f"the {name}")
+    single_files.check_expected(info["unexpected_keys"], path, f"the {name}", name)
     return made
 
 
-def _of_part(dtypes: Mapping[str, str], prefixes: tuple[str, ...]) -> dict[str, str]:
-    """Return the tensors of one part of a whole base, or all of a file that is that part alone."""
-    return {name: dtype for name, dtype in dtypes.items() if name.startswith(prefixes)} or dict(dtypes)
+def _read_file(kind: Any, name: str, config: Path, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
+    """Return one diffusers model of a file that is this part alone, or a whole base. Raises as `_read`."""
+    shapes = _of_part(path, PREFIXES[name])
+    dtypes = dtypes_of(path)
+    single_files.check_numbers({tensor: dtypes[tensor] for tensor in shapes}, path)
+    # diffusers knows a UNet of the original layout by a prefix that one alone may lack
+    prefix = UNET_PREFIX if any(tensor.startswith("input_blocks.") for tensor in shapes) else ""
+    given = {f"{prefix}{tensor}": one for tensor, one in load_file(path).items()} if prefix else str(path)
+    made: nn.Module
+    try:
+        with quiet():  # its own cast warns about modules to keep in float32: none
+            made = kind.from_single_file(given, dtype=dtype, config=str(config), subfolder=name, local_files_only=True)
+        _check_complete(made, name)
+        single_files.check_all_read(shapes, len(made.state_dict()), path, f"the {name}")
+    except Exception:  # of whatever kind: diffusers stumbles over what is missing
+        part_names.check_part(kind, config, name, shapes, prefix)
+        raise
+    return made
 
 
-def _prefixed(path: Path, names: Iterable[str]) -> str | dict[str, Tensor]:
-    """Return the file for diffusers, which knows a UNet of the original layout by a prefix that one alone may lack."""
-    if not any(name.startswith("input_blocks.") for name in names):
-        return str(path)
-    return {f"{UNET_PREFIX}{name}": tensor for name, tensor in load_file(path).items()}
+def _of_part(path: Path, prefixes: tuple[str, ...]) -> Shapes:
+    """Return the tensors of one part of a whole base, or all of a file that is that part alone.
+
+    Raises RunError when there is anything outside of a base's parts.
+    """
+    shapes = shapes_of(path)
+    own = {name: shape for name, shape in shapes.items() if name.startswith(prefixes)}
+    if own:
+        single_files.check_outside(shapes, WHOLE, path)
+    return own or shapes
 
 
 def _check_folder_numbers(folder: Path, variant: str | None) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 from torch import nn
 
 from idgen.errors import Exit, RunError
+from idgen.sampling import part_names
 from idgen.sampling.reading import VAE_PREFIXES, Pipeline
 from idgen.weights import single_files
-from idgen.weights.headers import dtypes_of
+from idgen.weights.headers import dtypes_of, shapes_of
 
 
 def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
@@ -37,10 +38,14 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
 
 def check_texts_read(path: Path, encoders: Iterable[tuple[str, nn.Module]]) -> None:
     """Raise RunError when the file at `path` has more of a text encoder than was read; (prefix, encoder) each."""
-    names = list(dtypes_of(path))
+    shapes = shapes_of(path)
     for prefix, encoder in encoders:
-        own = [name for name in names if name.startswith(prefix)]
-        single_files.check_all_read(own, len(encoder.state_dict()), path, f"the text encoder {prefix}*")
+        own = [name for name in shapes if name.startswith(prefix)]
+        try:
+            single_files.check_all_read(own, len(encoder.state_dict()), path, f"the text encoder {prefix}*")
+        except RunError:
+            part_names.check_texts(encoder, prefix, shapes, path)
+            raise
 
 
 def follow_marks(pipeline: Pipeline, path: Path) -> None:

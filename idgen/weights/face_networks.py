@@ -24,7 +24,8 @@ Ends = tuple[tuple[Shape, ...], tuple[Shape, ...]]
 def check_networks(paths: list[Path], folder: Path) -> str:
     """Return in a few words what the networks at `paths` are. Raises RunError(USAGE) when they are no face pack.
 
-    A pack has a detector that gives points, and a recogniser of 512 numbers a face.
+    A pack has a detector that gives points, a recogniser of 512 numbers a face, and no other network but for the known
+    ones of unused.py, which are not in `paths`.
     """
     ends = {path: _ends(path) for path in paths}
     detectors = [path for path, (_, outputs) in ends.items() if len(outputs) >= _ALL_NETWORKS]
@@ -41,6 +42,12 @@ def check_networks(paths: list[Path], folder: Path) -> str:
             Exit.USAGE,
             f"{recogniser} gives {width} numbers a face, adapters and reports need {EMBEDDING_WIDTH}: take a pack with "
             "an ArcFace recogniser, such as buffalo_l or antelopev2",
+        )
+    if unused := [path for path in paths if path not in (detector, recogniser)]:
+        raise RunError(
+            Exit.USAGE,
+            f"the face pack in {folder} has {len(unused)} networks that nothing reads ({_named(unused[:3])}) beside "
+            f"its detector {detector.name} and recogniser {recogniser.name}: keep in it what the recipe is to use",
         )
     return f"{len(paths)} networks: detector {detector.name}, recogniser {recogniser.name}"
 

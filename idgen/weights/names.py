@@ -3,13 +3,14 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from idgen.weights.unused import UNUSED_IN_FACE_PACKS
+
 COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
 """Of a base; what else a folder holds (safety checker, single-file copies) is never loaded."""
 WITH_WEIGHTS = ("unet", "text_encoder", "text_encoder_2", "vae")
 """Those of them that hold more than settings; the first decides the variant of all."""
 TEXT_COMPONENTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 """Those that turn a prompt into numbers."""
-UNUSED_IN_FACE_PACKS = {"1k3d68.onnx", "2d106det.onnx", "genderage.onnx"}
 _SHARD = r"(?:-\d{5}-of-\d{5})?"
 
 

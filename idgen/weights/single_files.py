@@ -1,7 +1,7 @@
 """What weight files hold beside the weights that are read: marks of how they were trained, scales, leftovers.
 
-Nothing of a file is passed over. A tensor is used, or stands in UNUSED with the reason, or its file is refused by name.
-No torch here.
+Nothing of a file is passed over. A tensor is used, or stands in unused.py with the reason, or its file is refused by
+name. No torch here.
 """
 
 import re
@@ -9,36 +9,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
+from idgen.weights.unused import Role, unread
 
 V_PREDICTION, ZERO_SNR = "v_pred", "ztsnr"
 """Empty tensors by which single files say what diffusers has in a scheduler's settings."""
 _EDM = re.compile(r"edm_mean|edm_std|edm_vpred\.\w+")
 """Playground v2.5's and CosXL's."""
+_MARKS = re.compile(rf"{V_PREDICTION}|{ZERO_SNR}|scaled_fp8|{_EDM.pattern}")
+"""Those that stand outside of all parts; `schedule` and `check_numbers` judge them."""
 _SCALES = re.compile(r"scaled_fp8|.*\.(scale_weight|weight_scale(_2)?|scale_input|input_scale|comfy_quant)")
 _FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
 _THREE_IN_ONE = re.compile(r".*\.in_proj_(weight|bias)")
 """Query, key and value of OpenCLIP's attention, which are three tensors in transformers."""
-
-UNUSED: dict[str, str] = {
-    r"model_ema\..*": "averages of the weights over the training, for training on",
-    r"(.*\.)?(position_ids|attn_mask|inv_freq)": "tables that follow from the model's size",
-    r"(sqrt_|log_)?(one_minus_|recip_|recipm1_)?alphas_cumprod(_prev)?|sqrt_recip(m1)?_alphas_cumprod|betas|"
-    r"posterior_\w+|log_one_minus_alphas_cumprod|lvlb_weights|logvar|scale_factor|"
-    r"denoiser\.\w+": "tables of the training",
-    r"(first_stage_model\.|vae\.)?(loss\..*|model_ema\..*)": "what judged the VAE in its training",
-    r"(.*\.)?logit_scale": "what CLIP compares text and pictures with",
-    r"(.*\.)?(vision_model|visual_projection|visual)\..*": "CLIP's eyes",
-    r"((cond_stage_model|conditioner\.embedders\.0)\.(transformer\.)?)?text_projection(\.weight)?": "pools a text "
-    "encoder's states that nothing pools",
-    r"(embedding_manager|safety_checker)\..*": "parts of programs that the file was made with",
-}
-"""Names of tensors that nothing reads -> what they are."""
-_UNUSED = re.compile("|".join(f"(?:{pattern})" for pattern in UNUSED))
-
-
-def unread(names: Iterable[str]) -> list[str]:
-    """Return those of `names` that are neither marks nor known to be unused."""
-    return [name for name in names if name not in (V_PREDICTION, ZERO_SNR) and not _UNUSED.fullmatch(name)]
 
 
 def check_numbers(dtypes: Mapping[str, str], source: Path) -> None:
@@ -53,7 +35,7 @@ def check_numbers(dtypes: Mapping[str, str], source: Path) -> None:
             f"{source} is scaled fp8: {len(scales)} scales such as {min(scales)} stand beside its weights, and nothing "
             "here multiplies them; give the fp16 or bf16 file of these weights",
         )
-    whole = [name for name in unread(dtypes) if dtypes[name] not in _FLOATS]
+    whole = [name for name in weights_of(dtypes) if dtypes[name] not in _FLOATS]
     if whole:
         raise RunError(
             Exit.USAGE,
@@ -87,28 +69,35 @@ def schedule(names: Iterable[str], source: Path) -> dict[str, object]:
 
 def check_outside(names: Iterable[str], prefixes: tuple[str, ...], source: Path) -> None:
     """Raise RunError when a base in a single file holds something outside of its parts' `prefixes`."""
-    strange = [name for name in unread(names) if not name.startswith(prefixes)]
-    if strange:
-        raise _left_over(source, strange, "no part of a base of this family")
+    odd = [name for name in weights_of(names) if not name.startswith(prefixes)]
+    if odd:
+        raise left_over(source, odd, "no part of a base of this family")
 
 
-def check_expected(unexpected: Iterable[str], source: Path, what: str) -> None:
+def check_expected(unexpected: Iterable[str], source: Path, what: str, role: Role) -> None:
     """Raise RunError when a library found tensors in `source` that `what` has no place for, but for known ones."""
-    strange = sorted(unread(unexpected))
+    strange = sorted(unread(unexpected, role))
     if strange:
-        raise _left_over(source, strange, f"{what} has no place for them")
+        raise left_over(source, strange, f"{what} has no place for them")
 
 
 def check_all_read(names: Iterable[str], made: int, source: Path, what: str) -> None:
     """Raise RunError when more tensors have `names` than `what`, which has `made` of its own, can be made of.
 
-    All of them are known to be filled, so as many as are too many were passed over.
+    All of them are known to be filled, so as many as are too many were passed over; sampling/part_names.py says which.
     """
-    found = unread(names)
-    count = sum(3 if _THREE_IN_ONE.fullmatch(name) else 1 for name in found)
+    count = sum(3 if _THREE_IN_ONE.fullmatch(name) else 1 for name in weights_of(names))
     if count > made:
-        odd = [name for name in found if not name.endswith((".weight", ".bias", "_weight", "_bias"))] or found
-        raise _left_over(source, sorted(odd), f"{count} tensors for {what}, which has {made}", count - made)
+        raise RunError(
+            Exit.USAGE,
+            f"{source}: {count - made} tensors would not be read: it has {count} for {what}, which has {made}; a file "
+            "is used whole or not at all",
+        )
+
+
+def weights_of(names: Iterable[str]) -> list[str]:
+    """Return those of a single file's `names` that are neither marks nor known to be unused."""
+    return [name for name in unread(names, "file") if not _MARKS.fullmatch(name)]
 
 
 def other_part(names: list[str]) -> str | None:
@@ -121,10 +110,11 @@ def other_part(names: list[str]) -> str | None:
     return None
 
 
-def _left_over(source: Path, names: list[str], why: str, count: int | None = None) -> RunError:
-    shown = ", ".join(names[:3])
+def left_over(source: Path | str, names: list[str], why: str) -> RunError:
+    """Return the error of a file with tensors of these `names` that nothing reads; `why` follows them."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return RunError(
         Exit.USAGE,
-        f"{source}: {count or len(names)} tensors would not be read ({shown}): {why}; "
+        f"{source}: {len(names)} tensors would not be read ({', '.join(names[:3])}{more}): {why}; "
         "a file is used whole or not at all",
     )

@@ -114,8 +114,8 @@ def test_settings_of_another_family_are_refused(kind, other, files, settings):
     [
         ("cond_stage_model.", r"no tensors cond_stage_model.*base.unet"),
         ("first_stage_model.", r"has no VAE; give base.vae"),
-        ("model.diffusion_model.out.", r"UNet .*missing"),
-        ("first_stage_model.decoder.conv_in.", r"VAE .*missing"),
+        ("model.diffusion_model.out.", r"UNet .*missing \(conv_norm_out.bias, "),
+        ("first_stage_model.decoder.conv_in.", r"VAE .*missing \(decoder.conv_in.bias, "),
         ("cond_stage_model.transformer.text_model.final", r"missing"),
     ],
 )

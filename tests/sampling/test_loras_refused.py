@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
 from idgen.recipes import Base, Lora
-from idgen.sampling import bases
+from idgen.sampling import bases, lora_names
 from idgen.tiny import world
 
 
@@ -32,7 +32,42 @@ def dora(tensors):
 
 def loha(tensors):
     stem = next(iter(tensors)).partition(".")[0]
-    return {f"{stem}.hada_w1_a": torch.ones(16, 2), f"{stem}.hada_w1_b": torch.ones(2, 16)}
+    halves = {f"w{at}_{half}": shape for at in (1, 2) for half, shape in (("a", (16, 2)), ("b", (2, 16)))}
+    return {f"{stem}.hada_{half}": torch.ones(shape) for half, shape in halves.items()} | alpha_of(stem)
+
+
+def lokr(tensors):
+    stem = next(iter(tensors)).partition(".")[0]
+    return {f"{stem}.lokr_w1": torch.ones(4, 4), f"{stem}.lokr_w2": torch.ones(4, 4)} | alpha_of(stem)
+
+
+def alpha_of(stem):
+    return {f"{stem}.alpha": torch.tensor(1.0)}
+
+
+def dora_of_peft(_tensors):
+    vector = PEFT.replace("lora_{}.weight", "lora_magnitude_vector")
+    return halves("") | {vector: torch.ones(32)}
+
+
+def tucker(tensors):
+    return {**tensors, next(iter(tensors)).partition(".")[0] + ".lora_mid.weight": torch.ones(2, 2, 3, 3)}
+
+
+def whole(tensors):
+    return {next(iter(tensors)).partition(".")[0] + ".diff": torch.ones(16, 16)}
+
+
+def embeddings(tensors):
+    return {**tensors, "bundle_emb.word.string_to_param.*": torch.ones(1, 32)}
+
+
+def made_up(tensors):
+    return {**tensors, "made_up.weight": torch.ones(3)}
+
+
+def wrong_end(_tensors):
+    return {name.replace("weight", "weight2"): tensor for name, tensor in halves("").items()}
 
 
 def halved(tensors):
@@ -67,11 +102,42 @@ def wrong_start(_tensors):
     return {name.replace("unet.", "unet.base_model.model."): tensor for name, tensor in halves("").items()}
 
 
-@pytest.mark.parametrize("end", ["weight2", "default.extra.weight", "weight.default"])
-def test_as_many_places_as_tensors_are_not_enough(end, tmp_path):
-    odd = {name.replace("weight", end): tensor for name, tensor in halves("").items()}
+@pytest.mark.parametrize("start", ["nowhere.", "mid_block.attentions.7."])
+def test_a_layer_that_the_base_lacks_is_named(start, tmp_path):
+    odd = {name.replace("mid_block.attentions.0.", start): tensor for name, tensor in halves("").items()}
     save_file(odd, tmp_path / "odd.safetensors")
-    with pytest.raises(RunError, match=rf"0 of its 2 tensors have a place in this base, .*{end} has none"):
+    with pytest.raises(RunError, match=rf"LoRA odd: .* does not fit .*'{start}"):
+        load("sd15", Lora(name="odd", weights=str(tmp_path / "odd.safetensors")))
+
+
+NO_LORAS = [
+    (loha, "is a LoHa .*4 of its tensors .*hada_w1_a, .*hada_w1_b, .*hada_w2_a"),
+    (lokr, r"is a LoKr .*lokr_w1, .*lokr_w2\b"),
+    (dora, "is a DoRA.*1 of its tensors .*dora_scale"),
+    (dora_of_peft, "is a DoRA.*lora_magnitude_vector"),
+    (tucker, "is a LoCon with a Tucker core.*lora_mid.weight"),
+    (whole, r"is a LyCORIS of whole weights.*\.diff\b"),
+    (embeddings, "is a LoRA with embeddings.*bundle_emb.word"),
+    (adapter, "is an IP-Adapter's file.*image_proj.norm.weight"),
+    (made_up, r"1 tensors would not be read \(made_up.weight\)"),
+    (lone_alpha, r"1 tensors would not be read \(lora_unet_nowhere_to_q.alpha\)"),
+    (nothing, r"1 tensors would not be read \(lora_unet_x.alpha\)"),
+    (wrong_end, r"2 tensors would not be read \(.*lora_A.weight2, .*lora_B.weight2\)"),
+    (halved, r"tensors lack their other half \(lora_unet_.*lora_down.weight, "),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), NO_LORAS, ids=[change.__name__ for change, _ in NO_LORAS])
+def test_what_is_no_plain_lora_is_refused_by_name(change, message, tmp_path):
+    tensors = change(load_file(world.locate("lcm_lora_sd15")))
+    with pytest.raises(RunError, match=f"odd.safetensors.*{message}") as caught:
+        lora_names.plain(tensors, tmp_path / "odd.safetensors")
+    assert caught.value.exit_code == Exit.USAGE
+
+
+def test_a_refusal_says_which_lora_of_the_recipe_it_is(tmp_path):
+    save_file(loha(load_file(world.locate("lcm_lora_sd15"))), tmp_path / "odd.safetensors")
+    with pytest.raises(RunError, match=r"LoRA odd: .*odd.safetensors is a LoHa"):
         load("sd15", Lora(name="odd", weights=str(tmp_path / "odd.safetensors")))
 
 
@@ -81,11 +147,23 @@ def test_a_file_with_several_adapters_is_refused(tmp_path):
         load("sd15", Lora(name="odd", weights=str(tmp_path / "two.safetensors")))
 
 
-@pytest.mark.parametrize("change", [wrong_start, extra, lone_alpha, dora, loha, halved, unprefixed, adapter, nothing])
-def test_a_file_that_is_not_used_to_the_last_tensor_is_refused(change, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        (wrong_start, r"Target modules \{'base_model.model.*not found"),
+        (
+            extra,
+            r"of its \d+ .*, lora_unet_nowhere_to_q.lora_down.weight, lora_unet_nowhere_to_q.lora_up.weight have none",
+        ),
+        (unprefixed, "lora_transformer_"),
+    ],
+)
+def test_a_file_that_is_not_used_to_the_last_tensor_is_refused(change, lost, tmp_path):
     path = tmp_path / "odd.safetensors"
     save_file(change(load_file(world.locate("lcm_lora_sd15"))), path)
-    with pytest.raises(RunError, match=r"LoRA odd: .*odd.safetensors does not fit .*family of bases") as caught:
+    with pytest.raises(
+        RunError, match=rf"LoRA odd: .*odd.safetensors does not fit .*{lost}.*family of bases"
+    ) as caught:
         load("sd15", Lora(name="odd", weights=str(path)))
     assert caught.value.exit_code == Exit.USAGE
 

@@ -52,6 +52,17 @@ def said(recipe) -> set[str]:
     return words
 
 
+def test_a_network_that_nothing_reads_is_refused_by_name(pack, tmp_path):
+    recipe = pack()
+    for name in ("1k3d68.onnx", "2d106det.onnx", "genderage.onnx", "._det.onnx"):  # published packs have these
+        (tmp_path / name).write_bytes(b"")
+    assert RecipeHashes({recipe.name: recipe})[recipe.name]
+    network(tmp_path / "swap.onnx", 128, [[1, 3, 128, 128]])
+    network(tmp_path / "more.onnx", 112, [[1, 512]])
+    (words,) = said(recipe)
+    assert "has 2 networks that nothing reads (rec.onnx, swap.onnx) beside its detector det.onnx" in words
+
+
 @pytest.mark.parametrize("outputs", [9, 15])
 def test_detectors_with_points_pass(pack, outputs):
     recipe = pack(outputs)
