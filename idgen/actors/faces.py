@@ -78,10 +78,7 @@ class FaceActor:
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         strict = self._settings.faces.references_differ == "refuse"
         requests = [_request(row, recipe, refuse_strangers=strict) for row in rows]
-        try:
-            return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
-        except RowError as error:  # the recipe's face pack is none: no row of it can be made, those of others can
-            return [RowError(error.code, error.detail) for _ in rows]
+        return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
 
 
 def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:

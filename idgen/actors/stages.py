@@ -4,6 +4,7 @@ torch, diffusers, transformers and insightface take seconds to import, and the d
 """
 
 import gc
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ import pyarrow as pa
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
 from idgen.actors.monitor import Monitor
 from idgen.actors.packing import pack, unpack
+from idgen.errors import Exit, MachineError
 
 
 @contextmanager
@@ -25,30 +27,52 @@ def _imported_for_good() -> Iterator[None]:
         gc.enable()
 
 
+@contextmanager
+def _libraries_told() -> Iterator[None]:
+    """Say of a library that only this node lacks where it is missing: Ray would tell a traceback."""
+    try:
+        yield
+    except ImportError as error:
+        what = error.name if isinstance(error, ModuleNotFoundError) and error.name else " ".join(str(error).split())
+        raise MachineError(
+            Exit.USAGE, f"the node {os.uname().nodename} lacks {what}: install the same packages on every node"
+        ) from error
+
+
 def _made(actor: Callable[[], Callable[[pa.Table], pa.Table]]) -> Callable[[pa.Table], pa.Table]:
-    """Return what `actor` makes; what that raises is raised when the first shard comes.
+    """Return what `actor` imports and makes; what that raises is raised when the first shard comes.
 
     Of an error in a constructor Ray keeps the text alone, and the job would take it for a line that stands still.
+    Raises MachineError (usage) for a library that is missing, also for one that is imported by a later shard.
     """
     try:
-        return actor()
+        with _libraries_told():
+            made = actor()
     except Exception as error:
         kept = error
 
-    def fail(_item: pa.Table) -> pa.Table:
-        raise kept
+        def fail(_item: pa.Table) -> pa.Table:
+            raise kept
 
-    return fail
+        return fail
+
+    def call(item: pa.Table) -> pa.Table:
+        with _libraries_told():
+            return made(item)
+
+    return call
 
 
 class Faces:
     """A `FaceActor` (faces.py); hands its shard on as one row."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
-        with _imported_for_good():
-            from idgen.actors.faces import FaceActor
+        def actor() -> Callable[[pa.Table], pa.Table]:
+            with _imported_for_good():
+                from idgen.actors.faces import FaceActor
+            return FaceActor(run, settings, monitor)
 
-        self._actor = _made(lambda: FaceActor(run, settings, monitor))
+        self._actor = _made(actor)
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `FaceActor`; returns PACKED."""
@@ -59,10 +83,12 @@ class Sampling:
     """A `SamplerActor` (sampler.py)."""
 
     def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
-        with _imported_for_good():
-            from idgen.actors.sampler import SamplerActor
+        def actor() -> Callable[[pa.Table], pa.Table]:
+            with _imported_for_good():
+                from idgen.actors.sampler import SamplerActor
+            return SamplerActor(run, settings, monitor)
 
-        self._actor = _made(lambda: SamplerActor(run, settings, monitor))
+        self._actor = _made(actor)
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `SamplerActor`; takes PACKED."""
@@ -73,10 +99,12 @@ class Texts:
     """A `TextActor` (texts.py)."""
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
-        with _imported_for_good():
-            from idgen.actors.texts import TextActor
+        def actor() -> Callable[[pa.Table], pa.Table]:
+            with _imported_for_good():
+                from idgen.actors.texts import TextActor
+            return TextActor(run, settings, monitor)
 
-        self._actor = _made(lambda: TextActor(run, settings, monitor))
+        self._actor = _made(actor)
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """See `TextActor`."""

@@ -1,5 +1,6 @@
 """A stretch of the line as the driver sees it: every row comes back, and what an actor raised comes out as it is."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
 
 Counts = dict[str, Any]
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def run_chapter(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
@@ -41,7 +43,7 @@ def _own(error: BaseException, waiting: str) -> BaseException:
         if isinstance(seen, ExecutionTimeoutError):
             return RunError(Exit.UNAVAILABLE, f"the line stands still: {waiting or _first_line(seen)}")
         if isinstance(seen, RayActorError):
-            return RunError(Exit.UNAVAILABLE, f"the line lost its monitor or an actor: {_first_line(seen)}")
+            return RunError(Exit.UNAVAILABLE, f"the line lost its monitor or an actor: {_reason(seen)}")
     return error
 
 
@@ -57,3 +59,9 @@ def _chain(error: BaseException) -> list[BaseException]:
 def _first_line(error: BaseException) -> str:
     """Of what Ray says, the rest is tracebacks."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _reason(error: RayActorError) -> str:
+    """Return why an actor died, without the colours: what it raised when it was made stands below its traceback."""
+    lines = _COLOURS.sub("", str(error)).splitlines()
+    return next((line.strip() for line in reversed(lines) if line[:1].strip()), type(error).__name__)

@@ -7,15 +7,22 @@ from idgen.errors import Exit, RunError
 
 ABOVE_ZERO = (
     "images.publishers", "planner.memory_mb", "planner.shard_seconds", "planner.min_shard_rows",
-    "planner.max_shard_rows", "sources.max_bytes", "sources.max_pixels", "sources.connect_timeout_s",
-    "sources.deadline_s", "sources.threads", "faces.batch_deadline_s", "sampling.batch_deadline_s", "texts.deadline_s",
+    "planner.max_shard_rows", "sources.max_bytes", "sources.max_pixels", "sources.threads",
 )  # fmt: skip
-"""A thread pool of none, a deadline that is over: nothing is made, or every row fails."""
+"""A thread pool of none: nothing is made, or every row fails."""
+DEADLINES = (
+    "sources.connect_timeout_s", "sources.deadline_s", "faces.batch_deadline_s", "sampling.batch_deadline_s",
+    "texts.deadline_s",
+)  # fmt: skip
+"""One of 0 is over before anything is done; one above LONGEST_S overflows in the timers that keep it."""
 ZERO_OR_MORE = (
     "run.deadline_s", "run.breaker_failures", "select.limit", "faces.actors", "faces.num_cpus", "sampling.actors",
-    "sampling.num_cpus", "sampling.batch_size", "texts.actors", "cluster.wait_s", "cluster.num_cpus",
+    "sampling.num_cpus", "sampling.batch_size", "texts.actors", "texts.num_cpus", "texts.num_gpus", "cluster.wait_s",
+    "cluster.num_cpus",
 )  # fmt: skip
-"""0 has a meaning of its own, or none of something is enough."""
+"""0 has a meaning of its own, or none of something is enough. null is none of these numbers."""
+LONGEST_S = 20 * 86_400
+"""faulthandler takes 9e9 s, but a socket waits with an int of milliseconds: 24 days."""
 
 
 def check_numbers(config: Config) -> None:
@@ -23,9 +30,18 @@ def check_numbers(config: Config) -> None:
     share = config.run.max_failed_fraction
     if not 0 <= share <= 1:  # of nan nothing is true: every run would end well
         raise RunError(Exit.USAGE, f"run.max_failed_fraction={share:g}: a share from 0 to 1")
-    for names, words in ((ABOVE_ZERO, "more than 0"), (ZERO_OR_MORE, "0 or more")):
-        for name in names:
-            room, key = name.split(".")
-            value: float = getattr(getattr(config, room), key)
-            if not math.isfinite(value) or value < 0 or (value == 0 and names is ABOVE_ZERO):
-                raise RunError(Exit.USAGE, f"{name}={value:g}: {words}")
+    for name in (*ABOVE_ZERO, *DEADLINES, *ZERO_OR_MORE):
+        room, key = name.split(".")
+        value: float | None = getattr(getattr(config, room), key)
+        if value is not None and (words := _wrong(name, value)):
+            raise RunError(Exit.USAGE, f"{name}={value:g}: {words}")
+
+
+def _wrong(name: str, value: float) -> str:
+    """Return which numbers `name` takes when `value` is none of them, else ""."""
+    finite = math.isfinite(value)
+    if name in ZERO_OR_MORE:
+        return "" if finite and value >= 0 else "a finite number, 0 or more"
+    if name in DEADLINES:
+        return "" if 0 < value <= LONGEST_S else f"more than 0 s, at most {LONGEST_S} s (20 days)"
+    return "" if finite and value > 0 else "a finite number, more than 0"

@@ -5,7 +5,7 @@ That also makes a crash in a decoder the crash of exactly one glance: the one be
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,7 +67,8 @@ class ReferenceReader:
         `should_stop` is asked twice a second at most, also while all fetches hang.
         `begin` and `end` are called around each decoding and analysis with the glance's digest (`digests`): a digest
         that was begun and not ended is what the process died of. Those in `skip` end with the error given.
-        Raises RunError when a face pack does not load.
+        A face pack for which `analyser` raises a RowError costs the rows that look for a face, and no other; its
+        RunError is raised.
         """
         wanted = [self._parts(request) for request in requests]
         asked = [part for row in wanted if not isinstance(row, RowError) for part in row]
@@ -109,11 +110,13 @@ class ReferenceReader:
         end: Callable[[str], None],
     ) -> Iterator[tuple[Glance, _Result]]:
         """Yield each glance with its result, file by file, until `should_stop`."""
-        for pack in dict.fromkeys(glance.face_pack for glance in glances if glance.face_pack):
-            self._analyser(pack)  # here, as a pack that does not load ends the run and not a row
+        useless = self._useless({glance.face_pack for glance in glances if glance.face_pack})
         by_files: dict[tuple[str, ...], list[Glance]] = {}
         for glance in glances:
-            by_files.setdefault(glance.files, []).append(glance)
+            if glance.face_pack in useless:
+                yield glance, useless[glance.face_pack]
+            else:
+                by_files.setdefault(glance.files, []).append(glance)
         for names, files in self._files.fetched(list(by_files), uris, should_stop):
             opened = Opened(files, self._sources)
             for glance in by_files[names]:
@@ -133,6 +136,16 @@ class ReferenceReader:
                 finally:
                     end(glance.digest)
                 yield glance, result
+
+    def _useless(self, packs: Iterable[FacePack]) -> dict[FacePack, RowError]:
+        """Load `packs`, before any glance: what a node lacks ends the run and not a row. Return those that are none."""
+        found = {}
+        for pack in packs:
+            try:
+                self._analyser(pack)
+            except RowError as error:  # a new one: the frames of loading in its context keep memory
+                found[pack] = RowError(error.code, error.detail)
+        return found
 
     def _analyse(self, rgb: npt.NDArray[np.uint8], glance: Glance) -> "Face":
         if glance.face_pack is None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import shutil
 import time
 
 import numpy as np
@@ -187,6 +188,26 @@ def test_rows_of_a_person_share_the_bytes_of_their_crops_and_maps(faces):
     assert one.nbytes > 150_000
     assert many.nbytes < one.nbytes + 40 * 8_000
     assert many["crops"].to_pylist() == one["crops"].to_pylist() * 40
+
+
+def test_a_broken_face_pack_is_no_fault_of_rows_that_look_for_no_face(tmp_path, monkeypatch):
+    pack = tmp_path / "pack"
+    shutil.copytree(weights.locate("tiny:facepack"), pack)
+    (pack / "rec_drawn.onnx").unlink()
+    for asked in (PLUS_FACE, FACEID):  # of FACEID's pack `Faces` takes the hashes
+        broken = dataclasses.replace(RECIPES[asked], face_pack=dataclasses.replace(PACK, weights=str(pack)))
+        monkeypatch.setitem(RECIPES, asked, broken)
+    pictures = [
+        picture(1, PLUS_FACE, ip_adapter_image_uri=photo("ada")),
+        picture(2, PLUS_FACE, "ada"),
+        picture(3, PLUS_FACE, ip_adapter_image_uri=photo("missing-file")),
+        picture(4, PLUS_FACE),
+    ]
+    together = Faces(tmp_path / "together").rows(*pictures)
+    ends = ["", "weights_unusable", "reference_missing", "missing_value"]
+    assert [row["code"] for row in together] == ends
+    assert [Faces(tmp_path / row["row_id"]).rows(row)[0]["code"] for row in pictures] == ends
+    assert crops(together[0], PLUS_FACE)
 
 
 @pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="onnxruntime has CUDA")

@@ -1,6 +1,7 @@
 """The driver names its actors without importing what they are made of."""
 
 import gc
+import os
 import subprocess
 import sys
 import types
@@ -10,6 +11,7 @@ import pytest
 
 from idgen.actors import stages
 from idgen.actors.packing import pack
+from idgen.errors import Exit, MachineError, RunError
 
 
 @pytest.fixture(autouse=True)
@@ -80,8 +82,34 @@ def test_what_an_actor_imports_is_looked_at_by_no_collection_and_what_it_makes_i
     assert frozen > 100_000
 
 
-def test_an_import_that_fails_leaves_the_collector_on(monkeypatch):
-    monkeypatch.setitem(sys.modules, "idgen.actors.sampler", None)
-    with pytest.raises(ImportError):
-        stages.Sampling(run=None, settings=None, monitor=None)
+STAGES = [(stages.Faces, "faces"), (stages.Sampling, "sampler"), (stages.Texts, "texts")]
+
+
+@pytest.mark.parametrize(("stage", "module"), STAGES)
+def test_a_library_that_a_node_lacks_is_named_with_the_node_when_the_first_shard_comes(monkeypatch, stage, module):
+    """In a constructor it would end as a lost actor, in Ray's own words."""
+    monkeypatch.setitem(sys.modules, f"idgen.actors.{module}", None)
+    made = stage(run=None, settings=None, monitor=None)
     assert gc.isenabled()
+    with pytest.raises(MachineError, match=f"{os.uname().nodename} lacks idgen.actors.{module}: install") as error:
+        made(pack(TABLE))
+    assert error.value.exit_code == Exit.USAGE
+
+
+def test_a_library_that_is_loaded_late_or_not_to_be_loaded_is_told_as_well(monkeypatch):
+    def needs_a_driver(*_):
+        raise ImportError("libcudart.so.12: cannot open\nshared object file", name="onnxruntime")
+
+    monkeypatch.setattr("idgen.actors.texts.TextActor", lambda *_: needs_a_driver)
+    with pytest.raises(MachineError, match=r"lacks libcudart.so.12: cannot open shared object file: install"):
+        stages.Texts(run=None, settings=None, monitor=None)(TABLE)
+
+
+def test_what_an_actor_raises_else_comes_out_as_it_is(monkeypatch):
+    def wrong(*_):
+        raise RunError(Exit.UNAVAILABLE, "other weights")
+
+    for actor in (wrong, lambda *_: wrong):
+        monkeypatch.setattr("idgen.actors.texts.TextActor", actor)
+        with pytest.raises(RunError, match=r"^other weights$"):
+            stages.Texts(run=None, settings=None, monitor=None)(TABLE)

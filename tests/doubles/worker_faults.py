@@ -12,6 +12,7 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
     die_on_size a photo of that many bytes ends the process that decodes it
     store_away  "made": actors find no store when they are made; "called": the sampling actor's goes in its first call
     remove      a file that is gone once workers start
+    lacks       a library that no worker can import
     texts       {"log": path, "die_on": prompts, "sleep_s": n}: as above, for prompts that are encoded ahead, in a
                 process that has marked the attempt. Logs process and prompt's digest; and for each row that is
                 sampled, which of those processes are still there
@@ -19,6 +20,7 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -33,6 +35,8 @@ def install() -> None:
     faults = json.loads(os.environ.get(ENVIRONMENT, "{}"))
     if not faults:
         return
+    if "lacks" in faults:
+        sys.modules[faults["lacks"]] = None
     from idgen.sampling import batches
     from idgen.sampling.rows import SampleRow
 

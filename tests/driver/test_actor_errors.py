@@ -1,6 +1,7 @@
 """What an actor raises ends the run with its own exit code and in one line; a recipe's fault costs its own rows."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -70,6 +71,17 @@ def test_weights_that_a_node_lacks_end_the_run_with_2_and_cost_no_row(tmp_path):
     text = shop.run(*QUICK, str(recipes), faults={"remove": str(mine)}, expect=2)
     (error,) = errors(text)
     assert str(mine) in error
+    assert (shop.summary()["exit_code"], shop.ledger()) == (2, [])
+
+
+@pytest.mark.parametrize("library", ["diffusers", "onnxruntime"])  # the sampling and the face actors'
+def test_a_library_that_workers_lack_ends_the_run_with_2_and_is_named(tmp_path, library):
+    shop = Catalogue(tmp_path)
+    shop.write(rows(4))
+    text = shop.run(*QUICK, faults={"lacks": library}, expect=2)
+    (error,) = errors(text)
+    assert error.startswith(f"error: the node {os.uname().nodename} lacks {library}")
+    assert error.endswith(": install the same packages on every node")
     assert (shop.summary()["exit_code"], shop.ledger()) == (2, [])
 
 

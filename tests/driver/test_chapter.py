@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayActorError
 
 from idgen.actors.monitor import MonitorState
 from idgen.actors.places import LineLeftError, Places
@@ -61,6 +62,34 @@ def test_what_ray_wraps_comes_out_as_it_was():
         with pytest.raises(RunError) as error:
             run_chapter(results(wrapped), 2, a_line())
         assert (error.value.exit_code, error.value.message) == expected
+
+
+MADE = """The actor died because of an error raised in its creation task, \x1b[36mray::MapWorker(Faces)\x1b[39m (pid=1)
+           ^^^^^^^^^^^^^^^^
+  File "/app/stages.py", line 48, in __init__
+    from idgen.actors.faces import FaceActor
+\x1b[31mOSError: libcudart.so.12: cannot open shared object file\x1b[0m
+"""
+NODE_GONE = "The actor died because its node has died. Node Id: abc\n\tthe actor's node was terminated: SIGTERM"
+KILLED = "The actor died unexpectedly.\n\tclass_name: B\n\tpid: 9\nThe actor is dead because it was killed."
+
+
+@pytest.mark.parametrize(
+    ("ray_says", "told"),
+    [
+        (MADE, "OSError: libcudart.so.12: cannot open shared object file"),
+        (NODE_GONE, "The actor died because its node has died. Node Id: abc"),
+        (KILLED, "The actor is dead because it was killed."),
+        ("", "RayActorError"),
+    ],
+)
+def test_of_a_lost_actor_the_reason_is_told_in_one_line_without_colours(ray_says, told):
+    lost = RayActorError()
+    lost.error_msg = ray_says
+    with pytest.raises(RunError) as error:
+        run_chapter(results(lost), 2, a_line())
+    assert error.value.message == f"the line lost its monitor or an actor: {told}"
+    assert error.value.exit_code == Exit.UNAVAILABLE
 
 
 def test_a_deadline_is_heard_while_nodes_are_waited_for():

@@ -5,13 +5,16 @@ import time
 
 import numpy as np
 import pytest
+from doubles.tiny_recipe import recipe
 from PIL import Image
 
 from idgen import schemas
+from idgen.adapters.variants import needs
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.references import Identity, ReferenceReader, Request
+from idgen.recipes import FacePack
 
 SOURCES = SourcesConfig(threads=3, warn_side_px=64)
 
@@ -215,6 +218,30 @@ def test_a_reference_that_was_given_up_is_neither_fetched_nor_begun(reader, stor
     assert results[2].code == Code.WORKER_CRASHED
     assert store.asked == ["https://h/2.png"]
     assert digest not in begun
+
+
+def test_a_face_pack_that_is_none_costs_the_glances_that_need_it_and_is_no_reason_to_fetch(store):
+    good, bad = FacePack(weights="good"), FacePack(weights="bad")
+    colours = Colours()
+
+    def load(pack):
+        if pack == bad:
+            raise RowError(Code.WEIGHTS_UNUSABLE, "no recogniser")
+        return colours
+
+    reader = ReferenceReader(store, load, SOURCES)
+    store.photos["https://h/4.png"] = RowError(Code.REFERENCE_MISSING, "4")
+    given_up = ask(3, face_pack=bad)
+    skip = {reader.digests(given_up)[0]: RowError(Code.WORKER_CRASHED, "died twice")}
+    asked = [ask(1, face_pack=good), ask(2, face_pack=bad), given_up, ask(4, face_pack=good), ask(1, face_pack=bad)]
+    asked.append(Request((), needs=needs(recipe("ip_adapter")), ip_adapter_image_uri="https://h/5.png"))
+    together = reader.read(asked, skip=skip)
+    ends = [getattr(result, "code", "") for result in together]
+    assert ends == ["", "weights_unusable", "worker_crashed", "reference_missing", "weights_unusable", ""]
+    assert together[1].detail == "no recogniser"
+    assert sorted(store.asked) == ["https://h/1.png", "https://h/4.png", "https://h/5.png"]
+    alone = [ReferenceReader(store, load, SOURCES).read([one], skip=skip)[0] for one in asked]
+    assert [getattr(result, "code", "") for result in alone] == ends
 
 
 def test_a_stop_leaves_the_rest_unread(reader, store, monkeypatch):
