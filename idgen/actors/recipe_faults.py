@@ -4,6 +4,7 @@ Only what loading itself says is one. What the machine is at fault for ends the 
 otherwise, a GPU that is not there, a disk that fails, memory that is short, and all that another node can load.
 """
 
+import os
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
@@ -44,12 +45,15 @@ class RecipeFaults:
         if what not in self._known:
             return
         if self._monitor.fault(str(what), self._known[what]):
-            raise RunError(Exit.UNAVAILABLE, f"one actor alone cannot load what others can: {self._known[what]}")
+            raise RunError(
+                Exit.UNAVAILABLE,
+                f"the node {os.uname().nodename} cannot load what another actor can: {self._known[what]}",
+            )
         raise RowError(Code.WEIGHTS_UNUSABLE, self._known[what])
 
 
 def _of_the_machine(error: RunError, fault: BaseException) -> RunError:
     said = f"{error.message} ({type(fault).__name__}: {str(fault).partition(chr(10))[0][:200]})"
     if isinstance(fault, ImportError):
-        return MachineError(Exit.USAGE, f"this node lacks a library: {said}")
-    return RunError(Exit.UNAVAILABLE, f"this node failed: {said}")
+        return MachineError(Exit.USAGE, f"the node {os.uname().nodename} lacks a library: {said}")
+    return RunError(Exit.UNAVAILABLE, f"the node {os.uname().nodename} failed: {said}")
