@@ -4,10 +4,13 @@ Phones and converters write Display P3 so. The numbers are those of ITU-T H.273;
 """
 
 import struct
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ImageCms
+
+from idgen.sources.png_chunks import chunks
 
 _D65, _D50 = (0.3127, 0.329), (0.9642, 1.0, 0.8249)
 _BT709 = ((0.64, 0.33), (0.3, 0.6), (0.15, 0.06))
@@ -39,10 +42,10 @@ def profile_in_numbers(data: bytes, own: bytes | None) -> bytes | None:
     Raises UnknownColoursError.
     """
     if data.startswith(b"\x89PNG"):
-        chunks = _png_chunks(data)
-        if len(chunks.get(b"cICP", b"")) == 4:
-            return _of_codes(chunks[b"cICP"][0], chunks[b"cICP"][1])
-        return own or (None if b"sRGB" in chunks else _of_gamma(chunks.get(b"gAMA", b""), chunks.get(b"cHRM", b"")))
+        found = _before_pixels(data)
+        if len(found.get(b"cICP", b"")) == 4:
+            return _of_codes(found[b"cICP"][0], found[b"cICP"][1])
+        return own or (None if b"sRGB" in found else _of_gamma(found.get(b"gAMA", b""), found.get(b"cHRM", b"")))
     at = data.find(b"colrnclx", 0, _HEADER_BYTES) if data[4:8] == b"ftyp" else -1
     if own or at < 0:
         return own
@@ -52,16 +55,10 @@ def profile_in_numbers(data: bytes, own: bytes | None) -> bytes | None:
 _HEADER_BYTES = 64 * 2**10
 
 
-def _png_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Return what stands before the pixels, by name."""
-    found, at = {}, 8
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if name == b"IDAT":
-            break
-        found[name] = data[at + 8 : at + 8 + min(length, 32)]
-        at += 12 + length
-    return found
+def _before_pixels(data: bytes) -> dict[bytes, bytes]:
+    """Return the chunks that stand before the pixels, by name, as far as any that is asked for reaches."""
+    before = takewhile(lambda chunk: chunk[0] != b"IDAT", chunks(data))
+    return {name: data[start + 8 : min(end - 4, start + 40)] for name, start, end in before}
 
 
 def _of_codes(primaries: int, transfer: int) -> bytes | None:

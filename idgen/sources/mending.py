@@ -1,6 +1,5 @@
 """Photos that Pillow calls damaged although every pixel is there: read all the same, with a warning."""
 
-import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,8 @@ import numpy.typing as npt
 from PIL.PngImagePlugin import MAX_TEXT_CHUNK
 
 from idgen.errors import RowError
+from idgen.sources.png_chunks import SIGNATURE, chunks
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _JPEG, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
 _MORE = (b"\x55\x2a\x91" * 64, b"\xaa\x13\x6c\xd1" * 48)
@@ -31,7 +30,7 @@ def mended(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Men
 
     A PNG whose texts or profile are larger than Pillow reads loses them; a JPEG gets the end marker that it lacks.
     """
-    if data.startswith(_PNG):
+    if data.startswith(SIGNATURE):
         return _without_texts(data)
     if data.startswith(_JPEG) and not data.endswith(_JPEG_END):
         return _with_end(data, pixels)
@@ -39,17 +38,14 @@ def mended(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Men
 
 
 def _without_texts(data: bytes) -> Mended | None:
-    kept, at, texts, profile = [_PNG], len(_PNG), False, False
-    while at + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
+    kept, texts, profile = [SIGNATURE], False, False
+    for name, start, end in chunks(data):
         if name in _TEXTS:
             texts = True
-        elif name == b"iCCP" and not _is_read(data[at + 8 : at + 8 + length]):
+        elif name == b"iCCP" and not _is_read(data[start + 8 : end - 4]):
             profile = True
         else:
-            kept.append(data[at:end])
-        at = end
+            kept.append(data[start:end])
     if not (texts or profile):
         return None
     warning = "profile_ignored: colours may be off" if profile else "text_ignored: more than is read of a PNG's texts"
