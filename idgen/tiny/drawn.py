@@ -12,7 +12,7 @@ from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.tiny.files import PATHS
-from idgen.tiny.folders import made_once
+from idgen.tiny.folders import made_world
 
 PACK = Path(__file__).parent / "drawn_weights"
 JUDGE = "judge.safetensors"
@@ -30,13 +30,7 @@ def locate(name: str) -> Path:
 
 def ensure() -> Path:
     """Return the world's folder, unpacked in seconds when it is not there; processes may call this at once."""
-    folder = folder_of_the_world()
-    try:
-        return made_once(folder, "world.json", _unpack)
-    except OSError as error:
-        raise RunError(
-            Exit.USAGE, f"{folder} cannot be written ({error}): name a folder that can be with IDGEN_DRAWN_CACHE"
-        ) from error
+    return made_world(folder_of_the_world(), _unpack, "IDGEN_DRAWN_CACHE")
 
 
 def folder_of_the_world() -> Path:

@@ -6,6 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from idgen.errors import Exit, RunError
+
 
 def made_once(folder: Path, last: str, make: Callable[[Path], object]) -> Path:
     """Return `folder`; when its file `last` is not there, `make(draft)` fills a draft that becomes it.
@@ -26,3 +28,13 @@ def made_once(folder: Path, last: str, make: Callable[[Path], object]) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def made_world(folder: Path, make: Callable[[Path], object], variable: str) -> Path:
+    """Return a world's `folder`, made once; `variable` names another place. Raises RunError when it cannot be written."""
+    try:
+        return made_once(folder, "world.json", make)
+    except OSError as error:
+        raise RunError(
+            Exit.USAGE, f"{folder} cannot be written ({error}): name a folder that can be with {variable}"
+        ) from error

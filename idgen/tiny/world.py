@@ -11,7 +11,7 @@ from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.tiny.files import PATHS
-from idgen.tiny.folders import made_once
+from idgen.tiny.folders import made_world
 
 MAKERS = (
     "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "identity_nets.py", "pulid.py",
@@ -37,13 +37,7 @@ def ensure() -> Path:
 
     Raises RunError when it cannot be written.
     """
-    folder = folder_of_the_world()
-    try:
-        return made_once(folder, "world.json", _make)
-    except OSError as error:
-        raise RunError(
-            Exit.USAGE, f"{folder} cannot be written ({error}): name a folder that can be with IDGEN_TINY_DIR"
-        ) from error
+    return made_world(folder_of_the_world(), _make, "IDGEN_TINY_DIR")
 
 
 def folder_of_the_world() -> Path:
