@@ -15,6 +15,8 @@ from idgen.actors.monitor import Monitor
 from idgen.actors.packing import pack, unpack
 from idgen.errors import Exit, MachineError
 
+Actor = Callable[[pa.Table], pa.Table]
+
 
 @contextmanager
 def _imported_for_good() -> Iterator[None]:
@@ -39,7 +41,7 @@ def _libraries_told() -> Iterator[None]:
         ) from error
 
 
-def _made(actor: Callable[[], Callable[[pa.Table], pa.Table]]) -> Callable[[pa.Table], pa.Table]:
+def _made(actor: Callable[[], Actor]) -> Actor:
     """Return what `actor` imports and makes; what that raises is raised when the first shard comes.
 
     Of an error in a constructor Ray keeps the text alone, and the job would take it for a line that stands still.
@@ -52,11 +54,13 @@ def _made(actor: Callable[[], Callable[[pa.Table], pa.Table]]) -> Callable[[pa.T
         kept = error
 
         def fail(_item: pa.Table) -> pa.Table:
+            """Say why there is no actor."""
             raise kept
 
         return fail
 
     def call(item: pa.Table) -> pa.Table:
+        """Do a shard."""
         with _libraries_told():
             return made(item)
 
@@ -67,7 +71,8 @@ class Faces:
     """A `FaceActor` (faces.py); hands its shard on as one row."""
 
     def __init__(self, run: RunFacts, settings: FaceSettings, monitor: Monitor) -> None:
-        def actor() -> Callable[[pa.Table], pa.Table]:
+        def actor() -> Actor:
+            """Import it and make one."""
             with _imported_for_good():
                 from idgen.actors.faces import FaceActor
             return FaceActor(run, settings, monitor)
@@ -83,7 +88,8 @@ class Sampling:
     """A `SamplerActor` (sampler.py)."""
 
     def __init__(self, run: RunFacts, settings: SamplerSettings, monitor: Monitor) -> None:
-        def actor() -> Callable[[pa.Table], pa.Table]:
+        def actor() -> Actor:
+            """Import it and make one."""
             with _imported_for_good():
                 from idgen.actors.sampler import SamplerActor
             return SamplerActor(run, settings, monitor)
@@ -99,7 +105,8 @@ class Texts:
     """A `TextActor` (texts.py)."""
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
-        def actor() -> Callable[[pa.Table], pa.Table]:
+        def actor() -> Actor:
+            """Import it and make one."""
             with _imported_for_good():
                 from idgen.actors.texts import TextActor
             return TextActor(run, settings, monitor)

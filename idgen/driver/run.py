@@ -119,6 +119,7 @@ def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
         count = cut_counter(recipe)
 
         def heard(texts: Sequence[str]) -> list[int]:
+            """Count, unless a stop was asked for."""
             stop.check()
             return count(texts) if count else []
 

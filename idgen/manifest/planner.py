@@ -220,7 +220,6 @@ def _summary(
     recipes: Mapping[str, Recipe],
     refused_new: int,
 ) -> PlanSummary:
-
     def counts(column: str, condition: str) -> dict[str, int]:
         """Return how many verdicts meet `condition`, by `column`."""
         query = f"SELECT {column}, count(*) FROM verdicts WHERE {condition} GROUP BY {column} ORDER BY {column}"
