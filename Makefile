@@ -1,5 +1,5 @@
 # make demo    install, run the demo's 61 rows on this machine, print where the gallery is
-# make test    install with the developers' tools, run the tests (20 minutes on 2 cores)
+# make test    install with the developers' tools, run the tests (20 to 40 minutes on 2 cores)
 # make quick   the rooms without networks, no cluster, no browser
 # make slow    the slow lane: clusters that claim GPUs, what the drawn world knows, every variant compiled
 # make check   lint and types          make chaos   longer kill, fault and load runs

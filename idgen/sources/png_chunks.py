@@ -7,7 +7,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield each chunk's name, its beginning and its end, in the order of the file; of a cut one the end lies beyond it.
+    """Yield each chunk's name, beginning and end, in the order of the file; a chunk that is cut ends beyond it.
 
     The body lies from `start + 8` to `end - 4`.
     """

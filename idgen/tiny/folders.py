@@ -31,7 +31,7 @@ def made_once(folder: Path, last: str, make: Callable[[Path], object]) -> Path:
 
 
 def made_world(folder: Path, make: Callable[[Path], object], variable: str) -> Path:
-    """Return a world's `folder`, made once; `variable` names another place. Raises RunError when it cannot be written."""
+    """Return a world's `folder`, made once; `variable` names another place. Raises RunError if it cannot be written."""
     try:
         return made_once(folder, "world.json", make)
     except OSError as error:
