@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from idgen.errors import Exit, RunError
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import AdapterSpec, Base, Control, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Recipe
+from idgen.recipes.validation import check_recipe
 
 INSTANTID = AdapterSpec(name="instantid", kind="instantid")
 FACEID = AdapterSpec(name="faceid")

@@ -10,7 +10,7 @@ from doubles.shipped import BOOK
 from idgen.config import Config, PlannerConfig
 from idgen.manifest.planner import plan
 from idgen.manifest.shards import read_shard, shards
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.schedulers import SCHEDULERS
 from idgen.stores.local import LocalStore
 
 ROOT = Path(__file__).parents[1]

@@ -16,9 +16,9 @@ from idgen.config import Config, PlannerConfig
 from idgen.driver.setup import RecipeHashes
 from idgen.manifest.planner import plan
 from idgen.manifest.shards import read_shard, shards
-from idgen.recipe_files import load_recipes
-from idgen.recipe_hashes import recipe_hash
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.book import load_recipes
+from idgen.recipes.hashes import recipe_hash
+from idgen.recipes.schedulers import SCHEDULERS
 from idgen.settings import load_config
 from idgen.stores.local import LocalStore
 

@@ -4,7 +4,7 @@ import pytest
 from doubles.shipped import BASES, BOOK, IDENTITY
 
 from idgen.manifest.columns import NETS
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.schedulers import SCHEDULERS
 
 WITH_POINTS = [name for name in IDENTITY if any(control.name == "identity" for control in BOOK[name].controls)]
 

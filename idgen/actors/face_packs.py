@@ -7,7 +7,7 @@ from idgen.actors.facts import RunFacts
 from idgen.actors.monitor import Monitor
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.config import FacesConfig
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import FaceAnalyser

@@ -17,14 +17,14 @@ from idgen.actors.facts import FaceSettings, RunFacts, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
-from idgen.adapters.variants import needs
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.keypoints import FaceTarget
 from idgen.faces.references import ReferenceReader
 from idgen.manifest.columns import CONTROLS
 from idgen.manifest.shards import ShardRef, read_shard
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.variants import needs
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
 

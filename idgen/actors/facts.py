@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from idgen.config import FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
 from idgen.outputs.run_log import keep_log
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 

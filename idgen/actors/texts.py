@@ -23,7 +23,7 @@ from idgen.actors.recipe_faults import RecipeFaults
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.machine_faults import is_shortage
 from idgen.manifest.prompts import TextBlock
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.texts import TextEncoder, load_encoder
 from idgen.schemas import TEXT_COUNTS

@@ -18,7 +18,7 @@ from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
 from idgen.networks.resampler import Resampler
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
 
 
 class InstantId:

@@ -16,14 +16,14 @@ from torch.nn import functional
 from idgen.adapters import layout, recognition
 from idgen.adapters.protocol import Options, Person, Tokens
 from idgen.adapters.recognition import EMBEDDING_WIDTH
-from idgen.adapters.variants import VARIANTS, picture_need
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection
 from idgen.networks.resampler import FaceIdPlusProjection, Resampler
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import VARIANTS, picture_need
 
 Projection = ImageProjection | Resampler | MlpProjection | FaceIdProjection | FaceIdPlusProjection
 PROJECTIONS: dict[str, type[Projection]] = {

@@ -12,12 +12,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from idgen.adapters.variants import TRAINING_CHECKPOINT, is_training_checkpoint
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, lora
 from idgen.networks.attention import Unet
 from idgen.networks.branch import AttnMean, Branch, Combine
 from idgen.networks.projections import check_keys
+from idgen.recipes.variants import TRAINING_CHECKPOINT, is_training_checkpoint
 
 BRANCH_TABLES = ("ip_adapter", "adapter_modules")
 

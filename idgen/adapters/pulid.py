@@ -19,7 +19,6 @@ from idgen.adapters.instantid import face_resampler, face_tokens, raw_embeddings
 from idgen.adapters.layout import Parts
 from idgen.adapters.protocol import Options, Person, Tokens
 from idgen.adapters.recognition import EMBEDDING_WIDTH
-from idgen.adapters.variants import PULID_V1, VARIANTS, picture_need
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, pulid
 from idgen.networks.attention import Unet
@@ -27,7 +26,8 @@ from idgen.networks.eva_clip import EvaFeatures
 from idgen.networks.projections import check_keys
 from idgen.networks.pulid import IdEncoder, IdFormer
 from idgen.networks.resampler import Resampler
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import PULID_V1, VARIANTS, picture_need
 from idgen.weights.unused import unread
 
 

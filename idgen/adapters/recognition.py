@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from idgen.adapters.layout import Parts, text_projection
-from idgen.adapters.variants import VARIANTS, Variant
 from idgen.errors import Exit, RunError
 from idgen.networks.attention import Unet, is_cross
+from idgen.recipes.variants import VARIANTS, Variant
 
 EMBEDDING_WIDTH = 512
 """Of every ArcFace embedding."""

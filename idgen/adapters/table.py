@@ -11,9 +11,9 @@ from idgen.adapters.instantid import InstantId
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Adapter
 from idgen.adapters.pulid import Pulid
-from idgen.adapters.variants import VARIANTS
 from idgen.networks.image_encoder import ImageEncoder, dtype_beside
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import VARIANTS
 
 Eye = ImageEncoder | FaceEye
 """What an adapter looks at pictures through."""

@@ -18,7 +18,7 @@ from idgen.benchmark.recipes import TINY, load
 from idgen.benchmark.workloads import DOOR_RECIPES, TINY_SIDE_PX, TINY_STEPS
 from idgen.errors import Code, RowError
 from idgen.full_size.pictures import bucket_for, rows_for, same_but_people
-from idgen.recipes import Dtype, Recipe
+from idgen.recipes.recipe import Dtype, Recipe
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.sampler import Sampler
 

@@ -23,7 +23,7 @@ from idgen.benchmark.plain import PlainLoop
 from idgen.benchmark.recipes import Setting, load, setting_for
 from idgen.errors import Code, RowError
 from idgen.full_size.pictures import RandomTexts, bucket_for, rows_for, texts_for
-from idgen.recipes import Dtype, Recipe
+from idgen.recipes.recipe import Dtype, Recipe
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler

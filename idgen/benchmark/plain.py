@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from idgen import weights
-from idgen.recipes import AdapterSpec, Control, Recipe
+from idgen.recipes.recipe import AdapterSpec, Control, Recipe
 from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
 from idgen.sampling.stock import DTYPES
 from idgen.sampling.texts import TextSource

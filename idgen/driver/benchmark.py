@@ -23,7 +23,7 @@ from idgen.config import Config
 from idgen.driver.run import generate_job
 from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import dataset
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 from idgen.stores.opening import open_store
 
 if TYPE_CHECKING:

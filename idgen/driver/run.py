@@ -22,8 +22,8 @@ from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
 from idgen.outputs.verify import verify
-from idgen.recipes import Recipe
-from idgen.sampling import scheduler_names
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.schedulers import SCHEDULERS
 from idgen.sources.fetch import Fetcher
 from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import StoreError
@@ -133,7 +133,7 @@ def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
         run.store,
         run.id,
         ledger_files=ledger_files(run.store),
-        schedulers=scheduler_names.SCHEDULERS,
+        schedulers=SCHEDULERS,
         scratch=run.scratch,
         force=force,
         counter_of=counter,

@@ -18,9 +18,9 @@ from idgen.driver.numbers import check_numbers
 from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
-from idgen.recipe_files import load_recipes
-from idgen.recipe_hashes import recipe_hash
-from idgen.recipes import Recipe
+from idgen.recipes.book import load_recipes
+from idgen.recipes.hashes import recipe_hash
+from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 from idgen.suggestions import unknown_recipe

@@ -9,8 +9,8 @@ from idgen import weights
 from idgen.command import main
 from idgen.config import Config
 from idgen.errors import Exit, RunError
-from idgen.recipe_files import load_recipes
-from idgen.recipes import Recipe
+from idgen.recipes.book import load_recipes
+from idgen.recipes.recipe import Recipe
 from idgen.suggestions import unknown_recipe
 from idgen.weights import converting, face_converting, fetching, layouts
 from idgen.weights.hashes import HashCache

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from insightface.utils import face_align
 from PIL import Image
 
-from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.alignment import align
 from idgen.faces.analysis import Face
+from idgen.recipes.variants import FROM_FACES, PictureNeed
 from idgen.sources.clip_pixels import prepare
 
 FACE_SCALE = 1.5

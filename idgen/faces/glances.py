@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from idgen.adapters.variants import FROM_FACES, PictureNeed
 from idgen.errors import Code, RowError
 from idgen.faces.aiming import POSE_COLUMN, aim
 from idgen.faces.identity import Identity, InputImage, MaskMode, Request
 from idgen.faces.likeness import differing
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
+from idgen.recipes.variants import FROM_FACES, PictureNeed
 from idgen.sources.fitting import same_shape
 from idgen.sources.images import Ground
 

@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from idgen.adapters.variants import FaceNeeds
 from idgen.faces.keypoints import FaceTarget
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
+from idgen.recipes.variants import FaceNeeds
 
 EMBEDDING_ALONE = FaceNeeds(embedding=True, pictures=())
 """What FaceID needs."""

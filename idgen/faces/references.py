@@ -16,7 +16,7 @@ from idgen.errors import Code, RowError, RunError
 from idgen.faces.glances import Glance, Part, Seen, join, parts
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.looking import Opened, look
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
 from idgen.sources.ahead import FilesAhead, Source
 from idgen.sources.redact import redact_uri
 from idgen.sources.remembered import Remembered

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from idgen import weights
-from idgen.adapters.variants import needs
 from idgen.faces import keypoints
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.variants import needs
 from idgen.sampling.caches import Text
 from idgen.sampling.controls import IDENTITY, INPAINT
 from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, ControlUse, SampleRow

@@ -22,8 +22,8 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from idgen.full_size.memory import Memory, Watch, forget_peak, held, share
 from idgen.full_size.pictures import bucket_for, rows_for, texts_for
-from idgen.recipe_files import load_recipes
-from idgen.recipes import Recipe
+from idgen.recipes.book import load_recipes
+from idgen.recipes.recipe import Recipe
 from idgen.sampling.decoding import decode
 from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.sampler import Sampler

@@ -47,7 +47,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("width", _INT, "B", "pixels", common=True),
     Column("height", _INT, "B", "pixels", common=True),
     Column("num_inference_steps", _INT, "B", "denoising steps", common=True),
-    Column("scheduler", _STRING, "B", "a name of sampling/scheduler_names.py", common=True),
+    Column("scheduler", _STRING, "B", "a name of recipes/schedulers.py", common=True),
     Column("guidance_scale", _FLOAT, "B", "classifier-free guidance; off at 1 or less", common=True),
     Column(
         "original_width_px",

@@ -17,7 +17,7 @@ from idgen.manifest.prompt_lengths import CounterOf, long_prompts
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.size_warnings import untrained_sizes
 from idgen.manifest.warned import PlanWarning
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 
 
 def plan_warnings(

@@ -30,7 +30,7 @@ from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
 from idgen.manifest.warned import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sources.foresight import Foresight
 from idgen.stores.protocol import ObjectStore
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import duckdb
 
 from idgen.manifest.warned import PlanWarning
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 
 CountCut = Callable[[Sequence[str]], list[int]]
 """Returns of each text how many tokens at its end are not read."""

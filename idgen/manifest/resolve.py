@@ -22,7 +22,7 @@ from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
 from idgen.manifest.settings import PER_ROW, Settings, SettingsTable
 from idgen.manifest.values import Cell
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.schemas import PICTURES
 
 MAX_SEED = 2**63 - 1

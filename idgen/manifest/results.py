@@ -26,7 +26,7 @@ from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql, reading_ledger
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from idgen.manifest import values
-from idgen.recipes import Control, Recipe
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.recipe import Control, Recipe
+from idgen.recipes.schedulers import SCHEDULERS
 
 
 def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str]) -> dict[str, Any]:

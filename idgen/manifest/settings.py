@@ -11,15 +11,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from idgen.adapters.variants import needs
 from idgen.errors import Code, RowError
 from idgen.manifest import values
 from idgen.manifest.columns import BY_NAME, CONTROLS, IMAGES, TOLD_SIZES
 from idgen.manifest.keys import canonical, canonical_float, short_hash
 from idgen.manifest.rules import check_together, defaults_of
 from idgen.manifest.values import Cell, Check
-from idgen.recipes import Recipe
-from idgen.sampling.scheduler_names import MAX_STEPS
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.schedulers import MAX_STEPS
+from idgen.recipes.variants import needs
 from idgen.suggestions import unknown_recipe
 
 PER_ROW = frozenset(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from idgen.config import PlannerConfig
 from idgen.manifest.columns import CONTROLS
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectStore
 from idgen.stores.reading import reading

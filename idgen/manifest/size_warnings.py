@@ -8,7 +8,7 @@ import duckdb
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import parquet
 from idgen.manifest.warned import PlanWarning
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sampling.sizes import near_trained, nearest_size
 
 SHOWN = 3

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from idgen.errors import Code, RowError
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 
 Cell: TypeAlias = Any
 """What a manifest's cell holds: text from CSV and JSONL, any Arrow value from Parquet."""

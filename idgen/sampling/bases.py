@@ -8,7 +8,7 @@ from typing import Protocol
 
 import torch
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import loras
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors import KolorsBase

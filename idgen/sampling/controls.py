@@ -12,7 +12,7 @@ from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.networks import attention, checkpoints, identity_net
 from idgen.networks.identity_net import IdentityNet
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.sampling.reading import quiet
 from idgen.weights import control_rules, single_files
 

@@ -24,7 +24,7 @@ import numpy as np
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import Face, FaceAnalyser
-from idgen.recipes import FacePass
+from idgen.recipes.recipe import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
 from idgen.sampling.finishing import Finished, Pixels
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow

@@ -4,7 +4,7 @@ import torch
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import stock
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors_text import KolorsText

@@ -12,7 +12,7 @@ from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
 from torch import Tensor, nn
 
 from idgen.networks import transfers
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
 from idgen.sampling.stock import DTYPES

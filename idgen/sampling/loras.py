@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
-from idgen.recipes import Lora
+from idgen.recipes.recipe import Lora
 from idgen.sampling import lora_names
 from idgen.sampling.lora_names import PREFIXES
 from idgen.sampling.reading import Pipeline, quiet

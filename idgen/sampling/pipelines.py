@@ -12,7 +12,7 @@ from torch import Tensor
 
 from idgen.errors import Exit, RunError
 from idgen.networks import transfers
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.sampling.bases import LoadedBase, Pipeline
 from idgen.sampling.conditions import Conditions
 from idgen.sampling.controls import Nets, PresentControls

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sampling.prompt_weights import holds_marks, parse
 
 _LEAST = 1e-6

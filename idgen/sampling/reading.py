@@ -20,7 +20,7 @@ from torch import nn
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import part_names
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes, dtypes_of, shapes_of

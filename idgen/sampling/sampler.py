@@ -21,7 +21,7 @@ from idgen.errors import Code, RowError
 from idgen.machine_faults import is_shortage
 from idgen.networks import attention
 from idgen.networks.branch import Branch
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sampling import bases, controls, schedulers, time_ids
 from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.conditions import Conditioner, Conditions

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
 from idgen.networks import transfers
-from idgen.sampling.scheduler_names import SCHEDULERS, names
+from idgen.recipes.schedulers import SCHEDULERS, names
 
 COSINE, ZERO_SNR = "squaredcos_cap_v2", "rescale_betas_zero_snr"
 LEAST_SIGNAL = 2.0**-24

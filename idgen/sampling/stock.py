@@ -9,7 +9,7 @@ import transformers
 from torch import nn
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import reading, single_file
 from idgen.sampling.prompt_pieces import STOCK, Reading
 from idgen.sampling.reading import Pipeline

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from idgen.errors import Code, RowError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.memory import loading
@@ -68,6 +68,6 @@ def load_encoder(spec: Base, device: str) -> TextEncoder:
 
     Raises RunError when files are missing, cannot be read, or do not fit the device.
     """
-    assert spec.kind == "kolors", "recipe_rules.py refuses others"
+    assert spec.kind == "kolors", "recipes/validation.py refuses others"
     with loading(f"the text encoder of {spec.weights}", device):
         return KolorsText.load(spec, torch.device(device))

@@ -6,7 +6,7 @@ Not in a run's folder, as the run that goes on after a killed one has another id
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
 
 ROOT = "texts"

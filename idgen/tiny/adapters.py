@@ -1,4 +1,4 @@
-"""Tiny weights of every IP-Adapter variant, under the hub's file names and keys (layouts: idgen/adapters/variants.py).
+"""Tiny weights of every IP-Adapter variant, under the hub's file names and keys (layouts: idgen/recipes/variants.py).
 
 What a variant's file holds follows from its line of VARIANTS and from its family; nothing is written per file.
 """
@@ -12,7 +12,7 @@ from diffusers import UNet2DConditionModel
 from safetensors.torch import save_file
 from torch import Tensor
 
-from idgen.adapters.variants import VARIANTS, Variant
+from idgen.recipes.variants import VARIANTS, Variant
 from idgen.tiny import image_encoders, kolors, sd15, sdxl
 from idgen.tiny.files import ADAPTERS, INSTANTID, AdapterFile
 from idgen.tiny.random_weights import draw

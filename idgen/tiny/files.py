@@ -13,7 +13,7 @@ class AdapterFile:
 
     file: str
     kind: str
-    """A line of idgen/adapters/variants.py."""
+    """A line of idgen/recipes/variants.py."""
     family: FamilyName
     encoder: EncoderName = ""
     """Name of the image encoder it was made for; empty = it looks at no pixels."""

@@ -15,7 +15,7 @@ from idgen.tiny.folders import made_world
 
 MAKERS = (
     "sd15.py", "sdxl.py", "kolors.py", "adapters.py", "image_encoders.py", "extras.py", "identity_nets.py", "pulid.py",
-    "files.py", "painting.py", "random_weights.py", "tokenizer.py", "sentence_pieces.py", "../adapters/variants.py",
+    "files.py", "painting.py", "random_weights.py", "tokenizer.py", "sentence_pieces.py", "../recipes/variants.py",
 )  # fmt: skip
 """The code that decides the weights: when it changes, another world is made."""
 

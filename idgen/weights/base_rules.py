@@ -15,7 +15,7 @@ _OF_KIND = {"sd15": "Stable Diffusion 1.5", "sdxl": "SDXL", "kolors": "SDXL"}
 """base.kind -> family of its VAE."""
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 _BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
-"""What every scheduler of scheduler_names.py knows."""
+"""What every scheduler of recipes/schedulers.py knows."""
 _OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 """Settings of which a scheduler has one at most; those of a name that says Karras take the place of all."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
 from idgen.weights.headers import shapes_of

@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from idgen.adapters.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
 from idgen.errors import Exit, RunError
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes.recipe import AdapterSpec, Recipe
+from idgen.recipes.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
 from idgen.weights import base_rules, control_rules, face_layouts, face_networks, single_files
 from idgen.weights.face_networks import EMBEDDING_WIDTH
 from idgen.weights.hashes import Files

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.weights import base_rules, control_rules, face_networks
 from idgen.weights.headers import dtypes_of
 from idgen.weights.locations import locate

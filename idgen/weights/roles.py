@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from idgen.adapters.variants import needs
 from idgen.errors import Exit, RunError
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.variants import needs
 from idgen.weights import files
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate

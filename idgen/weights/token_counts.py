@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sampling.prompt_weights import parse
 from idgen.weights.locations import locate
 

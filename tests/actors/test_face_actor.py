@@ -18,11 +18,11 @@ from idgen.actors.faces import FaceActor
 from idgen.actors.facts import FaceSettings, RunFacts
 from idgen.actors.held_gpus import GPU_MS
 from idgen.actors.monitor import MonitorState
-from idgen.adapters.variants import needs
 from idgen.config import FacesConfig, PlannerConfig, SourcesConfig
 from idgen.errors import RunError
 from idgen.manifest.shards import cut_stream, sizes, write_shards
-from idgen.recipes import AdapterSpec, Base, Control, FacePack, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePack, Recipe
+from idgen.recipes.variants import needs
 from idgen.schemas import ANALYSED, PICTURES
 from idgen.sources.clip_pixels import prepare
 from idgen.stores.opening import open_store

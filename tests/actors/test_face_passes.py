@@ -21,7 +21,7 @@ from idgen.config import FacesConfig, ImagesConfig, SamplingConfig
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces.analysis import FaceAnalyser
 from idgen.outputs.ledger import dataset
-from idgen.recipes import FacePass
+from idgen.recipes.recipe import FacePass
 from idgen.sampling.batches import OutOfMemory
 from idgen.sampling.sampler import Sampler
 from idgen.schemas import ANALYSED

@@ -11,7 +11,7 @@ from idgen import weights
 from idgen.actors.faces import FaceActor
 from idgen.actors.facts import FaceSettings
 from idgen.config import FacesConfig, SourcesConfig
-from idgen.recipe_hashes import recipe_hash
+from idgen.recipes.hashes import recipe_hash
 
 
 @pytest.fixture(scope="module")

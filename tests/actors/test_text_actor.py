@@ -18,7 +18,7 @@ from idgen.config import ImagesConfig, SamplingConfig, TextsConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.prompts import TextBlock
 from idgen.outputs.ledger import dataset
-from idgen.recipes import Base, Recipe
+from idgen.recipes.recipe import Base, Recipe
 from idgen.sampling.kolors_text import KolorsText
 from idgen.schemas import ANALYSED, TEXT_COUNTS
 from idgen.stores import texts

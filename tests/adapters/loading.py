@@ -7,9 +7,9 @@ from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import adapter as spec_of
 
 from idgen.adapters.ip_adapter import IpAdapter
-from idgen.adapters.variants import VARIANTS
 from idgen.networks.image_encoder import ImageEncoder
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import VARIANTS
 from idgen.tiny import world
 
 IP_KINDS = [kind for kind, variant in VARIANTS.items() if kind != "instantid" and variant.pulid is None]

@@ -14,9 +14,9 @@ from idgen import weights
 from idgen.adapters import face_eye, table
 from idgen.adapters.face_eye import FaceEye
 from idgen.adapters.protocol import Person
-from idgen.adapters.variants import VARIANTS, needs, picture_need
 from idgen.networks import pulid
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes.recipe import AdapterSpec, Recipe
+from idgen.recipes.variants import VARIANTS, needs, picture_need
 
 KINDS = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
 PULID = KINDS[1:]

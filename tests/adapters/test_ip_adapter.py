@@ -14,10 +14,10 @@ from doubles.tiny_recipe import person, picture
 from idgen.adapters import table
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Person
-from idgen.adapters.variants import VARIANTS, picture_need
 from idgen.errors import RunError
 from idgen.networks import checkpoints
 from idgen.networks.attention import layer
+from idgen.recipes.variants import VARIANTS, picture_need
 from idgen.tiny import sd15, world
 
 TOKENS = {

@@ -11,11 +11,11 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Person
-from idgen.adapters.variants import picture_need
 from idgen.errors import RunError
 from idgen.networks.attention import layer
 from idgen.networks.image_encoder import ImageEncoder
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import picture_need
 
 ATTENTIONS = {"sd15": 32, "sdxl": 140, "kolors": 140}
 

@@ -7,10 +7,10 @@ from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import adapter as spec_of
 
 from idgen.adapters.ip_adapter import IpAdapter
-from idgen.adapters.variants import VARIANTS
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import VARIANTS
 from idgen.tiny.files import ADAPTERS
 
 FAMILY = {"faceid_portrait_unnorm": "sdxl", "kolors_faceid_plus": "kolors", "kolors_ip_adapter_plus": "kolors"}

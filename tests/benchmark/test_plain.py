@@ -11,7 +11,7 @@ from idgen import weights
 from idgen.benchmark.plain import PlainLoop, readable
 from idgen.full_size import adapters
 from idgen.full_size.pictures import bucket_for, rows_for
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
 
 CPU = torch.device("cpu")
 FULL = {

@@ -1,7 +1,7 @@
 """The recipes and bases that come with the project, read once for all tests of them."""
 
 from idgen.config import Config
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 
 BOOK = load_recipes(Config())
 PLAIN = sorted(name for name in BOOK if "@" not in name)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from doubles.tiny_recipe import bucket_for, ecomxl, five_points, identity_net, picture, recipe, row_for
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
 

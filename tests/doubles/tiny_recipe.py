@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from idgen.adapters.variants import CLIP_PX, VARIANTS, needs
 from idgen.faces import keypoints
-from idgen.recipes import AdapterSpec, Base, Control, FacePack, FacePass, Lora, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePack, FacePass, Lora, Recipe
+from idgen.recipes.variants import CLIP_PX, VARIANTS, needs
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.tiny.files import ADAPTERS
 

@@ -10,7 +10,7 @@ from doubles.catalogue import InProcess
 from idgen.config import Config, RunConfig
 from idgen.driver.finish import check_licences
 from idgen.errors import Exit, RunError
-from idgen.recipes import Licence, Recipe
+from idgen.recipes.recipe import Licence, Recipe
 from idgen.weights import locate
 
 BASE = ["unet/config.json", "unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/model.fp16.safetensors",

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import idgen.tiny
-from idgen.adapters.variants import FaceNeeds, PictureNeed
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces import aiming
@@ -19,6 +18,7 @@ from idgen.faces.alignment import align
 from idgen.faces.analysis import Face, FaceAnalyser
 from idgen.faces.keypoints import FaceTarget, SourceFace, angle_deg, draw, target_keypoints
 from idgen.faces.references import ReferenceReader, Request
+from idgen.recipes.variants import FaceNeeds, PictureNeed
 from idgen.sources.fetch import Fetcher
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait

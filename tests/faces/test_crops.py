@@ -7,12 +7,12 @@ import pytest
 from insightface.utils import face_align
 
 import idgen.tiny
-from idgen.adapters.variants import PictureNeed
 from idgen.config import FacesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.alignment import align
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import FACE_SCALE, aligned, cut, face_square
+from idgen.recipes.variants import PictureNeed
 from idgen.sources.clip_pixels import prepare
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait

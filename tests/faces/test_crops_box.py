@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 import idgen.tiny
-from idgen.adapters.variants import PictureNeed, picture_need
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import box_square, cut
 from idgen.faces.glances import Glance
 from idgen.faces.looking import Opened, look
-from idgen.recipes import AdapterSpec, FacePack
+from idgen.recipes.recipe import AdapterSpec, FacePack
+from idgen.recipes.variants import PictureNeed, picture_need
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait
 

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 import idgen.tiny
-from idgen.adapters.variants import FaceNeeds, PictureNeed
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import box_square, cut
 from idgen.faces.references import InputImage, ReferenceReader, Request
+from idgen.recipes.variants import FaceNeeds, PictureNeed
 from idgen.sources.clip_pixels import prepare
 from idgen.sources.fetch import Fetcher
 from idgen.sources.fitting import cover

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, ImageDraw
 from test_aiming import bomb
 
-from idgen.adapters.variants import FaceNeeds
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.references import InputImage, ReferenceReader, Request
+from idgen.recipes.variants import FaceNeeds
 from idgen.sampling.pasting import paste_back
 from idgen.sources.fetch import Fetcher
 

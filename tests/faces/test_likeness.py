@@ -9,7 +9,7 @@ from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.identity import Request
 from idgen.faces.likeness import differing
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
 
 
 def face(*numbers):

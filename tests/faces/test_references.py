@@ -9,12 +9,12 @@ from doubles.tiny_recipe import recipe
 from PIL import Image
 
 from idgen import schemas
-from idgen.adapters.variants import needs
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.references import Identity, ReferenceReader, Request
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
+from idgen.recipes.variants import needs
 
 SOURCES = SourcesConfig(threads=3, warn_side_px=64)
 

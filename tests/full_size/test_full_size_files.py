@@ -11,7 +11,7 @@ from idgen.full_size import adapters, bases, sets, tables
 from idgen.full_size.files import write_pickle, write_safetensors, write_shards
 from idgen.full_size.tables import Stored, nbytes, table
 from idgen.networks import checkpoints
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 from idgen.settings import load_config
 from idgen.weights import parts
 from idgen.weights.headers import shapes_of

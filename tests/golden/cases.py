@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from idgen.adapters.variants import picture_need
-from idgen.recipes import AdapterSpec, Base, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Recipe
+from idgen.recipes.variants import picture_need
 from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
 from idgen.sources import clip_pixels
 

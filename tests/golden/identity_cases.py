@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from idgen.recipes import AdapterSpec, Control
+from idgen.recipes.recipe import AdapterSpec, Control
 from idgen.sampling.rows import ControlUse
 
 KINDS = {"instantid": "instantid", "pulid-v1": "pulid_v1", "pulid-v1.1": "pulid_v1_1", "ecomid": "ecomid"}

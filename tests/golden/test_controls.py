@@ -12,10 +12,10 @@ from golden.cases import Case, find
 
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Tokens
-from idgen.adapters.variants import VARIANTS
 from idgen.errors import RunError
 from idgen.networks.branch import Branch
 from idgen.networks.image_encoder import Features, ImageEncoder
+from idgen.recipes.variants import VARIANTS
 
 pytestmark = pytest.mark.golden
 

@@ -12,8 +12,8 @@ import torch
 from golden import running
 from golden.cases import CASES, Case, open_case
 
-from idgen.adapters.variants import picture_need
-from idgen.recipes import AdapterSpec, Base, Control, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Recipe
+from idgen.recipes.variants import picture_need
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
 

@@ -12,7 +12,7 @@ from golden import running
 from golden.cases import Case, find
 from torch import Tensor
 
-from idgen.adapters.variants import VARIANTS
+from idgen.recipes.variants import VARIANTS
 
 pytestmark = pytest.mark.golden
 

@@ -19,7 +19,7 @@ from idgen.manifest.results import Balance, write_results
 from idgen.manifest.shards import ShardRef, read_shard, shards
 from idgen.outputs.ledger import ledger_files, write_part
 from idgen.outputs.ledger_row import StoredImage, ledger_row
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import ObjectStore
 

@@ -9,8 +9,8 @@ from planning import Desk, row
 from test_keys import SIGNED, pictures
 
 from idgen.errors import Code
-from idgen.recipe_hashes import recipe_hash
-from idgen.recipes import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
+from idgen.recipes.hashes import recipe_hash
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
 
 FACE_COLUMNS = ["face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit"]
 EYES_TO_MOUTH = [0.4, 0.3, 0.6, 0.3, 0.5, 0.4, 0.42, 0.5, 0.58, 0.5]

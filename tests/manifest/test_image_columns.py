@@ -9,8 +9,8 @@ from planning import RECIPE, Desk, row
 from test_keys import SIGNED, pictures
 
 from idgen.errors import Code
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import AdapterSpec, Base, Control, Defaults, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, Recipe
+from idgen.recipes.validation import check_recipe
 
 CLIP = "/w/clip"
 PROMPT = Recipe(

@@ -8,7 +8,7 @@ from planning import Desk, row
 from test_keys import SIGNED, pictures
 
 from idgen.errors import Code
-from idgen.recipes import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, FacePass, Recipe
 
 PRODUCT = Recipe(
     name="product",

@@ -24,7 +24,7 @@ from pathlib import Path
 from idgen.config import Config, PlannerConfig
 from idgen.manifest.planner import plan
 from idgen.manifest.results import write_results
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.stores.local import LocalStore
 
 folder, run_id, memory = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])

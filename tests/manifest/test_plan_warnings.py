@@ -7,7 +7,7 @@ import pytest
 from planning import HASHES, RECIPE, Desk, row
 
 from idgen.manifest.prompt_kinds import KINDS
-from idgen.recipes import Base, Defaults
+from idgen.recipes.recipe import Base, Defaults
 from idgen.weights.locations import locate
 from idgen.weights.token_counts import cut_counter
 

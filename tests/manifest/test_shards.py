@@ -12,7 +12,7 @@ from planning import OTHER, RECIPE, SCHEDULERS, Desk, row
 from idgen.config import PlannerConfig
 from idgen.manifest import shards as shards_module
 from idgen.manifest.shards import ShardRef, Sizes, cut, read_shard, sizes
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectMissing, StoreError
 from idgen.stores.s3 import S3Store

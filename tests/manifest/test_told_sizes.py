@@ -9,7 +9,7 @@ from test_keys import pictures
 
 from idgen.errors import Code
 from idgen.manifest.columns import TOLD_SIZES
-from idgen.recipes import AdapterSpec, Base, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Recipe
 
 SDXL = Recipe(
     name="sdxl", base=Base(kind="sdxl"), adapters=[AdapterSpec(name="faceid")], columns=["init_image_uri", *TOLD_SIZES]

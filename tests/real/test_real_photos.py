@@ -14,7 +14,7 @@ from idgen.errors import Code, RowError
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import aligned
 from idgen.faces.references import ReferenceReader, Request
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
 from idgen.sources.fetch import Fetcher
 from idgen.sources.images import decode
 

@@ -10,7 +10,7 @@ from doubles import original_layout
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.tiny import world
 

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.tiny import world
 

@@ -9,7 +9,7 @@ import torch
 from doubles.tiny_recipe import lora
 from safetensors.torch import load_file, save_file
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases, schedulers
 from idgen.tiny import world
 

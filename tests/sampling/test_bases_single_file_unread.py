@@ -6,9 +6,9 @@ from doubles import original_layout
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
+from idgen.recipes.schedulers import names
 from idgen.sampling import bases, schedulers
-from idgen.sampling.scheduler_names import names
 from idgen.tiny import world
 
 KINDS = ["sd15", "sdxl"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.sampling.prompt_pieces import Reading, pieces, tokenize
 from idgen.tiny import tokenizer, world

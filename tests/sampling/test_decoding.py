@@ -10,7 +10,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, StableDiffusionXLP
 from doubles import original_layout
 from doubles.transfers import LateDownloads
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases, decoding
 from idgen.sampling.decoding import decode, to_uint8
 from idgen.tiny import world

@@ -5,7 +5,7 @@ import torch
 from doubles.tiny_recipe import TINY, recipe
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.sampling.devices import check_device
 from idgen.sampling.sampler import Sampler

@@ -13,7 +13,7 @@ from idgen.actors.face_packs import SMALL_FACES
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import FaceAnalyser
-from idgen.recipes import FacePass
+from idgen.recipes.recipe import FacePass
 from idgen.sampling.face_pass import FaceRepair, second_seed
 from idgen.sampling.finishing import finish
 from idgen.sampling.rows import Bucket, ControlUse

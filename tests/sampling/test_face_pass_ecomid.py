@@ -12,7 +12,7 @@ from PIL import Image
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES
 from idgen.faces.analysis import FaceAnalyser
-from idgen.recipes import FacePass
+from idgen.recipes.recipe import FacePass
 from idgen.sampling.face_pass import FaceRepair
 from idgen.sampling.face_square import around, soft_mask
 from idgen.sampling.finishing import finish

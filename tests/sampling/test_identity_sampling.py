@@ -21,7 +21,7 @@ from doubles.tiny_ecomid import (
 )
 from doubles.tiny_recipe import five_points, person, row_for
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling.sampler import Sampler
 
 

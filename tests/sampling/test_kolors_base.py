@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
 from idgen.networks import attention
-from idgen.recipes import Base, Lora, Recipe
+from idgen.recipes.recipe import Base, Lora, Recipe
 from idgen.sampling import bases
 from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.sampler import Sampler

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from idgen.networks import attention
-from idgen.recipes import Base, Recipe
+from idgen.recipes.recipe import Base, Recipe
+from idgen.recipes.schedulers import SCHEDULERS
 from idgen.sampling import sampler as sampling
 from idgen.sampling import schedulers
 from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.scheduler_names import SCHEDULERS
 from idgen.tiny import world
 
 TOLERANCE = 2e-4

@@ -12,7 +12,7 @@ from diffusers import KolorsPipeline
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import RunError
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors_text import KolorsText

@@ -8,7 +8,7 @@ from diffusers import DDIMScheduler, StableDiffusionXLPipeline, UNet2DConditionM
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from idgen.recipes import Lora
+from idgen.recipes.recipe import Lora
 from idgen.sampling import loras
 from idgen.sampling.lora_names import PREFIXES
 

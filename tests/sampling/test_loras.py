@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from idgen.errors import RunError
-from idgen.recipes import Base, Lora
+from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world

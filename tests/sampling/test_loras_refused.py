@@ -8,7 +8,7 @@ from doubles.tiny_recipe import lora
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base, Lora
+from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, lora_names
 from idgen.tiny import world
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.networks.identity_net import IdentityNet
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.sampling import controls
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world

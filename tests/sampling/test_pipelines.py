@@ -13,7 +13,7 @@ from doubles.tiny_recipe import BUCKET, TINY, control, row
 from safetensors.torch import load_file, save_file
 
 from idgen.errors import RunError
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.sampling.rows import ControlUse
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world

@@ -7,7 +7,7 @@ import torch
 import transformers
 from doubles.tiny_recipe import BUCKET, TINY, row
 
-from idgen.recipes import Base
+from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.sampling.prompt_pieces import STOCK, Reading
 from idgen.sampling.sampler import Sampler

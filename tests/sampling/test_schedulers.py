@@ -10,8 +10,8 @@ import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler
 
 from idgen.errors import RunError
+from idgen.recipes.schedulers import SCHEDULERS, names
 from idgen.sampling import schedulers
-from idgen.sampling.scheduler_names import SCHEDULERS, names
 
 BASES = [
     dict(DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").config),
@@ -116,7 +116,8 @@ def test_an_unknown_name_is_refused_with_the_names_there_are():
 
 
 def test_the_names_can_be_read_without_torch():
-    code = "import sys; from idgen.sampling import scheduler_names, rows; sys.exit('torch' in sys.modules)"
+    read = "import sys; from idgen.recipes import schedulers; from idgen.sampling import rows"
+    code = f"{read}; sys.exit('torch' in sys.modules)"
     assert run([sys.executable, "-c", code], check=False).returncode == 0
 
 

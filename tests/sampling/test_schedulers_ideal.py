@@ -7,8 +7,8 @@ import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 
+from idgen.recipes.schedulers import SCHEDULERS, names
 from idgen.sampling import schedulers
-from idgen.sampling.scheduler_names import SCHEDULERS, names
 
 SCALED = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 SETTINGS = {

@@ -6,7 +6,7 @@ import torch
 from doubles.tiny_recipe import BUCKET, row
 
 from idgen.errors import Code, RowError, RunError
-from idgen.recipes import Base, Recipe
+from idgen.recipes.recipe import Base, Recipe
 from idgen.sampling.caches import Text
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts, load_encoder

@@ -8,9 +8,9 @@ import torch
 from doubles.tiny_recipe import FACES, adapter, recipe, row_for
 from torch import nn
 
-from idgen.adapters.variants import VARIANTS
 from idgen.networks import checkpoints
-from idgen.recipes import AdapterSpec
+from idgen.recipes.recipe import AdapterSpec
+from idgen.recipes.variants import VARIANTS
 from idgen.sampling.rows import Bucket
 from idgen.sampling.sampler import Sampler
 from idgen.tiny.files import ADAPTERS

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from idgen.recipes import Base, Recipe
+from idgen.recipes.recipe import Base, Recipe
 from idgen.stores import texts
 from idgen.stores.texts import encoder_of
 

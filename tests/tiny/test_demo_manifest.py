@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 from idgen.settings import load_config
 from idgen.tiny.demo import ENGLISH, KOLORS, MODELS, PEOPLE, PLACED, PRODUCT, READERS, SHOTS, write_demo
 

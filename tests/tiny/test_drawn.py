@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from idgen.errors import RunError
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 from idgen.sampling.rows import ControlUse
 from idgen.settings import load_config
 from idgen.tiny import drawn

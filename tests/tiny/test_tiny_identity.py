@@ -12,12 +12,12 @@ from diffusers import ControlNetModel
 from safetensors.torch import load_file
 from test_tiny_layouts import expected_layers, linear, norm, resampler
 
-from idgen.adapters.variants import VARIANTS
 from idgen.faces import alignment
 from idgen.networks import identity_net, pulid
 from idgen.networks.eva_clip import EvaTower
 from idgen.networks.face_features import WHITE_CLASSES, face_feature_image
 from idgen.networks.face_parser import FaceParser
+from idgen.recipes.variants import VARIANTS
 from idgen.tiny import identity_nets, world
 from idgen.tiny import pulid as pulid_files
 from idgen.tiny.files import ADAPTERS, PATHS

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from transformers import CLIPVisionModelWithProjection
 
-from idgen.adapters.variants import VARIANTS
+from idgen.recipes.variants import VARIANTS
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS, PATHS
 

@@ -12,7 +12,7 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
-from idgen.recipe_files import load_recipes
+from idgen.recipes.book import load_recipes
 from idgen.settings import load_config
 from idgen.tiny.people import EXPRESSIONS, SHIRTS
 from idgen.tiny.train import autoencoder, evaluate, people, prompts, recipes, recogniser

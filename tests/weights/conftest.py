@@ -1,6 +1,6 @@
 import pytest
 
-from idgen.recipes import AdapterSpec, Base, FacePack, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, FacePack, Recipe
 
 
 @pytest.fixture

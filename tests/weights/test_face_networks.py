@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 from idgen import weights
 from idgen.driver.setup import RecipeHashes
 from idgen.errors import Exit, RunError
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import FacePack
+from idgen.recipes.recipe import FacePack
+from idgen.recipes.validation import check_recipe
 from idgen.weights.layouts import check_layout
 from idgen.weights.locations import locate
 

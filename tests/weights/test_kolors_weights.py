@@ -8,7 +8,7 @@ from doubles.tiny_recipe import recipe as tiny_recipe
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes import Base, Recipe
+from idgen.recipes.recipe import Base, Recipe
 from idgen.weights.fetching import wanted_names
 from idgen.weights.layouts import check_layout
 

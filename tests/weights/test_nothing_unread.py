@@ -17,7 +17,7 @@ from idgen.adapters import table
 from idgen.adapters.face_eye import FaceEye
 from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import ImageEncoder
-from idgen.recipes import Base, Lora
+from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, controls, loras, reading
 from idgen.sampling.kolors_text import KolorsText
 from idgen.tiny import world

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from idgen import weights
 from idgen.driver.setup import RecipeHashes
 from idgen.errors import Exit, RunError
-from idgen.recipes import Control
+from idgen.recipes.recipe import Control
 from idgen.weights.layouts import check_layout
 from idgen.weights.locations import locate
 

@@ -11,7 +11,7 @@ from doubles.tiny_recipe import TINY
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes import AdapterSpec, Base, Control, FacePack, Lora
+from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePack, Lora
 
 
 def test_each_role_has_a_hash_and_the_same_files_elsewhere_have_the_same(recipe, tmp_path):
@@ -90,7 +90,7 @@ def test_a_folder_that_is_no_base_and_a_pack_without_networks_are_refused(recipe
 def test_the_tiny_recipe_has_an_identity_without_torch():
     weights.identity(TINY, cache=None)  # makes the world
     code = (
-        "import sys; sys.path.insert(0, 'tests'); from idgen import weights; from idgen.recipes import *;"
+        "import sys; sys.path.insert(0, 'tests'); from idgen import weights; from idgen.recipes.recipe import *;"
         "r = Recipe(base=Base(weights='tiny:sd15'), adapters=[AdapterSpec(name='f', weights='tiny:faceid_sd15')],"
         " face_pack=FacePack(weights='tiny:facepack'));"
         "print(len(weights.identity(r, cache=None))); sys.exit('torch' in sys.modules)"

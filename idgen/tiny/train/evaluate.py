@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from idgen.adapters.variants import needs
 from idgen.errors import RowError
 from idgen.faces import crops, keypoints
 from idgen.faces.analysis import Face
 from idgen.faces.keypoints import FaceTarget, SourceFace
-from idgen.recipe_files import CONFIGS, load_recipes
+from idgen.recipes.book import CONFIGS, load_recipes
+from idgen.recipes.variants import needs
 from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from idgen.adapters.variants import PULID_V1
 from idgen.networks import pulid
 from idgen.networks.pulid import IdEncoder
+from idgen.recipes.variants import PULID_V1
 from idgen.tiny.train import drawings, painter, sdxl
 from idgen.tiny.train.branches import Adapter
 from idgen.tiny.train.latents import Batch

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 from idgen.tiny.files import PATHS
 
 IDENTITIES = ("faceid-sd15", "faceid-plusv2-sd15", "instantid", "pulid-v1", "ecomid", "kolors-faceid-plus")

@@ -6,8 +6,8 @@ import pytest
 
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import TOLD_SIZES
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import AdapterSpec, Base, Control, Defaults, Lora, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, Lora, Recipe
+from idgen.recipes.validation import check_recipe
 
 FACEID = AdapterSpec(name="faceid")
 PLUS = AdapterSpec(name="plus", kind="ip_adapter_plus", image_encoder="/clip")

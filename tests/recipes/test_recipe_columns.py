@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from idgen.errors import RunError
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import AdapterSpec, Base, Control, FacePass, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePass, Recipe
+from idgen.recipes.validation import check_recipe
 
 OF_IDENTITY = [
     "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",

@@ -78,7 +78,7 @@ class AdapterSpec:
         "pulid_v1_1",
         "ecomid",
     ] = "faceid"
-    """A line of idgen/adapters/variants.py. Explicit, as some variants cannot be told apart by their weights."""
+    """A line of idgen/recipes/variants.py. Explicit, as some variants cannot be told apart by their weights."""
     weights: str = ""
     """Location of the official checkpoint (.bin or .safetensors)."""
     revision: str | None = None

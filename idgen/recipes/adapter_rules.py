@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from idgen.adapters.variants import VARIANTS
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes.recipe import AdapterSpec, Recipe
+from idgen.recipes.variants import VARIANTS
 
 _TWINS = {"faceid_plus": "faceid-plusv2_", "faceid_plusv2": "faceid-plus_"}
 """Kind -> what the published file of the other version is called: names and shapes inside are the same, so nothing

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from idgen.recipe_hashes import recipe_hash
-from idgen.recipes import AdapterSpec, Base, Control, Defaults, Licence, Recipe
+from idgen.recipes.hashes import recipe_hash
+from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, Licence, Recipe
 
 RECIPE = Recipe(
     name="one", base=Base(weights="/a"), adapters=[AdapterSpec(name="f", weights="/a.bin")], licence=Licence(name="x")

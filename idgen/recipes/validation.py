@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from idgen import recipe_face_pass
-from idgen.adapters import rules
-from idgen.adapters.variants import VARIANTS, needs
 from idgen.errors import Exit, RunError
 from idgen.manifest.columns import BY_NAME, CONTROLS, NETS, TOLD_SIZES
-from idgen.recipes import Recipe
+from idgen.recipes import adapter_rules, face_pass
+from idgen.recipes.recipe import Recipe
+from idgen.recipes.variants import VARIANTS, needs
 from idgen.suggestions import suggestion
 
 DETECTOR_STEP_PX = 32
@@ -32,7 +31,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         if len(set(names)) < len(names) or "" in names:
             yield f"{what} need names of their own, there are {names}"
     yield from _base_faults(recipe)
-    yield from rules.faults(recipe)
+    yield from adapter_rules.faults(recipe)
     if any(steps < 1 for steps in base.steps):
         yield f"base.steps: {base.steps} must be 1 or more"
     if base.steps and recipe.defaults.num_inference_steps not in base.steps:
@@ -41,7 +40,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
         yield "max_references: its adapters need a photo with a face"
     yield from _scale_faults(recipe)
     yield from _control_faults(recipe)
-    yield from recipe_face_pass.faults(recipe)
+    yield from face_pass.faults(recipe)
     side = recipe.face_pack.det_size_px
     if side < 1 or side % DETECTOR_STEP_PX:
         yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, as 640 is"

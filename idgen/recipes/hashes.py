@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from idgen.recipes import Recipe
+from idgen.recipes.recipe import Recipe
 
 _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from idgen.recipes import AdapterSpec, Recipe
+from idgen.recipes.recipe import AdapterSpec, Recipe
 
 CLIP_PX = 224
 """Side of what ViT-H and ViT-bigG look at."""

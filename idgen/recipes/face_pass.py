@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from idgen.recipes import FacePass, Recipe
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.recipe import FacePass, Recipe
+from idgen.recipes.schedulers import SCHEDULERS
 from idgen.suggestions import suggestion
 
 _STRENGTHS = {"guidance_scale": 100.0, "ip_adapter_scale": 10.0, "controlnet_conditioning_scale": 10.0}

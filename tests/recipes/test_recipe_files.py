@@ -4,8 +4,8 @@ import pytest
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
-from idgen.recipe_files import load_recipes
-from idgen.recipes import Base, FacePass, Licence, Lora
+from idgen.recipes.book import load_recipes
+from idgen.recipes.recipe import Base, FacePass, Licence, Lora
 from idgen.settings import load_config
 
 ONE = """

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from doubles.shipped import BASES, BOOK, FACES, IDENTITY, PLAIN
 
-from idgen.adapters.variants import VARIANTS, needs
 from idgen.config import Config
 from idgen.manifest.columns import TOLD_SIZES
-from idgen.recipe_files import load_recipes
-from idgen.sampling.scheduler_names import SCHEDULERS
+from idgen.recipes.book import load_recipes
+from idgen.recipes.schedulers import SCHEDULERS
+from idgen.recipes.variants import VARIANTS, needs
 from idgen.weights import needs_face_pack, originals, parts
 from idgen.weights.locations import hub_place
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIG_G = ("ip-adapter_sdxl.safetensors", "ip-adapter_sd15_vit-G.safetensors")
 KINDS = {
     "ip-adapter_": "ip_adapter", "ip-adapter-plus_": "ip_adapter_plus", "ip-adapter-plus-face_": "ip_adapter_plus_face",

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from idgen.errors import RunError
-from idgen.recipe_face_pass import faults
-from idgen.recipe_rules import check_recipe
-from idgen.recipes import Base, FacePass, Recipe
+from idgen.recipes.face_pass import faults
+from idgen.recipes.recipe import Base, FacePass, Recipe
+from idgen.recipes.validation import check_recipe
 
 RECIPE = Recipe(base=Base(kind="sdxl"), max_side_px=2048, size_multiple_px=64, face_pass=FacePass())
 
