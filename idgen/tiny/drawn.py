@@ -1,6 +1,6 @@
 """The drawn world: small trained weights in the official file layouts that paint the drawn people.
 
-idgen/tiny/train made them; README.md there has the command. They lie packed in the package (packed.py) and are unpacked
+tests/drawn_world made them; its README has the command. They lie packed in the repository (packed.py) and are unpacked
 when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>`, or below the folder that IDGEN_DRAWN_CACHE
 names; every sum is checked. After that nothing here needs torch.
 """
@@ -16,7 +16,7 @@ from idgen.tiny.folders import made_world
 
 PACK = Path(__file__).parent / "drawn_weights"
 JUDGE = "judge.safetensors"
-"""Beside the weights: the networks that looked on in the evaluation (train/eye.py)."""
+"""Beside the weights: the networks that looked on in the evaluation (tests/drawn_world/eye.py)."""
 
 
 def locate(name: str) -> Path:

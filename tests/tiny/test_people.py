@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from drawn_world.prompts import Facts, plain
 from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, Look, Person
 from idgen.tiny.render import draw_portrait, draw_scene, write_portraits
-from idgen.tiny.train.prompts import Facts, plain
 
 SEEDS = range(30)
 
