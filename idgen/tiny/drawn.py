@@ -44,14 +44,18 @@ def _index() -> bytes:
     try:
         return (PACK / "pack.json").read_bytes()
     except OSError as error:
-        raise RunError(Exit.USAGE, f"{PACK} is not there: check it out, or install idgen again") from error
+        raise RunError(
+            Exit.USAGE,
+            f"the demo's weights (drawn:…) are not in {PACK}: "
+            "they are in a checkout of idgen's repository, not in its wheel",
+        ) from error
 
 
 def _files() -> dict[str, object]:
     try:
         return dict(json.loads(_index()))
     except ValueError as error:
-        raise RunError(Exit.USAGE, f"{PACK}/pack.json is damaged: check it out, or install idgen again") from error
+        raise RunError(Exit.USAGE, f"{PACK}/pack.json is damaged: check it out again") from error
 
 
 def _unpack(folder: Path) -> None:

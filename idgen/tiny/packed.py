@@ -57,7 +57,7 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except (OSError, KeyError, ValueError, zlib.error, SafetensorError) as error:
         raise RunError(
-            Exit.USAGE, f"{folder} is damaged, check it out or install idgen again: {type(error).__name__}: {error}"
+            Exit.USAGE, f"{folder} is damaged, check it out again: {type(error).__name__}: {error}"
         ) from error
 
 

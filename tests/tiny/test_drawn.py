@@ -212,7 +212,7 @@ def test_two_that_need_the_world_at_once_both_get_it_and_a_damaged_pack_leaves_n
     with pytest.raises(RunError, match=r"pack.json is damaged: check it out"):
         drawn.locate("sd15")
     (tmp_path / "pack" / "pack.json").unlink()
-    with pytest.raises(RunError, match="is not there: check it out"):
+    with pytest.raises(RunError, match="they are in a checkout of idgen's repository, not in its wheel"):
         drawn.locate("sd15")
 
 
