@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
+from idgen.installation import job_command
 from idgen.sources.redact import redact_text
 
 FACE_PACKS = Path("~/.insightface/models")
@@ -93,7 +94,7 @@ def face_pack_folder(name: str) -> Path:
 
 def fetch_command(recipe: str) -> str:
     """Return the command that gets a recipe's weights."""
-    return f"python jobs/weights.py fetch recipe={recipe}"
+    return f"{job_command('weights')} fetch recipe={recipe}"
 
 
 def cached(place: HubPlace, revision: str | None) -> Path | None:

@@ -23,7 +23,8 @@ from idgen.errors import RowError
 from idgen.faces import crops, keypoints
 from idgen.faces.analysis import Face
 from idgen.faces.keypoints import FaceTarget, SourceFace
-from idgen.recipes.book import CONFIGS, load_recipes
+from idgen.installation import CONFIGS
+from idgen.recipes.book import load_recipes
 from idgen.recipes.variants import needs
 from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
