@@ -47,7 +47,7 @@ def _index() -> bytes:
         raise RunError(
             Exit.USAGE,
             f"the demo's weights (drawn:…) are not in {PACK}: "
-            "they are in a checkout of idgen's repository, not in its wheel",
+            "they are in a checkout of idgen's repository, not in its wheel or in a submitted job",
         ) from error
 
 
