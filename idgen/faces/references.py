@@ -17,9 +17,9 @@ from idgen.faces.glances import Glance, Part, Seen, join, parts
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.looking import Opened, look
 from idgen.recipes.recipe import FacePack
+from idgen.remembered import Remembered
 from idgen.sources.ahead import FilesAhead, Source
 from idgen.sources.redact import redact_uri
-from idgen.sources.remembered import Remembered
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face, FaceAnalyser
