@@ -25,7 +25,6 @@ DIVERGENCE = 2e-7
 """Of the sum over all latents, beside means over pixels."""
 LOG_VARIANCE = -7.0
 """Where the encoder begins: sure of what it sees."""
-FACE_PX = 56
 
 
 def config(plan: Plan) -> dict[str, Any]:
