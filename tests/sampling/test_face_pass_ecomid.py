@@ -95,7 +95,7 @@ def test_every_setting_of_the_pass_shows(repair, rows, change):
     picture = scene("ada")
     (plain,) = repair.run([picture], rows[:1], BUCKET, [None])
     (other,) = replace(repair, settings=replace(SETTINGS, **change)).run([picture], rows[:1], BUCKET, [None])
-    assert far(plain.picture, other.picture) > 2
+    assert far(plain.pixels, other.pixels) > 2
 
 
 def test_the_face_is_of_the_row_s_person_prompt_and_seed_and_needs_identity_net(repair, rows):
@@ -107,9 +107,9 @@ def test_the_face_is_of_the_row_s_person_prompt_and_seed_and_needs_identity_net(
         replace(rows[0], seed=99),
     ):
         (made,) = repair.run([picture], [other], BUCKET, [None])
-        assert far(plain.picture, made.picture) > 2
+        assert far(plain.pixels, made.pixels) > 2
     (without,) = repair.run([picture], rows[:1], replace(BUCKET, controls=()), [None])
-    assert far(plain.picture, without.picture) > 2
+    assert far(plain.pixels, without.pixels) > 2
     again = replace(rows[0], ip_adapter_scale=0.1, identity_scale=0.1)
     (made,) = repair.run([picture], [again], BUCKET, [None])
-    assert np.array_equal(made.picture, plain.picture), "the scales are the pass's"
+    assert np.array_equal(made.pixels, plain.pixels), "the scales are the pass's"
