@@ -19,12 +19,12 @@ from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
 from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
-from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
-from idgen.actors.telling import counts, told
+from idgen.actors.shard_reports import counts, told
+from idgen.actors.shards_left import rows_left
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger

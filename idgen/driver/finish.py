@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from idgen.driver.say import print_end
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
+from idgen.driver.terminal import print_end
 from idgen.errors import Exit, RunError
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance, write_results

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from idgen import weights
-from idgen.actors import texts as text_actor
+from idgen.actors import text_encoding as text_actor
 from idgen.actors.facts import RunFacts, SamplerSettings, TextSettings
 from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor
-from idgen.actors.texts import TextActor
+from idgen.actors.text_encoding import TextActor
 from idgen.config import ImagesConfig, SamplingConfig, TextsConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.prompts import TextBlock
