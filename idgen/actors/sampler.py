@@ -28,6 +28,7 @@ from idgen.actors.shards_left import rows_left
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
+from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
@@ -36,7 +37,6 @@ from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
-from idgen.stores.texts import encoder_of
 
 Row = dict[str, Any]
 Results = list[FinishedPicture | RowError]

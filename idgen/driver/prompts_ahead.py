@@ -15,7 +15,7 @@ from idgen.driver.setup import Run
 from idgen.driver.watch import StopRequest
 from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
-from idgen.stores.texts import encoder_of, stored
+from idgen.outputs.encoded_prompts import encoder_of, stored
 
 CHAPTER_BLOCKS = 2000
 """128,000 prompts: Ray holds them all at a time, and every chapter loads the encoder anew."""

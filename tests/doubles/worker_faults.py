@@ -91,7 +91,7 @@ def _wrap_text_attempts(faults):
     if faults is None:
         return
     from idgen.actors.remote_monitor import RemoteMonitor
-    from idgen.stores.texts import digest
+    from idgen.outputs.encoded_prompts import digest
 
     original = RemoteMonitor.begin
     fatal = {digest(prompt) for prompt in faults.get("die_on", ())}
