@@ -16,8 +16,8 @@ Counts = dict[str, Any]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def run_chapter(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
-    """Return what the tasks of a chapter of `planned` rows came back with; fewer after a stop. Raises RunError."""
+def collect_results(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
+    """Return what the tasks of a pass of `planned` rows came back with; fewer after a stop. Raises RunError."""
     found: list[Counts] = []
     try:
         for counts in results:
