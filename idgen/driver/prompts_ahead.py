@@ -17,8 +17,8 @@ from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
 from idgen.outputs.encoded_prompts import encoder_of, stored
 
-BLOCKS_PER_PASS = 2000
-"""128,000 prompts: Ray holds them all at a time, and every pass loads the encoder anew."""
+BLOCKS_PER_ROUND = 2000
+"""128,000 prompts: Ray holds them all at a time, and every round loads the encoder anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +59,12 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
 def _encode(blocks: Iterator[TextBlock], settings: TextSettings, pool: Pool, line: pipeline.Line) -> dict[str, str]:
     """Run the line of prompts, return the texts that could not be made.
 
-    After each pass its actors are gone: neither the next ones nor the sampling actors fit beside them.
+    After each round its actors are gone: neither the next ones nor the sampling actors fit beside them.
     """
     failed: dict[str, str] = {}
-    while not line.monitor.stopping() and (one_pass := list(islice(blocks, BLOCKS_PER_PASS))):
-        planned = sum(len(block.prompts) for block in one_pass)
-        done = collect_results(pipeline.encode(one_pass, settings, pool, line), planned, line)
+    while not line.monitor.stopping() and (one_round := list(islice(blocks, BLOCKS_PER_ROUND))):
+        planned = sum(len(block.prompts) for block in one_round)
+        done = collect_results(pipeline.encode(one_round, settings, pool, line), planned, line)
         for block in done:
             failed |= dict(block["failed"])
         if not line.monitor.stopping():
