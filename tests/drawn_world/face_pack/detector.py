@@ -117,7 +117,7 @@ def augmented(
         moved = moved[:, [0, 1, 3, 2, 4, 6, 5]]
         moved[:, :2, 0] = moved[:, 1::-1, 0]
     if rng.random() < 0.2:
-        pixels = cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 1.2)))
+        pixels = np.asarray(cv2.GaussianBlur(pixels, (0, 0), float(rng.uniform(0.4, 1.2))), np.float32)
     pixels = pixels * rng.uniform(0.85, 1.15, 3).astype(np.float32) + np.float32(rng.uniform(-15, 15))
     if rng.random() < 0.3:
         pixels = pixels + rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(1, 7))

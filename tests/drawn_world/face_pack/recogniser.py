@@ -121,7 +121,7 @@ def augmented(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.f
         pixels = np.ascontiguousarray(pixels[:, ::-1])
     if rng.random() < 0.5:
         angle, zoom = float(rng.normal(0, 2.5)), float(rng.normal(1, 0.03))
-        turn = cv2.getRotationMatrix2D((CROP_PX / 2, CROP_PX / 2), angle, zoom)
+        turn = np.asarray(cv2.getRotationMatrix2D((CROP_PX / 2, CROP_PX / 2), angle, zoom), np.float64)
         turn[:, 2] += rng.normal(0, 1.5, 2)
         pixels = np.asarray(cv2.warpAffine(pixels, turn, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE))
     if rng.random() < 0.3:

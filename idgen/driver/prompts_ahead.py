@@ -9,16 +9,16 @@ from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import TextSettings
 from idgen.actors.pool_sizes import Pool
-from idgen.driver.chapter import run_chapter
+from idgen.driver.line_results import collect_results
+from idgen.driver.progress_display import ProgressDisplay
 from idgen.driver.setup import Run
-from idgen.driver.shown import Shown
 from idgen.driver.watch import StopRequest
 from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
-from idgen.stores.texts import encoder_of, stored
+from idgen.outputs.encoded_prompts import encoder_of, stored
 
-CHAPTER_BLOCKS = 2000
-"""128,000 prompts: Ray holds them all at a time, and every chapter loads the encoder anew."""
+BLOCKS_PER_ROUND = 2000
+"""128,000 prompts: Ray holds them all at a time, and every round loads the encoder anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class Ahead:
     seconds: float = 0.0
 
 
-def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, shown: Shown) -> Ahead:
+def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, shown: ProgressDisplay) -> Ahead:
     """Encode the prompts of a pass that recipes want encoded ahead and the store lacks; mostly there are none.
 
     `chosen` is planner.TO_MAKE or .RETRIES. Raises RunError and StoreError.
@@ -43,7 +43,7 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
     prompts = write_prompts(encoders, chosen, lambda encoder: stored(run.store, encoder), run.scratch, memory_mb)
     if not prompts:
         return Ahead()
-    pool = cluster.text_pool(run.config, prompts, line.places, stop.check)
+    pool = cluster.text_pool(run.config, prompts, line.pool_state, stop.check)
     settings = TextSettings(
         texts=replace(run.config.texts, num_gpus=pool.gpus),
         device=run.config.sampling.device,
@@ -59,12 +59,12 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
 def _encode(blocks: Iterator[TextBlock], settings: TextSettings, pool: Pool, line: pipeline.Line) -> dict[str, str]:
     """Run the line of prompts, return the texts that could not be made.
 
-    After each chapter its actors are gone: neither the next ones nor the sampling actors fit beside them.
+    After each round its actors are gone: neither the next ones nor the sampling actors fit beside them.
     """
     failed: dict[str, str] = {}
-    while not line.monitor.stopping() and (chapter := list(islice(blocks, CHAPTER_BLOCKS))):
-        planned = sum(len(block.prompts) for block in chapter)
-        done = run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line)
+    while not line.monitor.stopping() and (one_round := list(islice(blocks, BLOCKS_PER_ROUND))):
+        planned = sum(len(block.prompts) for block in one_round)
+        done = collect_results(pipeline.encode(one_round, settings, pool, line), planned, line)
         for block in done:
             failed |= dict(block["failed"])
         if not line.monitor.stopping():

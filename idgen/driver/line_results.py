@@ -1,4 +1,4 @@
-"""A stretch of the line as the driver sees it: every row comes back, and what an actor raised comes out as it is."""
+"""What comes back from one run of the line: every row comes back, and what an actor raised comes out as it is."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayActorError
 
-from idgen.actors.places import LineLeftError
+from idgen.actors.pool_state import LineLeftError
 from idgen.errors import Exit, RunError
 from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
@@ -16,17 +16,17 @@ Counts = dict[str, Any]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def run_chapter(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
-    """Return what the tasks of a chapter of `planned` rows came back with; fewer after a stop. Raises RunError."""
+def collect_results(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
+    """Return what the line's tasks gave for `planned` rows; fewer after a stop. Raises RunError."""
     found: list[Counts] = []
     try:
         for counts in results:
             found.append(counts)  # one by one: a line that is left has done what it has done
     except LineLeftError:
-        line.places.begin()
+        line.pool_state.begin()
         return found
     except Exception as error:
-        raise _own(error, line.places.waiting) from error
+        raise _own(error, line.pool_state.waiting) from error
     rows, left = (sum(counts[name] for counts in found) for name in ("rows", "left"))
     if rows != planned or (left and not line.monitor.stopping()):
         raise RunError(Exit.BUG, f"{planned} rows went into the line, {rows} came out, {left} of them not done")
