@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from idgen.adapters import layout, recognition
 from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
 from idgen.networks.resampler import Resampler
 from idgen.recipes.recipe import AdapterSpec
+from idgen.schemas import EMBEDDING_WIDTH
 
 
 class InstantId:

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from idgen.adapters import layout, recognition
 from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
 from idgen.networks.attention import Unet
@@ -24,6 +23,7 @@ from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpPro
 from idgen.networks.resampler import FaceIdPlusProjection, Resampler
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import VARIANTS, picture_need
+from idgen.schemas import EMBEDDING_WIDTH
 
 Projection = ImageProjection | Resampler | MlpProjection | FaceIdProjection | FaceIdPlusProjection
 PROJECTIONS: dict[str, type[Projection]] = {
@@ -106,7 +106,7 @@ class IpAdapter:
     def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
         """Return tokens [n, T, D] of each person's n references or pictures, which go in one by one."""
         given = options if SHORTCUT_SCALE in self.option_names else {}
-        shortcut_scale = given.get(SHORTCUT_SCALE, 1.0) if self.variant.shortcut else None
+        shortcut_scale = float(given.get(SHORTCUT_SCALE, 1.0)) if self.variant.shortcut else None
         return [self._encode_one(person, shortcut_scale) for person in people]
 
     def _encode_one(self, person: Person, shortcut_scale: float | None) -> Tokens:

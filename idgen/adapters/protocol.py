@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from idgen.column import Option
 from idgen.networks.attention import Unet
 
-Options = Mapping[str, float]
+Options = Mapping[str, Option]
 """Row settings that change tokens (FaceID-PlusV2's shortcut_scale), by column name."""
 
 

@@ -18,7 +18,6 @@ from idgen.adapters.face_eye import FaceEye
 from idgen.adapters.instantid import face_resampler, face_tokens, raw_embeddings
 from idgen.adapters.layout import Parts
 from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, pulid
 from idgen.networks.attention import Unet
@@ -28,6 +27,7 @@ from idgen.networks.pulid import IdEncoder, IdFormer
 from idgen.networks.resampler import Resampler
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import PULID_V1, VARIANTS, picture_need
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.unused import unread
 
 

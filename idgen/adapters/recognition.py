@@ -13,9 +13,8 @@ from idgen.adapters.layout import Parts, text_projection
 from idgen.errors import Exit, RunError
 from idgen.networks.attention import Unet, is_cross
 from idgen.recipes.variants import VARIANTS, Variant
+from idgen.schemas import EMBEDDING_WIDTH
 
-EMBEDDING_WIDTH = 512
-"""Of every ArcFace embedding."""
 PULID_V1_TOKENS = 10
 """Of version 1's encoder, which its layers do not tell; version 1.1 has a latent per token."""
 CROSS_ATTENTIONS = {16: "Stable Diffusion 1.5", 70: "SDXL"}

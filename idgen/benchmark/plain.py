@@ -15,9 +15,10 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
-from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
+from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.stock import DTYPES
 from idgen.sampling.texts import TextSource
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.headers import shapes_of
 
 READABLE = ("faceid", "faceid_plusv2", "instantid")

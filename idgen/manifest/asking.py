@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import COLUMNS, LOOK_IMAGE
 from idgen.config import SelectConfig
 from idgen.errors import Code, Exit, RunError
-from idgen.manifest.columns import COLUMNS
 from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
@@ -140,7 +140,7 @@ def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM asked WHERE {condition}").fetchall()[0][0])
 
 
-_PHOTOS = ("reference_uri", "reference_uris", "ip_adapter_image_uri")
+_PHOTOS = ("reference_uri", "reference_uris", LOOK_IMAGE)
 _NAMES_SHOWN, _NAME_CHARS = 20, 40
 
 

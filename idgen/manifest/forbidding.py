@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from idgen.columns import IMAGES
 from idgen.errors import Code, RowError
 from idgen.manifest.asking import ORDINAL
-from idgen.manifest.columns import IMAGES
 from idgen.manifest.database import parquet
 from idgen.manifest.warned import PlanWarning
 from idgen.sources.foresight import Foresight

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from idgen.columns import BY_NAME
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import BATCH_ROWS, Files
 from idgen.manifest.names import with_names

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from idgen.manifest.values import Cell
 from idgen.sources.redact import redact_uri, redact_uris
+from idgen.values import Cell
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _REMEMBERED = 8192  # references repeat, and sort together in most manifests

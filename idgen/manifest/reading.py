@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import BY_NAME
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import Files, find_files
 from idgen.manifest.names import OWN_PREFIX, check_header

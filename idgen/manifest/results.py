@@ -15,23 +15,23 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen import values
+from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
-from idgen.manifest import values
 from idgen.manifest.asking import ORDINALS_PER_ROW
-from idgen.manifest.columns import BY_NAME, COLUMNS
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.names import OWN_PREFIX, carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, read_staged
-from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
+from idgen.values import Cell, texts
 
 _BATCH_ROWS = 16_384
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
-_URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
+_LABELS_SQL = ", ".join(f"a.{name}" for name in LABELS)
 _TOLD_COLUMNS = (
     f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
     " warnings, reference_uris, reference_faces, reference_score, target_keypoints, face_pass_result,"
@@ -129,8 +129,7 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
             t.target_keypoints, t.face_pass_result, t.face_similarity_before, t.face_similarity,
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
-            coalesce(t.image_format, a.output_format) AS output_format, a.sku, a.person_id, a.shot, a.replaces,
-            a.carried, a.position
+            coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o
         JOIN {parquet(scratch / "asked.parquet")} a
             ON a.position * {ORDINALS_PER_ROW} + a.image_index = o.ordinal
@@ -189,10 +188,10 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: 
 
 def _clean(field: pa.Field, column: pa.Array, places: Places) -> pa.Array:
     """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
-    if field.name in _URI_COLUMNS:
-        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
     if field.name == "reference_uris":
         return pa.array([_addresses(cell, places) for cell in column.to_pylist()], field.type)
+    if field.name in ADDRESSES:
+        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
     return change_texts(column, places.clean) if field.name not in BY_NAME else column
 
 
@@ -208,7 +207,7 @@ def _addresses(cell: Cell, places: Places) -> Cell:
     if not cell:
         return cell
     try:
-        uris = [_address("", uri, places) for uri in texts("", cell)]
+        uris = [_address("", uri, places) for uri in texts("", cell, _NO_RECIPE)]
     except RowError:
         return places.clean(cell)
     return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris

@@ -228,7 +228,7 @@ class Recipe:
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
     columns: list[str] = field(default_factory=list)
-    """Manifest columns that rows of this recipe may set, beyond those every recipe has (manifest/columns.py)."""
+    """Manifest columns that rows of this recipe may set, beyond those every recipe has (columns.py)."""
     required_columns: list[str] = field(default_factory=list)
     """Of `columns`: those without which a row of this recipe makes no sense."""
     prompt_required: bool = True

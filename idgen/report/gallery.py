@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from idgen.columns import BY_NAME, IMAGES, LABELS
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
 from idgen.report.inputs import ground_of, inputs_of
@@ -113,6 +114,8 @@ def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
         "problems": shown.problems,
         "codes": {code: _code_facts(code) for code in sorted({*shown.problems, *shown.table["code"].to_pylist()})},
         "columns": columns,
+        "labels": {name: BY_NAME[name].shown_as for name in LABELS},
+        "images": {name: BY_NAME[name].shown_as for name in IMAGES},
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)

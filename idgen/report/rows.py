@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import LABELS
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -23,7 +24,7 @@ COLUMNS: dict[str, pa.DataType] = {
         pa.string(),
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
-    **dict.fromkeys(("sku", "person_id", "shot", "output_name", "carried", "finished_at"), pa.string()),
+    **dict.fromkeys((*LABELS, "output_name", "carried", "finished_at"), pa.string()),
     "face_pass_result": pa.string(),
     **dict.fromkeys(("image_index", "seed", "attempt", "width", "height"), pa.int64()),
     **dict.fromkeys(("seconds", "face_similarity_before", "face_similarity"), pa.float64()),

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
-from idgen.weights.face_networks import EMBEDDING_WIDTH
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.headers import Shapes, shapes_of
 
 _VERSIONS = {"v1": "body.0.weight", "v1.1": "id_embedding_mapping.0.weight"}

@@ -7,8 +7,8 @@ from typing import Any
 from idgen.errors import Exit, RunError
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.recipes.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights import base_rules, control_rules, face_layouts, face_networks, single_files
-from idgen.weights.face_networks import EMBEDDING_WIDTH
 from idgen.weights.hashes import Files
 from idgen.weights.headers import Shapes, shapes_of
 from idgen.weights.locations import locate

@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen.columns import BY_NAME
 from idgen.config import Config, PlannerConfig, RunConfig, SelectConfig
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.judging import Force
 from idgen.manifest.planner import PlanSummary, plan, plan_retries
 from idgen.manifest.results import Balance, write_results

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from idgen.columns import TOLD_SIZES
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, Lora, Recipe
 from idgen.recipes.validation import check_recipe
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from doubles.shipped import BASES, BOOK, FACES, IDENTITY, PLAIN
 
+from idgen.columns import TOLD_SIZES
 from idgen.config import Config
-from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipes.book import load_recipes
 from idgen.recipes.schedulers import SCHEDULERS
 from idgen.recipes.variants import VARIANTS, needs
