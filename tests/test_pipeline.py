@@ -13,8 +13,8 @@ import ray
 
 from idgen import pipeline
 from idgen.actors.packing import pack, unpack
-from idgen.actors.places import LineLeftError, Places
 from idgen.actors.pool_sizes import Pool, Pools
+from idgen.actors.pool_state import LineLeftError, Places
 from idgen.schemas import ANALYSED, COUNTS
 
 ROWS = (5, 1, 9, 2, 9, 3, 256, 1, 4, 4, 7, 8)

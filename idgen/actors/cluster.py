@@ -11,10 +11,10 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from idgen.actors.joining import address_of, short_temp_folder, wait_for_answer
+from idgen.actors.cluster_address import address_of, short_temp_folder, wait_for_answer
 from idgen.actors.monitor import MonitorState
-from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
+from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
 from idgen.errors import MAX_DETAIL_CHARS, Exit, RunError
@@ -69,18 +69,20 @@ def start_monitor(breaker_failures: int) -> RemoteMonitor:
     return RemoteMonitor(actor.remote(breaker_failures))
 
 
-def pools(config: Config, shards: int, places: Places, check_stop: Callable[[], None]) -> Pools:
+def pools(config: Config, shards: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pools:
     """Return the pool sizes for this cluster, once it is large enough.
 
-    Waits `cluster.wait_s` on a cluster that may still grow, and tells `places`; `check_stop` raises to end the wait.
+    Waits `cluster.wait_s` on a cluster that may still grow, and tells `pool_state`; `check_stop` raises to end it.
     Raises RunError(UNAVAILABLE) that says what is missing.
     """
-    return _wait(_Wait(config, places, check_stop), lambda *there: size_pools(config, shards, *there), missing, _dear)
+    return _wait(
+        _Wait(config, pool_state, check_stop), lambda *there: size_pools(config, shards, *there), missing, _dear
+    )
 
 
-def text_pool(config: Config, prompts: int, places: Places, check_stop: Callable[[], None]) -> Pool:
+def text_pool(config: Config, prompts: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pool:
     """Return the size of the pool that encodes `prompts` prompts, as `pools` does; nothing else runs beside it."""
-    wait = _Wait(config, places, check_stop)
+    wait = _Wait(config, pool_state, check_stop)
     return _wait(wait, lambda *there: size_text_pool(config, prompts, *there), missing_texts, lambda pool: pool)
 
 
@@ -127,7 +129,7 @@ class _Wait:
     """For whom the cluster is waited for."""
 
     config: Config
-    places: Places
+    pool_state: PoolState
     check_stop: Callable[[], None]
 
 
@@ -151,7 +153,7 @@ def _wait(
         sized = size(nodes, _later_gpus() if may_grow else 0)
         lacking = missing_for(sized, nodes)
         if not lacking:
-            wait.places.begin()
+            wait.pool_state.begin()
             return sized
         if time.monotonic() >= deadline:
             raise RunError(Exit.UNAVAILABLE, lacking)
@@ -159,7 +161,7 @@ def _wait(
             log.warning("waiting up to %.0f s: %s", wait_s, lacking)
             request_resources(bundles=[_bundle(dear(sized))] * dear(sized).at_least)
             asked = True
-        wait.places.waiting = f"waiting: {lacking}"
+        wait.pool_state.waiting = f"waiting: {lacking}"
         wait.check_stop()
         time.sleep(2)
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import open_database, parquet, quoted
-from idgen.stores.texts import digest
+from idgen.outputs.encoded_prompts import digest
 
 BLOCK_PROMPTS = 64
 """One task of the line of prompts; a killed worker encodes at most one of them again."""

@@ -7,11 +7,11 @@ from typing import Protocol
 import torch
 
 from idgen.errors import Code, RowError
+from idgen.outputs import encoded_prompts
 from idgen.recipes.recipe import Base
 from idgen.sampling.caches import Text
 from idgen.sampling.kolors_text import KolorsText
 from idgen.sampling.memory import loading
-from idgen.stores import texts
 from idgen.stores.protocol import ObjectMissing, ObjectStore, StoreError
 
 
@@ -48,7 +48,7 @@ class StoredTexts:
 
         One that is there but is no text goes: a pass encodes only what its listing lacks.
         """
-        path = texts.path(self._encoder, texts.digest(prompt))
+        path = encoded_prompts.path(self._encoder, encoded_prompts.digest(prompt))
         if path in self._failed:
             raise RowError(Code(self._failed[path]), f"encoding a prompt ahead: no {path}")
         try:

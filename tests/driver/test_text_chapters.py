@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from idgen.actors.monitor import MonitorState
-from idgen.driver import texts
+from idgen.driver import prompts_ahead
 from idgen.manifest.prompts import TextBlock
 
 BLOCKS = [TextBlock(f"{number}", "glm-float16", [f"look {number}", f"other {number}"]) for number in range(5)]
@@ -24,14 +24,14 @@ def steps(monkeypatch):
             failed = [(f"texts/{block.name}", "internal")] if block.name in "13" else []
             yield {"rows": 2, "left": 0, "failed": failed, "node": "n", "pid": int(block.name) // 2}
 
-    monkeypatch.setattr(texts, "CHAPTER_BLOCKS", 2)
-    monkeypatch.setattr(texts.pipeline, "encode", encode)
-    monkeypatch.setattr(texts.cluster, "wait_for_end", lambda workers: told.append(set(workers)))
+    monkeypatch.setattr(prompts_ahead, "CHAPTER_BLOCKS", 2)
+    monkeypatch.setattr(prompts_ahead.pipeline, "encode", encode)
+    monkeypatch.setattr(prompts_ahead.cluster, "wait_for_end", lambda workers: told.append(set(workers)))
     return told
 
 
 def encode(blocks):
-    return texts._encode(iter(blocks), None, None, SimpleNamespace(monitor=MonitorState(0)))
+    return prompts_ahead._encode(iter(blocks), None, None, SimpleNamespace(monitor=MonitorState(0)))
 
 
 def test_a_chapters_actors_are_gone_before_the_next_one_loads_and_before_sampling(steps):

@@ -8,7 +8,7 @@ from test_inpaint_columns import ALL, HASHES, MODEL
 
 from idgen.columns import BY_NAME, COLUMNS
 from idgen.manifest.page import schema_table, with_table
-from idgen.sources.fitting import MASK_NOISE
+from idgen.sources.input_images import MASK_NOISE
 
 PAGE = Path(__file__).parents[2] / "manifests" / "README.md"
 

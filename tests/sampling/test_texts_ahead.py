@@ -6,11 +6,11 @@ import torch
 from doubles.tiny_recipe import BUCKET, row
 
 from idgen.errors import Code, RowError, RunError
+from idgen.outputs import encoded_prompts
 from idgen.recipes.recipe import Base, Recipe
 from idgen.sampling.caches import Text
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts, load_encoder
-from idgen.stores import texts
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
@@ -29,7 +29,7 @@ def store(encoder, tmp_path_factory):
     """A catalogue with some texts."""
     made = LocalStore(tmp_path_factory.mktemp("catalogue"))
     for prompt in PROMPTS:
-        made.put(texts.path("tiny", texts.digest(prompt)), encoder.encode(prompt).to_bytes())
+        made.put(encoded_prompts.path("tiny", encoded_prompts.digest(prompt)), encoder.encode(prompt).to_bytes())
     return made
 
 
@@ -65,12 +65,15 @@ def test_a_text_that_is_gone_is_its_rows_code_and_may_be_tried_again(store):
 
 
 def test_a_text_that_is_no_text_is_gone_so_that_the_next_pass_encodes_it_again(store, monkeypatch):
-    path, whole = texts.path("tiny", texts.digest("half")), set(texts.stored(store, "tiny"))
+    path, whole = (
+        encoded_prompts.path("tiny", encoded_prompts.digest("half")),
+        set(encoded_prompts.stored(store, "tiny")),
+    )
     store.put(path, b"half a file")
     with pytest.raises(RowError) as caught:
         StoredTexts(store, "tiny", {}).get("half")
     assert caught.value.code == Code.TEXT_MISSING
-    assert set(texts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
+    assert set(encoded_prompts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
 
     def forbidden(_paths):
         raise StoreError("the store answered 403")
@@ -97,12 +100,12 @@ def test_a_store_that_is_away_costs_no_text(store, monkeypatch):
 
 
 def test_a_prompt_that_could_not_be_encoded_says_why_and_not_what_it_is(store):
-    failed = {texts.path("tiny", texts.digest("boom")): "worker_crashed"}
+    failed = {encoded_prompts.path("tiny", encoded_prompts.digest("boom")): "worker_crashed"}
     with pytest.raises(RowError) as caught:
         StoredTexts(store, "tiny", failed).get("boom")
     assert caught.value.code == Code.WORKER_CRASHED
     assert "boom" not in str(caught.value)
-    assert Text.from_bytes(store.get(texts.path("tiny", texts.digest(""))))  # others are untouched
+    assert Text.from_bytes(store.get(encoded_prompts.path("tiny", encoded_prompts.digest(""))))  # others are untouched
     assert StoredTexts(store, "tiny", failed).get("")
 
 

@@ -1,4 +1,4 @@
-"""Looks at the line's pools of actors from inside Ray Data's loop, which alone knows them: for Places."""
+"""Looks at the line's pools of actors from inside Ray Data's loop, which alone knows them: for PoolState."""
 
 import logging
 import time
@@ -11,11 +11,11 @@ from ray.exceptions import RayError
 try:
     from ray.data._internal.execution.execution_callback import ExecutionCallback
     from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
-except ImportError:  # another Ray: see LoopLook
+except ImportError:  # another Ray: see PoolProbe
     ExecutionCallback, ActorPoolMapOperator = object, ()
 
-from idgen.actors.places import LineLeftError, Places, Standing
 from idgen.actors.pool_sizes import Pool
+from idgen.actors.pool_state import LineLeftError, PoolState, Standing
 
 log = logging.getLogger(__name__)
 
@@ -24,24 +24,24 @@ KINDS = {"Faces": "face actor", "Sampling": "sampling actor", "Texts": "text act
 """By the names of stages.py's classes, which Ray puts into its own."""
 
 
-class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
+class PoolProbe(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
     """Ray calls it at every step of its loop, in the loop's thread; what it raises ends the line.
 
     What it looks at is not Ray's public interface: in a Ray that has it otherwise the line runs, and nothing is told.
     """
 
-    def __init__(self, places: Places, pools: Mapping[type, Pool]) -> None:
+    def __init__(self, pool_state: PoolState, pools: Mapping[type, Pool]) -> None:
         """`pools` by the classes of stages.py."""
-        self._places = places
+        self._pool_state = pool_state
         self._pools = {stage.__name__: pool for stage, pool in pools.items()}
         self._looked_at_s = 0.0
         self._looks = True
 
-    def __call__(self) -> "LoopLook":
+    def __call__(self) -> "PoolProbe":
         """Return itself: Ray wants a class that it can make one of."""
         return self
 
-    def __deepcopy__(self, _memo: object) -> "LoopLook":
+    def __deepcopy__(self, _memo: object) -> "PoolProbe":
         return self
 
     def __reduce__(self) -> tuple[type[ExecutionCallback], tuple[()]]:
@@ -50,7 +50,7 @@ class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
 
     def before_execution_starts(self, executor: Any) -> None:  # noqa: ANN401
         """Begin."""
-        self._places.begin()
+        self._pool_state.begin()
 
     def on_execution_step(self, executor: Any) -> None:  # noqa: ANN401
         """Look, once a second."""
@@ -58,17 +58,17 @@ class LoopLook(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
             return
         self._looked_at_s = time.monotonic()
         try:
-            self._places.look(self._standings(executor))
+            self._pool_state.look(self._standings(executor))
         except (LineLeftError, RayError):
             raise
         except Exception:
             log.warning("the pools cannot be looked at in Ray %s", ray.__version__, exc_info=True)
             self._looks = False
-            self._places.begin()
+            self._pool_state.begin()
 
     def after_execution_succeeds(self, executor: Any) -> None:  # noqa: ANN401
         """End; of a line that failed it is kept what it waited for."""
-        self._places.begin()
+        self._pool_state.begin()
 
     def _standings(self, executor: Any) -> list[Standing]:  # noqa: ANN401
         """Of the pools that have work to come: one that is through has let its actors go."""

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from idgen.outputs import encoded_prompts
+from idgen.outputs.encoded_prompts import encoder_of
 from idgen.recipes.recipe import Base, Recipe
-from idgen.stores import texts
-from idgen.stores.texts import encoder_of
 
 KOLORS = Recipe(name="a", base=Base(kind="kolors", weights="x"))
 HASHES = {"a": {"base": "b" * 64, "text": "c" * 64}, "b": {"base": "d" * 64, "text": "c" * 64}}
@@ -25,11 +25,11 @@ def test_what_is_stored_is_found_by_its_prompt_and_deleted_by_its_encoder(store)
     prompts = ["", "红色大衣", "a red coat / ../x"]
     for encoder in ("one-float16", "one-float32"):
         for prompt in prompts:
-            store.put(texts.path(encoder, texts.digest(prompt)), b"text")
+            store.put(encoded_prompts.path(encoder, encoded_prompts.digest(prompt)), b"text")
     store.put("images/aa/aa.png", b"picture")
-    assert set(texts.stored(store, "one-float16")) == {texts.digest(prompt) for prompt in prompts}
-    assert not list(texts.stored(store, "one-float"))
-    texts.delete(store, ["one-float16", "never-float16"])
-    assert not list(texts.stored(store, "one-float16"))
-    assert len(list(texts.stored(store, "one-float32"))) == 3
+    assert set(encoded_prompts.stored(store, "one-float16")) == {encoded_prompts.digest(prompt) for prompt in prompts}
+    assert not list(encoded_prompts.stored(store, "one-float"))
+    encoded_prompts.delete(store, ["one-float16", "never-float16"])
+    assert not list(encoded_prompts.stored(store, "one-float16"))
+    assert len(list(encoded_prompts.stored(store, "one-float32"))) == 3
     assert store.head("images/aa/aa.png")

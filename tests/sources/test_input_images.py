@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png, same_shape
+from idgen.sources.input_images import cover, cover_cut_out, cover_mask, cover_notes, png, same_shape
 
 
 def rings(width, height):

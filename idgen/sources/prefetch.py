@@ -28,7 +28,7 @@ class Source(Protocol):
         """Return the file; raises RowError."""
 
 
-class FilesAhead:
+class Prefetch:
     """Fetches files for one actor; `fetches` counts what the source was really asked for."""
 
     def __init__(self, source: Source, threads: int) -> None:

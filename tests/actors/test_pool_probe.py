@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from idgen.actors import loop
-from idgen.actors.places import LineLeftError, Places
+from idgen.actors import pool_probe
+from idgen.actors.pool_state import LineLeftError, PoolState
 
 
 def test_a_ray_that_calls_its_pools_otherwise_is_told_once_and_the_line_runs(caplog):
-    look = loop.LoopLook(Places(), {})
+    look = pool_probe.PoolProbe(PoolState(), {})
     for _ in range(3):
         look._looked_at_s = 0.0
         look.on_execution_step(object())
@@ -18,7 +18,7 @@ def test_a_ray_that_calls_its_pools_otherwise_is_told_once_and_the_line_runs(cap
 
 
 def test_a_line_that_is_left_ends(monkeypatch):
-    class Left(Places):
+    class Left(PoolState):
         def look(self, pools):
             raise LineLeftError
 
@@ -26,14 +26,14 @@ def test_a_line_that_is_left_ends(monkeypatch):
         _topology = ()
 
     with pytest.raises(LineLeftError):
-        loop.LoopLook(Left(), {}).on_execution_step(Executor())
+        pool_probe.PoolProbe(Left(), {}).on_execution_step(Executor())
 
 
 def test_a_ray_without_such_callbacks_can_be_used(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data._internal.execution.execution_callback", None)
     try:
-        other = importlib.reload(loop)
-        other.LoopLook(Places(), {}).on_execution_step(object())
+        other = importlib.reload(pool_probe)
+        other.PoolProbe(PoolState(), {}).on_execution_step(object())
     finally:
         monkeypatch.undo()
-        importlib.reload(loop)
+        importlib.reload(pool_probe)

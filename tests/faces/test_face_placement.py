@@ -13,7 +13,7 @@ from PIL import Image
 import idgen.tiny
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, RowError
-from idgen.faces import aiming
+from idgen.faces import face_placement
 from idgen.faces.alignment import align
 from idgen.faces.analysis import Face, FaceAnalyser
 from idgen.faces.keypoints import FaceTarget, SourceFace, angle_deg, draw, target_keypoints
@@ -159,8 +159,8 @@ def test_one_face_is_chosen_for_every_part(room, analyser):
 
 def test_rows_that_want_one_face_in_one_place_share_analyses_and_drawings(room, monkeypatch):
     drawn = []
-    monkeypatch.setattr(aiming, "draw", lambda *of: drawn.append(1) or draw(*of))
-    aiming._drawing.cache_clear()
+    monkeypatch.setattr(face_placement, "draw", lambda *of: drawn.append(1) or draw(*of))
+    face_placement._drawing.cache_clear()
     pose, size = room.photo(9), (384, 512)
     asked = [ask(room.photo(20 + n % 3), FaceTarget(), size, face_pose_uri=pose) for n in range(30)]
     found = room.read(*asked)
@@ -244,7 +244,7 @@ def test_points_of_a_pose_that_make_no_face_are_the_pose_photo_s_fault():
     request = ask("a", FaceTarget())
     for asked, begins in ((replace(request, face_pose_uri="p"), "face_pose_uri: the five"), (request, "the five")):
         with pytest.raises(RowError) as caught:
-            aiming.aim(asked, [broken])
+            face_placement.place_face(asked, [broken])
         assert caught.value.code == Code.NO_FACE
         assert caught.value.detail.startswith(begins)
 

@@ -17,7 +17,7 @@ from idgen.faces.references import InputImage, ReferenceReader, Request
 from idgen.recipes.variants import FaceNeeds, PictureNeed
 from idgen.sources.clip_pixels import prepare
 from idgen.sources.fetch import Fetcher
-from idgen.sources.fitting import cover
+from idgen.sources.input_images import cover
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait
 

@@ -12,8 +12,8 @@ from PIL import Image, features
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
-from idgen.sources.answers import retry_after_s
 from idgen.sources.fetch import Fetcher
+from idgen.sources.web_answers import retry_after_s
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One glance: files to pixels, pixels to a face, its crops or an input image."""
+"""What one task does: files to pixels, pixels to a face, its crops or an input image."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -12,20 +12,20 @@ from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
-from idgen.faces.glances import Glance, Seen
-from idgen.faces.turning import turn
-from idgen.sources.ahead import File
+from idgen.faces.file_tasks import FileResult, FileTask
+from idgen.faces.orientation import turn
 from idgen.sources.control_maps import lines_on_nothing, map_notes
-from idgen.sources.fitting import cover, cover_cut_out, cover_mask, cover_notes, png
 from idgen.sources.images import Ground, Photo, decode
+from idgen.sources.input_images import cover, cover_cut_out, cover_mask, cover_notes, png
+from idgen.sources.prefetch import File
 
 _KEPT = 127  # the darker half of a mask: it is left in what the control inpaint is shown
 
-Analyse = Callable[[npt.NDArray[np.uint8], Glance], Face]
+Analyse = Callable[[npt.NDArray[np.uint8], FileTask], Face]
 
 
-class Opened:
-    """The files of one or more glances, each decoded when it is first asked for."""
+class OpenedFiles:
+    """The files of one or more tasks, each decoded when it is first asked for."""
 
     def __init__(self, files: Sequence[File], sources: SourcesConfig) -> None:
         self._files = files
@@ -59,55 +59,55 @@ class Opened:
         return self._mask
 
 
-def look(glance: Glance, opened: Opened, analyse: Analyse) -> Seen:
-    """Return what `glance` wants of the files in `opened`; `analyse` is called only when it looks for a face.
+def look(task: FileTask, opened: OpenedFiles, analyse: Analyse) -> FileResult:
+    """Return what `task` wants of the files in `opened`; `analyse` is called only when it looks for a face.
 
     Raises RowError: the file's own, those of `decode`, of the analysis and of `cut`.
     """
-    digest = opened.verified(glance.sha256)
-    photo = opened.photo(glance.ground)
+    digest = opened.verified(task.sha256)
+    photo = opened.photo(task.ground)
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
-    if glance.size and glance.mask_mode:
-        return _init_mask(photo, glance, digest)
-    if glance.size and glance.map:
-        return _control_map(photo, glance.map, glance.size, digest)
-    if glance.size:
-        notes = (*photo.warnings, *cover_notes(size, *glance.size))
-        if glance.cut_out and photo.alpha is not None:
-            return Seen(digest, size, notes, png=png(cover_cut_out(photo.rgb, photo.alpha, *glance.size)))
-        return Seen(digest, size, notes, png=png(cover(photo.rgb, *glance.size)))
-    mask = opened.mask() if glance.mask else None  # a broken one is cheaper to find than a face
-    face = analyse(photo.rgb, glance) if glance.face_pack else None
+    if task.size and task.mask_mode:
+        return _init_mask(photo, task, digest)
+    if task.size and task.map:
+        return _control_map(photo, task.map, task.size, digest)
+    if task.size:
+        notes = (*photo.warnings, *cover_notes(size, *task.size))
+        if task.cut_out and photo.alpha is not None:
+            return FileResult(digest, size, notes, png=png(cover_cut_out(photo.rgb, photo.alpha, *task.size)))
+        return FileResult(digest, size, notes, png=png(cover(photo.rgb, *task.size)))
+    mask = opened.mask() if task.mask else None  # a broken one is cheaper to find than a face
+    face = analyse(photo.rgb, task) if task.face_pack else None
     turns = face.turns if face else 0  # of a photo that lay on its side: all that follows is of the upright one
     rgb, over = turn(photo.rgb, turns), turn(mask.rgb, turns) if mask else None
     size = (rgb.shape[1], rgb.shape[0])
-    crops = {need.name: cut(need, rgb, face, over).tobytes() for need in glance.pictures}
+    crops = {need.name: cut(need, rgb, face, over).tobytes() for need in task.pictures}
     warnings = [*photo.warnings, *(face.warnings if face else ())]
     warnings += [f"{REFERENCE_MASK}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
-    return Seen(digest, size, tuple(warnings), face, crops)
+    return FileResult(digest, size, tuple(warnings), face, crops)
 
 
-def _init_mask(photo: Photo, glance: Glance, digest: str) -> Seen:
+def _init_mask(photo: Photo, task: FileTask, digest: str) -> FileResult:
     """Return the mask of an image to start from at the picture's size, [H, W]: 255 = make anew, 0 = keep."""
-    if glance.mask_mode == "alpha":
+    if task.mask_mode == "alpha":
         if photo.alpha is None:
             raise RowError(
                 Code.MISSING_VALUE, f"the row has none, and {INIT_IMAGE} has no transparent part to be made anew"
             )
         white_kept, grey = True, photo.alpha
     else:
-        white_kept, grey = glance.mask_mode == "keep_white", np.asarray(Image.fromarray(photo.rgb).convert("L"))
-    mask = cover_mask(grey, *glance.size) if glance.size else grey
+        white_kept, grey = task.mask_mode == "keep_white", np.asarray(Image.fromarray(photo.rgb).convert("L"))
+    mask = cover_mask(grey, *task.size) if task.size else grey
     mask = 255 - mask if white_kept else mask
-    notes = [] if glance.mask_mode == "alpha" else list(photo.warnings)
+    notes = [] if task.mask_mode == "alpha" else list(photo.warnings)
     if mask.max() <= _KEPT:
         notes.append("mask_keeps_all: nothing in the picture is to be made anew")
     elif mask.min() > _KEPT:
         notes.append("mask_keeps_nothing: the whole picture is to be made anew")
-    return Seen(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
+    return FileResult(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
 
 
-def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> Seen:
+def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> FileResult:
     """Return a ready-made map at the picture's size `to`, as nets expect it."""
     size = (photo.rgb.shape[1], photo.rgb.shape[0])
     lines = lines_on_nothing(photo.rgb, photo.alpha, kind) if photo.alpha is not None else None
@@ -116,7 +116,7 @@ def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> S
         notes = [note for note in notes if not note.startswith("transparency")]
         notes.append("transparency: its dark lines are drawn white on black")
     fitted = cover(photo.rgb if lines is None else lines, *to)
-    return Seen(digest, size, (*notes, *cover_notes(size, *to), *map_notes(fitted, kind)), png=png(fitted))
+    return FileResult(digest, size, (*notes, *cover_notes(size, *to), *map_notes(fitted, kind)), png=png(fitted))
 
 
 def _bytes(file: File) -> bytes:

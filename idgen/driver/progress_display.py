@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from idgen.actors.monitor import Progress
-from idgen.actors.places import Places
+from idgen.actors.pool_state import PoolState
 from idgen.driver.setup import Run
 from idgen.manifest.planner import PlanSummary
 from idgen.report.progress import Counts, ProgressLine, progress_record
 from idgen.stores.protocol import StoreError
 
 
-class Shown:
+class ProgressDisplay:
     """A line in the terminal, progress.json in the run's folder."""
 
-    def __init__(self, run: Run, plan: PlanSummary, places: Places) -> None:
-        self._run, self._plan, self._places = run, plan, places
+    def __init__(self, run: Run, plan: PlanSummary, pool_state: PoolState) -> None:
+        self._run, self._plan, self._pool_state = run, plan, pool_state
         self.line = ProgressLine(sys.stderr)
         self.retried = 0
         self.prompts = 0
@@ -47,8 +47,8 @@ class Shown:
 
     def show(self, progress: Progress) -> None:
         """Show how far the run is."""
-        if self._places.waiting:
-            self.line.tell(self._places.waiting)
+        if self._pool_state.waiting:
+            self.line.tell(self._pool_state.waiting)
         elif self.prompts:
             self.line.tell(f"encoding prompts ahead: {self._done(progress):,} of {self.prompts:,}")
         else:
@@ -67,7 +67,7 @@ class Shown:
         started = self._run.started_at.isoformat(timespec="seconds")
         record = progress_record(self._run.id, self.counts(progress), rate, started_at=started)
         ahead = {"prompts": {"asked": self.prompts, "encoded": self._done(progress)}} if self.prompts else {}
-        self._run.folder.write_progress(record | ahead | {"waiting": self._places.waiting})
+        self._run.folder.write_progress(record | ahead | {"waiting": self._pool_state.waiting})
 
     def _done(self, progress: Progress) -> int:
         return progress.counts.get("prompt_encodings", 0) - self._encoded

@@ -8,7 +8,7 @@ import pytest
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.identity import Request
-from idgen.faces.likeness import differing
+from idgen.faces.same_person import differing
 from idgen.recipes.recipe import FacePack
 
 

@@ -18,14 +18,14 @@ _MORE = (b"\x55\x2a\x91" * 64, b"\xaa\x13\x6c\xd1" * 48)
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
+class ReadDamaged:
     """A file that may be read instead, and the warning that belongs to it."""
 
     data: bytes
     warning: str
 
 
-def mended(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Mended | None:
+def mended(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> ReadDamaged | None:
     """Return a readable copy of a damaged file that lacks no pixel, or None. `pixels` decodes, within its limits.
 
     A PNG whose texts or profile are larger than Pillow reads loses them; a JPEG gets the end marker that it lacks.
@@ -37,7 +37,7 @@ def mended(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Men
     return None
 
 
-def _without_texts(data: bytes) -> Mended | None:
+def _without_texts(data: bytes) -> ReadDamaged | None:
     kept, texts, profile = [SIGNATURE], False, False
     for name, start, end in chunks(data):
         if name in _TEXTS:
@@ -49,7 +49,7 @@ def _without_texts(data: bytes) -> Mended | None:
     if not (texts or profile):
         return None
     warning = "profile_ignored: colours may be off" if profile else "text_ignored: more than is read of a PNG's texts"
-    return Mended(b"".join(kept), warning)
+    return ReadDamaged(b"".join(kept), warning)
 
 
 def _is_read(body: bytes) -> bool:
@@ -61,13 +61,13 @@ def _is_read(body: bytes) -> bool:
         return False
 
 
-def _with_end(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> Mended | None:
+def _with_end(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> ReadDamaged | None:
     """Add the end marker where the pixels before it are complete: then what is put between changes none of them."""
     data = data.removesuffix(_JPEG_END[:1])  # half of the marker
     try:
         found = pixels(data + _JPEG_END)
         if all(np.array_equal(found, pixels(data + more + _JPEG_END)) for more in _MORE):
-            return Mended(data + _JPEG_END, "end_missing: the JPEG lacks its end marker, no pixel is lost")
+            return ReadDamaged(data + _JPEG_END, "end_missing: the JPEG lacks its end marker, no pixel is lost")
     except RowError:
         pass
     return None

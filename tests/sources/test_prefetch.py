@@ -4,7 +4,7 @@ import time
 import pytest
 
 from idgen.errors import Code, RowError
-from idgen.sources.ahead import FilesAhead
+from idgen.sources.prefetch import Prefetch
 
 
 class Store:
@@ -34,22 +34,22 @@ def fetched(files, groups, should_stop=lambda: False):
 
 def test_groups_come_in_their_order_with_all_their_files():
     groups = [("a",), ("b", "m"), ("c",), ("a", "m")]
-    assert fetched(FilesAhead(Store(), 2), groups) == [(g, [f"u/{name}" for name in g]) for g in groups]
+    assert fetched(Prefetch(Store(), 2), groups) == [(g, [f"u/{name}" for name in g]) for g in groups]
 
 
 @pytest.mark.parametrize("threads", [1, 8])
 def test_a_file_of_many_groups_is_fetched_once(threads):
     store = Store()
-    files = FilesAhead(store, threads)
+    files = Prefetch(store, threads)
     groups = [(f"photo-{n}", "mask") for n in range(40)] + [("photo-3", "other mask")]
     assert len(fetched(files, groups)) == 41
     assert len(store.asked) == len(set(store.asked)) == files.fetches == 42
 
 
 def test_the_next_call_remembers_files_up_to_a_bound(monkeypatch):
-    monkeypatch.setattr("idgen.sources.ahead.REMEMBERED_BYTES", 9)
+    monkeypatch.setattr("idgen.sources.prefetch.REMEMBERED_BYTES", 9)
     store = Store()
-    files = FilesAhead(store, 1)
+    files = Prefetch(store, 1)
     fetched(files, [("a",), ("b",), ("c",), ("d",)])
     fetched(files, [("d",), ("c",), ("b",)])
     assert files.fetches == 4
@@ -59,7 +59,7 @@ def test_the_next_call_remembers_files_up_to_a_bound(monkeypatch):
 
 def test_a_file_that_failed_is_tried_once_a_call_and_again_in_the_next():
     store = Store({"u/m": RowError(Code.FETCH_TIMEOUT, "slow"), "u/bug": KeyError("secret")})
-    files = FilesAhead(store, 1)
+    files = Prefetch(store, 1)
     got = fetched(files, [(f"p{n}", "m") for n in range(10)] + [("bug",)])
     assert {group[1].code for _, group in got[:-1]} == {Code.FETCH_TIMEOUT}
     assert (got[-1][1][0].code, got[-1][1][0].detail) == (Code.INTERNAL, "fetch: KeyError")
@@ -70,7 +70,7 @@ def test_a_file_that_failed_is_tried_once_a_call_and_again_in_the_next():
 
 def test_nothing_is_fetched_far_ahead_of_the_work():
     store = Store(wait_s=0)
-    files = FilesAhead(store, 3)
+    files = Prefetch(store, 3)
     uris = {f"{n}": f"u/{n}" for n in range(60)}
     for worked, _ in enumerate(files.fetched([(name,) for name in uris], uris, lambda: False), start=1):
         time.sleep(0.005)
@@ -88,7 +88,7 @@ def test_a_stop_is_heard_while_the_second_file_of_a_group_hangs():
 
     began = time.monotonic()
     try:
-        assert fetched(FilesAhead(Half(), 2), [("a", "m")], lambda: time.monotonic() - began > 0.2) == []
+        assert fetched(Prefetch(Half(), 2), [("a", "m")], lambda: time.monotonic() - began > 0.2) == []
     finally:
         hanging.set()
     assert time.monotonic() - began < 3

@@ -2,9 +2,9 @@
 
 import pytest
 
-from idgen.actors import places
-from idgen.actors.places import LineLeftError, Places, Standing
+from idgen.actors import pool_state
 from idgen.actors.pool_sizes import Pool
+from idgen.actors.pool_state import LineLeftError, PoolState, Standing
 
 FACES, GPU = Pool(actors=1, at_least=1, cpus=0.5), Pool(actors=1, at_least=1, cpus=1, gpus=1)
 
@@ -13,7 +13,7 @@ FACES, GPU = Pool(actors=1, at_least=1, cpus=0.5), Pool(actors=1, at_least=1, cp
 def clock(monkeypatch):
     """Seconds; to be set."""
     now = [100.0]
-    monkeypatch.setattr(places.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(pool_state.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -26,7 +26,7 @@ def sampling(placed=1, busy=0):
 
 
 def test_the_pool_without_a_place_is_told_after_a_moment_and_no_longer(clock):
-    here = Places()
+    here = PoolState()
     here.look([faces(), sampling(placed=0)])
     assert here.waiting == ""
     clock[0] += 6
@@ -43,7 +43,7 @@ def test_the_pool_without_a_place_is_told_after_a_moment_and_no_longer(clock):
 
 def test_a_stopped_line_is_left_once_nobody_was_at_work_for_a_while(clock):
     stopping = [False]
-    here = Places(lambda: stopping[0])
+    here = PoolState(lambda: stopping[0])
     for seconds in (0, 60, 60):
         clock[0] += seconds
         here.look([faces(), sampling(placed=0)])  # nobody asked for a stop
@@ -56,7 +56,7 @@ def test_a_stopped_line_is_left_once_nobody_was_at_work_for_a_while(clock):
 
 
 def test_work_in_hand_is_waited_for_after_a_stop(clock):
-    here = Places(lambda: True)
+    here = PoolState(lambda: True)
     for _ in range(100):
         clock[0] += 60
         here.look([faces(), sampling(busy=1)])
@@ -68,7 +68,7 @@ def test_work_in_hand_is_waited_for_after_a_stop(clock):
 
 
 def test_a_new_line_begins_with_a_clean_sheet(clock):
-    here = Places(lambda: True)
+    here = PoolState(lambda: True)
     clock[0] += 60
     here.waiting = "waiting: the cluster has 0 GPUs"
     here.begin()

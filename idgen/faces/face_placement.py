@@ -11,7 +11,7 @@ from idgen.columns import FACE_DRAWING, POSE_IMAGE
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, Request
 from idgen.faces.keypoints import SourceFace, draw, notes, target_keypoints
-from idgen.sources.fitting import png
+from idgen.sources.input_images import png
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face
@@ -20,7 +20,7 @@ _REMEMBERED_DRAWINGS = 64  # some 20 kB each; rows that want the face in one pla
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
+class FacePlacement:
     """What IdentityNet is shown of one row."""
 
     keypoints: list[float]  # 10, pixels of the picture
@@ -37,7 +37,7 @@ class Aim:
         )
 
 
-def aim(request: Request, found: "Sequence[Face]") -> Aim | None:
+def place_face(request: Request, found: "Sequence[Face]") -> FacePlacement | None:
     """Return the points of the first face in `found`, moved as the row wants it, and drawn; None where it draws none.
 
     Raises RowError as keypoints.target_keypoints; of a face in face_pose_uri that makes none, with the column's name.
@@ -54,7 +54,7 @@ def aim(request: Request, found: "Sequence[Face]") -> Aim | None:
         if request.face_pose_uri and error.code == Code.NO_FACE:
             raise RowError(error.code, f"{POSE_IMAGE}: {error.detail}") from None
         raise
-    return Aim(points.ravel().tolist(), _drawing(points.tobytes(), size), notes(points, size))
+    return FacePlacement(points.ravel().tolist(), _drawing(points.tobytes(), size), notes(points, size))
 
 
 @lru_cache(_REMEMBERED_DRAWINGS)

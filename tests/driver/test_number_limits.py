@@ -9,7 +9,7 @@ import pytest
 from doubles.catalogue import ROOT
 
 from idgen.config import Config
-from idgen.driver.numbers import ABOVE_ZERO, DEADLINES, LONGEST_S, ZERO_OR_MORE, check_numbers
+from idgen.driver.number_limits import ABOVE_ZERO, DEADLINES, LONGEST_S, ZERO_OR_MORE, check_numbers
 from idgen.driver.setup import open_run
 from idgen.errors import Exit, RunError
 from idgen.settings import load_config

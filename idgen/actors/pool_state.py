@@ -1,7 +1,7 @@
-"""Whether the line's actors have places and work: what people are told while they wait, and when a stop ends the line.
+"""How the line's pools of actors stand: what people are told while they wait, and when a stop ends the line.
 
 Actors hear of a stop from the run's monitor. Those that the cluster has no room for hear nothing, and Ray would wait
-for them for half an hour. No Ray here: loop.py brings what its loop knows.
+for them for half an hour. No Ray here: pool_probe.py brings what its loop knows.
 """
 
 import time
@@ -33,7 +33,7 @@ class Standing:
     """Actors that are up and have work in hand."""
 
 
-class Places:
+class PoolState:
     """One for a whole run. `stopping` tells whether a stop was asked for."""
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:

@@ -8,7 +8,7 @@ from idgen.sources.fetch import Fetcher, scheme_of
 from idgen.sources.local import path_of
 
 
-class Foresight:
+class Precheck:
     """Judges the plan's addresses; asks no server and opens no file."""
 
     def __init__(self, fetcher: Fetcher, check_stop: Callable[[], None] = lambda: None) -> None:

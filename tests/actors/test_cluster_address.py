@@ -6,7 +6,7 @@ import time
 import pytest
 
 from idgen.actors import cluster
-from idgen.actors.joining import address_of, short_temp_folder, wait_for_answer
+from idgen.actors.cluster_address import address_of, short_temp_folder, wait_for_answer
 from idgen.config import ClusterConfig, Config
 from idgen.errors import Exit, RunError
 

@@ -7,7 +7,7 @@ from typing import Any
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayActorError
 
-from idgen.actors.places import LineLeftError
+from idgen.actors.pool_state import LineLeftError
 from idgen.errors import Exit, RunError
 from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
@@ -23,10 +23,10 @@ def run_chapter(results: Iterator[Counts], planned: int, line: Line) -> list[Cou
         for counts in results:
             found.append(counts)  # one by one: a line that is left has done what it has done
     except LineLeftError:
-        line.places.begin()
+        line.pool_state.begin()
         return found
     except Exception as error:
-        raise _own(error, line.places.waiting) from error
+        raise _own(error, line.pool_state.waiting) from error
     rows, left = (sum(counts[name] for counts in found) for name in ("rows", "left"))
     if rows != planned or (left and not line.monitor.stopping()):
         raise RunError(Exit.BUG, f"{planned} rows went into the line, {rows} came out, {left} of them not done")

@@ -8,8 +8,8 @@ from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayActorError
 
 from idgen.actors.monitor import MonitorState
-from idgen.actors.places import LineLeftError, Places
-from idgen.driver.chapter import run_chapter
+from idgen.actors.pool_state import LineLeftError, PoolState
+from idgen.driver.line_results import run_chapter
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import StoreError
@@ -18,7 +18,7 @@ DONE = {"rows": 1, "left": 0}
 
 
 def a_line(monitor=None):
-    return SimpleNamespace(monitor=monitor or MonitorState(0), places=Places())
+    return SimpleNamespace(monitor=monitor or MonitorState(0), pool_state=PoolState())
 
 
 def results(error=None):
@@ -29,9 +29,9 @@ def results(error=None):
 
 def test_what_a_line_did_before_it_was_left_counts():
     line = a_line()
-    line.places.waiting = "waiting for 1 CPU"
+    line.pool_state.waiting = "waiting for 1 CPU"
     assert run_chapter(results(LineLeftError()), 9, line) == [DONE]
-    assert line.places.waiting == ""
+    assert line.pool_state.waiting == ""
 
 
 def test_rows_that_do_not_come_back_are_a_bug():
@@ -43,7 +43,7 @@ def test_rows_that_do_not_come_back_are_a_bug():
 
 def test_a_standstill_tells_what_was_waited_for():
     line = a_line()
-    line.places.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
+    line.pool_state.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
     with pytest.raises(RunError, match="stands still: waiting for 1 GPU") as error:
         run_chapter(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
     assert error.value.exit_code == Exit.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""A row's request as looks at single files, so that rows share what they have in common, and back to an identity."""
+"""A row's request as tasks on single files, and their results as one identity: rows share what they have in common."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +11,13 @@ import numpy.typing as npt
 
 from idgen.columns import BY_NAME, INIT_IMAGE, LOOK_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE, REFERENCE_MASK
 from idgen.errors import Code, RowError
-from idgen.faces.aiming import aim
+from idgen.faces.face_placement import place_face
 from idgen.faces.identity import Identity, InputImage, MaskMode, Request
-from idgen.faces.likeness import differing
+from idgen.faces.same_person import differing
 from idgen.recipes.recipe import FacePack
 from idgen.recipes.variants import FROM_FACES, PictureNeed
-from idgen.sources.fitting import same_shape
 from idgen.sources.images import Ground
+from idgen.sources.input_images import same_shape
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face
@@ -27,7 +27,7 @@ _OF_CUT_OUTS = "transparency"  # and one that says nothing where the transparenc
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class FileTask:
     """One file, what it must hash to, and what is wanted of it. Equal ones are done once."""
 
     file: str  # its URI without the signature
@@ -60,8 +60,8 @@ class Glance:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What one glance gives."""
+class FileResult:
+    """What one task gives."""
 
     digest: str  # sha256 of the file
     size: tuple[int, int]  # of the upright picture, width and height
@@ -77,15 +77,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A glance and what it is to the row: one of its references ("") or a column's picture."""
+class RowFile:
+    """A task and what it is to the row: one of its references ("") or a column's picture."""
 
     column: str
-    glance: Glance
-    uris: tuple[str, ...]  # where glance.files lie
+    task: FileTask
+    uris: tuple[str, ...]  # where task.files lie
 
 
-def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
+def row_files(request: Request, name: Callable[[str], str]) -> list[RowFile]:
     """Return what has to be looked at for `request`, references first; `name` strips signatures off URIs.
 
     Raises RowError when the request lacks what its recipe looks at, ValueError for hashes that are not one a photo.
@@ -101,7 +101,7 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
     mask = request.reference_mask_uri if any(need.kind == "face" for need in own) else ""
     found = []
     for uri, sha256 in zip(request.uris, sha256s, strict=True):
-        glance = Glance(
+        task = FileTask(
             name(uri),
             sha256.lower(),
             face_pack=request.face_pack if finds else None,
@@ -110,24 +110,24 @@ def parts(request: Request, name: Callable[[str], str]) -> list[Part]:
             pictures=own,
             mask=name(mask) if mask else "",
         )
-        found.append(Part("", glance, (uri, mask) if mask else (uri,)))
+        found.append(RowFile("", task, (uri, mask) if mask else (uri,)))
     if prompt:
-        found.append(Part(LOOK_IMAGE, Glance(name(given), pictures=prompt), (given,)))
+        found.append(RowFile(LOOK_IMAGE, FileTask(name(given), pictures=prompt), (given,)))
     if request.face_target and request.face_pose_uri:
-        pose = Glance(name(request.face_pose_uri), face_pack=request.face_pack, face_select=request.face_select)
-        found.append(Part(POSE_IMAGE, pose, (request.face_pose_uri,)))
+        pose = FileTask(name(request.face_pose_uri), face_pack=request.face_pack, face_select=request.face_select)
+        found.append(RowFile(POSE_IMAGE, pose, (request.face_pose_uri,)))
     cut_out = any(image.mask_mode == "alpha" for image in request.images)
     return found + [
         _input(image, name(image.uri), cut_out=cut_out and image.column == INIT_IMAGE) for image in request.images
     ]
 
 
-def _input(image: InputImage, file: str, *, cut_out: bool) -> Part:
+def _input(image: InputImage, file: str, *, cut_out: bool) -> RowFile:
     kind = BY_NAME[image.column].control if image.column in MAP_OF.values() else ""
     ground: Ground = "black" if kind or image.mask_mode not in ("", "alpha") else "white"
     size = (image.width, image.height)
-    glance = Glance(file, size=size, ground=ground, mask_mode=image.mask_mode, map=kind, cut_out=cut_out)
-    return Part(image.column, glance, (image.uri,))
+    task = FileTask(file, size=size, ground=ground, mask_mode=image.mask_mode, map=kind, cut_out=cut_out)
+    return RowFile(image.column, task, (image.uri,))
 
 
 def _check(request: Request) -> None:
@@ -141,15 +141,15 @@ def _check(request: Request) -> None:
 
 
 def join(
-    request: Request, asked: Sequence[Part], results: Sequence[Seen | RowError | None]
+    request: Request, asked: Sequence[RowFile], results: Sequence[FileResult | RowError | None]
 ) -> Identity | RowError | None:
-    """Return what the parts of one request gave as one identity, references in their order, with the face drawn.
+    """Return what the files of one request gave as one identity, references in their order, with the face drawn.
 
     The first error stands for all, with its place in front; None when one was not looked at at all.
     """
     references = [part for part in asked if not part.column]
     names = [part.column or _place(number, len(references)) for number, part in enumerate(asked, start=1)]
-    seen: list[Seen] = []
+    seen: list[FileResult] = []
     for name, result in zip(names, results, strict=True):
         if isinstance(result, RowError):
             return RowError(result.code, f"{name}: {result.detail}") if name else result
@@ -164,11 +164,11 @@ def join(
     try:
         _check_shapes(by_column)
         posed = by_column.get(POSE_IMAGE)
-        aimed = aim(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
+        aimed = place_face(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
         strangers = differing(request, [each.face for each in seen[: len(references)] if each.face is not None])
     except RowError as error:
         return error
-    cut_out = any(part.glance.mask_mode == "alpha" for part in asked)
+    cut_out = any(part.task.mask_mode == "alpha" for part in asked)
     found = _identity(
         seen[: len(references)],
         warnings=strangers
@@ -180,12 +180,12 @@ def join(
             and not (part.column == INIT_IMAGE and cut_out and warning.startswith(_OF_CUT_OUTS))
         ],
         crops=crops,
-        images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.glance.size},
+        images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.task.size},
     )
     return aimed.joined(found) if aimed else found
 
 
-def _check_shapes(by_column: Mapping[str, Seen]) -> None:
+def _check_shapes(by_column: Mapping[str, FileResult]) -> None:
     """A mask of another shape would be cut otherwise than its picture, and would not lie over it."""
     picture, mask = by_column.get(INIT_IMAGE), by_column.get(MASK_IMAGE)
     if picture is None or mask is None or same_shape(picture.size, mask.size):
@@ -203,7 +203,7 @@ def _place(number: int, references: int) -> str:
 
 
 def _identity(
-    references: Sequence[Seen], *, warnings: list[str], crops: dict[str, list[bytes]], images: dict[str, bytes]
+    references: Sequence[FileResult], *, warnings: list[str], crops: dict[str, list[bytes]], images: dict[str, bytes]
 ) -> Identity:
     faces = [seen.face for seen in references if seen.face is not None]
     embeddings = [face.embedding for face in faces if face.embedding is not None]

@@ -9,13 +9,13 @@ from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import TextSettings
 from idgen.actors.pool_sizes import Pool
-from idgen.driver.chapter import run_chapter
+from idgen.driver.line_results import run_chapter
+from idgen.driver.progress_display import ProgressDisplay
 from idgen.driver.setup import Run
-from idgen.driver.shown import Shown
 from idgen.driver.watch import StopRequest
 from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
-from idgen.stores.texts import encoder_of, stored
+from idgen.outputs.encoded_prompts import encoder_of, stored
 
 CHAPTER_BLOCKS = 2000
 """128,000 prompts: Ray holds them all at a time, and every chapter loads the encoder anew."""
@@ -30,7 +30,7 @@ class Ahead:
     seconds: float = 0.0
 
 
-def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, shown: Shown) -> Ahead:
+def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, shown: ProgressDisplay) -> Ahead:
     """Encode the prompts of a pass that recipes want encoded ahead and the store lacks; mostly there are none.
 
     `chosen` is planner.TO_MAKE or .RETRIES. Raises RunError and StoreError.
@@ -43,7 +43,7 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
     prompts = write_prompts(encoders, chosen, lambda encoder: stored(run.store, encoder), run.scratch, memory_mb)
     if not prompts:
         return Ahead()
-    pool = cluster.text_pool(run.config, prompts, line.places, stop.check)
+    pool = cluster.text_pool(run.config, prompts, line.pool_state, stop.check)
     settings = TextSettings(
         texts=replace(run.config.texts, num_gpus=pool.gpus),
         device=run.config.sampling.device,

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from idgen.faces import turning
+from idgen.faces import orientation
 from idgen.faces.detection import Found
 
 
@@ -21,7 +21,7 @@ def asked(lengths):
 
 def test_of_a_sure_face_no_length_is_asked_for():
     turns, length = asked({})
-    assert not turning.doubtful(0.93, length)
+    assert not orientation.doubtful(0.93, length)
     assert turns == []
 
 
@@ -37,7 +37,7 @@ def test_of_a_sure_face_no_length_is_asked_for():
 )
 def test_an_unsure_face_is_doubted_when_its_crop_looks_better_turned(lengths, doubtful, count):
     turns, length = asked(lengths)
-    assert turning.doubtful(0.85, length) == doubtful
+    assert orientation.doubtful(0.85, length) == doubtful
     assert len(set(turns)) == count
 
 
@@ -84,15 +84,15 @@ def box_of(turns):
 @pytest.mark.parametrize("turns", [1, 2, 3])
 @pytest.mark.parametrize("distractor", [False, True])
 def test_the_turn_is_the_one_that_makes_this_face_upright(turns, distractor):
-    found = turning.upright(photo(turns, distractor=distractor), box_of(turns), (0.82, 4.8), look, length_of)
+    found = orientation.upright(photo(turns, distractor=distractor), box_of(turns), (0.82, 4.8), look, length_of)
     assert found == 4 - turns
 
 
 @pytest.mark.parametrize("least", [(0.97, 4.8), (0.82, 12.0)])
 def test_without_a_gain_in_score_and_length_nothing_is_turned(least):
-    assert turning.upright(photo(2), box_of(2), least, look, length_of) == 0
+    assert orientation.upright(photo(2), box_of(2), least, look, length_of) == 0
 
 
 def test_the_note_says_which_way_the_photo_is_to_be_turned():
-    assert turning.note(3).startswith("photo_turned: its face is upright 90 degrees clockwise")
-    assert (turning.turn(np.arange(4).reshape(2, 2), 3) == [[2, 0], [3, 1]]).all()
+    assert orientation.note(3).startswith("photo_turned: its face is upright 90 degrees clockwise")
+    assert (orientation.turn(np.arange(4).reshape(2, 2), 3) == [[2, 0], [3, 1]]).all()

@@ -23,11 +23,11 @@ from idgen.actors.recipe_faults import RecipeFaults
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.machine_faults import is_shortage
 from idgen.manifest.prompts import TextBlock
+from idgen.outputs import encoded_prompts
 from idgen.recipes.recipe import Base
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.texts import TextEncoder, load_encoder
 from idgen.schemas import TEXT_COUNTS
-from idgen.stores import texts
 from idgen.stores.protocol import StoreError
 
 PUT_PATIENCE_S = 300.0
@@ -64,8 +64,8 @@ class TextActor:
         prompts = [] if orders.stop else block.prompts
         left = len(block.prompts) - len(prompts)
         for at, prompt in enumerate(prompts):
-            digest = texts.digest(prompt)
-            path = texts.path(block.encoder, digest)
+            digest = encoded_prompts.digest(prompt)
+            path = encoded_prompts.path(block.encoder, digest)
             if digest in orders.given_up:
                 failed[path] = Code.WORKER_CRASHED
                 continue
@@ -74,7 +74,8 @@ class TextActor:
             try:
                 encoder = self._load(block.encoder)
             except RowError as error:  # the rows of the recipes that have it fail, those of others are made
-                failed |= {texts.path(block.encoder, texts.digest(prompt)): error.code for prompt in prompts[at:]}
+                digests = [encoded_prompts.digest(prompt) for prompt in prompts[at:]]
+                failed |= {encoded_prompts.path(block.encoder, digest): error.code for digest in digests}
                 break
             if self._monitor.begin("texts", block.name, [digest]):
                 left = len(prompts) - at
