@@ -24,7 +24,7 @@ from idgen.columns import (
 )
 from idgen.schemas import EMBEDDING_WIDTH
 
-Kind = TypeVar("Kind", float, str)
+Kind = TypeVar("Kind", bool, int, float, str)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
