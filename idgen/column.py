@@ -91,6 +91,8 @@ class Column:
     def _fault(self) -> str:
         if self.check is unchecked:
             return "it has no check; give it one of idgen/values.py, or any row could hold anything"
+        if not self.meaning:
+            return "it has no meaning to stand in manifests/README.md"
         if self.role in _FREE_ROLES and (self.scope is Scope.CARRIED) != (self.role is Role.LABEL):
             return "labels are carried, options decide pixels: role and scope contradict each other"
         if self.role is Role.LABEL and (self.type != pa.string() or not self.common):
@@ -124,12 +126,16 @@ _ROW_BY_ROW = (Role.ID, Role.LABEL, Role.PHOTO, Role.TEXT, Role.PICTURE)
 
 
 def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Return the columns. Raises ValueError for a name that stands twice, or a neutral column that is none."""
+    """Return the columns. Raises ValueError where two of them do not go together, or one lacks another."""
     found = tuple(columns)
     names = [column.name for column in found]
+    strengths = [column.control for column in found if column.role is Role.SCALE]
     for column in found:
+        place = f"idgen/columns.py: column {column.name}"
         if names.count(column.name) > 1:
-            raise ValueError(f"idgen/columns.py: column {column.name} stands there twice")
+            raise ValueError(f"{place} stands there twice")
         if column.neutral_as and column.neutral_as not in names:
-            raise ValueError(f"idgen/columns.py: column {column.name}: neutral_as names no column")
+            raise ValueError(f"{place}: neutral_as names no column")
+        if column.role is Role.MAP and column.control not in strengths:
+            raise ValueError(f"{place}: its control has no column of role SCALE")
     return found
