@@ -110,7 +110,8 @@ def test_options_that_split_batches_are_in_the_bucket(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "cell", "value", "wrong"),
     [
-        ("reference_sha256", "AB" * 32, ["ab" * 32], "abc"), ("reference_uris", "a.png|b.png", ["a.png", "b.png"], "a||"),
+        ("reference_sha256", "AB" * 32, ["ab" * 32], "abc"),
+        ("reference_uris", "a.png|b.png", ["a.png", "b.png"], "a||"),
         ("width", "512", 512, "wide"), ("seed", "7", 7, "-1"), ("paste_back", "yes", True, "perhaps"),
         ("control_depth_scale", "0.5", 0.5, "11"), ("ip_adapter_scales", '{"faceid": 1}', [("faceid", 1.0)], "[1]"),
         ("face_box", "0|0|1|1", [0.0, 0.0, 1.0, 1.0], "1|0|0|1"), ("shot", "back", "back", "back\n"),
