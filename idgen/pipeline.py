@@ -87,5 +87,6 @@ def _context(line: Line, pools: Mapping[type, Pool]) -> None:
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = line.no_progress_timeout_s
     context.raise_original_map_exception = True  # else Ray wraps an actor's RunError and its cause is lost
-    context.custom_execution_callback_classes = [PoolProbe(line.pool_state, pools)]
+    # Ray calls what stands there to make a callback: the probe gives itself
+    context.custom_execution_callback_classes = [PoolProbe(line.pool_state, pools)]  # type: ignore[list-item]
     context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

@@ -5,9 +5,10 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import ray
+from ray.actor import ActorHandle
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -39,12 +40,11 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
     address = address_of(config.cluster)
     if address and address != "auto":
         wait_for_answer(address, config.cluster.wait_s, check_stop)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         if address:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
                 address="local",
@@ -52,7 +52,8 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
                 include_dashboard=False,
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,
                 _temp_dir=short_temp_folder(),
-                **quiet,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
             )
     except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
         said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
@@ -66,7 +67,7 @@ def start_monitor(breaker_failures: int) -> RemoteMonitor:
     here = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(here, soft=False)
     actor = ray.remote(MonitorState).options(num_cpus=0, scheduling_strategy=strategy)
-    return RemoteMonitor(actor.remote(breaker_failures))
+    return RemoteMonitor(cast("ActorHandle[MonitorState]", actor.remote(breaker_failures)))
 
 
 def pools(config: Config, shards: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pools:
@@ -115,13 +116,18 @@ def release() -> None:
 
 def check_output(store: ObjectStore, *, shared: bool) -> None:
     """Raise RunError(USAGE) when the output is a local folder that only one of several nodes would see."""
-    nodes = sum(1 for node in ray.nodes() if node["Alive"])
+    nodes = len(_live_nodes())
     if "://" not in store.root and nodes > 1 and not shared:
         raise RunError(
             Exit.USAGE,
             f"output {store.root} is a local folder but the cluster has {nodes} nodes: use s3://, "
             "or set cluster.shared_output=true when all of them see that folder",
         )
+
+
+def _live_nodes() -> list[Node]:
+    """Return the resources of each node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +155,7 @@ def _wait(
     deadline = time.monotonic() + wait_s
     asked = False
     while True:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = _live_nodes()
         sized = size(nodes, _later_gpus() if may_grow else 0)
         lacking = missing_for(sized, nodes)
         if not lacking:

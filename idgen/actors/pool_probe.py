@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import ray
 from ray.exceptions import RayError
@@ -12,10 +12,13 @@ try:
     from ray.data._internal.execution.execution_callback import ExecutionCallback
     from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
 except ImportError:  # another Ray: see PoolProbe
-    ExecutionCallback, ActorPoolMapOperator = object, ()
+    ExecutionCallback, ActorPoolMapOperator = object, ()  # type: ignore[misc, assignment]
 
 from idgen.actors.pool_sizes import Pool
 from idgen.actors.pool_state import LineLeftError, PoolState, Standing
+
+if TYPE_CHECKING:
+    from ray.data._internal.execution.streaming_executor import StreamingExecutor
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +27,7 @@ KINDS = {"Faces": "face actor", "Sampling": "sampling actor", "Texts": "text act
 """By the names of stages.py's classes, which Ray puts into its own."""
 
 
-class PoolProbe(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
+class PoolProbe(ExecutionCallback):
     """Ray calls it at every step of its loop, in the loop's thread; what it raises ends the line.
 
     What it looks at is not Ray's public interface: in a Ray that has it otherwise the line runs, and nothing is told.
@@ -48,11 +51,11 @@ class PoolProbe(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
         """In an actor, which is sent the settings of Ray Data too, there is nothing to look at."""
         return ExecutionCallback, ()
 
-    def before_execution_starts(self, executor: Any) -> None:  # noqa: ANN401
+    def before_execution_starts(self, executor: "StreamingExecutor") -> None:
         """Begin."""
         self._pool_state.begin()
 
-    def on_execution_step(self, executor: Any) -> None:  # noqa: ANN401
+    def on_execution_step(self, executor: "StreamingExecutor") -> None:
         """Look, once a second."""
         if not self._looks or time.monotonic() - self._looked_at_s < LOOK_S:
             return
@@ -66,18 +69,19 @@ class PoolProbe(ExecutionCallback):  # type: ignore[misc]  # Ray has no types
             self._looks = False
             self._pool_state.begin()
 
-    def after_execution_succeeds(self, executor: Any) -> None:  # noqa: ANN401
+    def after_execution_succeeds(self, executor: "StreamingExecutor") -> None:
         """End; of a line that failed it is kept what it waited for."""
         self._pool_state.begin()
 
-    def _standings(self, executor: Any) -> list[Standing]:  # noqa: ANN401
+    def _standings(self, executor: "StreamingExecutor") -> list[Standing]:
         """Of the pools that have work to come: one that is through has let its actors go."""
-        pools = [op for op in executor._topology if isinstance(op, ActorPoolMapOperator)]
+        pools = [op for op in executor._topology or () if isinstance(op, ActorPoolMapOperator)]
         return [self._standing(op) for op in pools if not op.has_execution_finished()]
 
     def _standing(self, op: ActorPoolMapOperator) -> Standing:
         stage = op.name.partition("(")[2].rstrip(")")
-        up = [actor for actor in op._actor_pool._running_actors.values() if not actor.is_restarting]
+        running = op._actor_pool._running_actors  # type: ignore[attr-defined]  # of the pool that it really is
+        up = [actor for actor in running.values() if not actor.is_restarting]
         return Standing(
             kind=KINDS.get(stage, stage),
             pool=self._pools[stage],

@@ -10,7 +10,7 @@ from idgen.actors.held_gpus import GPU_MS
 from idgen.actors.pool_sizes import Pools
 from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
-from idgen.driver.line_results import run_chapter
+from idgen.driver.line_results import collect_results
 from idgen.driver.progress_display import ProgressDisplay
 from idgen.driver.prompts_ahead import encode_ahead
 from idgen.driver.setup import Run
@@ -126,6 +126,6 @@ class _Passes:
             if line.monitor.stopping():
                 break
             piece = refs[start : start + CHAPTER_SHARDS]
-            run_chapter(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
+            collect_results(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
         self.work.line_s += time.monotonic() - started_s
         self.work.texts_s += ahead.seconds

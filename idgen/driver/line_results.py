@@ -1,4 +1,4 @@
-"""A stretch of the line as the driver sees it: every row comes back, and what an actor raised comes out as it is."""
+"""What comes back from one run of the line: every row comes back, and what an actor raised comes out as it is."""
 
 import re
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ Counts = dict[str, Any]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def run_chapter(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
-    """Return what the tasks of a chapter of `planned` rows came back with; fewer after a stop. Raises RunError."""
+def collect_results(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
+    """Return what the tasks of one run of the line over `planned` rows came back with; fewer after a stop. Raises RunError."""
     found: list[Counts] = []
     try:
         for counts in results:

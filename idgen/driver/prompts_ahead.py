@@ -9,7 +9,7 @@ from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import TextSettings
 from idgen.actors.pool_sizes import Pool
-from idgen.driver.line_results import run_chapter
+from idgen.driver.line_results import collect_results
 from idgen.driver.progress_display import ProgressDisplay
 from idgen.driver.setup import Run
 from idgen.driver.watch import StopRequest
@@ -17,8 +17,8 @@ from idgen.manifest.planner import RETRIES
 from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
 from idgen.outputs.encoded_prompts import encoder_of, stored
 
-CHAPTER_BLOCKS = 2000
-"""128,000 prompts: Ray holds them all at a time, and every chapter loads the encoder anew."""
+BLOCKS_PER_ROUND = 2000
+"""128,000 prompts: Ray holds them all at a time, and every round loads the encoder anew."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,12 +59,12 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
 def _encode(blocks: Iterator[TextBlock], settings: TextSettings, pool: Pool, line: pipeline.Line) -> dict[str, str]:
     """Run the line of prompts, return the texts that could not be made.
 
-    After each chapter its actors are gone: neither the next ones nor the sampling actors fit beside them.
+    After each round its actors are gone: neither the next ones nor the sampling actors fit beside them.
     """
     failed: dict[str, str] = {}
-    while not line.monitor.stopping() and (chapter := list(islice(blocks, CHAPTER_BLOCKS))):
-        planned = sum(len(block.prompts) for block in chapter)
-        done = run_chapter(pipeline.encode(chapter, settings, pool, line), planned, line)
+    while not line.monitor.stopping() and (one_round := list(islice(blocks, BLOCKS_PER_ROUND))):
+        planned = sum(len(block.prompts) for block in one_round)
+        done = collect_results(pipeline.encode(one_round, settings, pool, line), planned, line)
         for block in done:
             failed |= dict(block["failed"])
         if not line.monitor.stopping():

@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.func import PythonUDFType
 
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import open_database, parquet, quoted
@@ -47,7 +48,7 @@ def write_prompts(
     with open_database(scratch, memory_mb) as connection:
         _load_encoders(connection, encoders)
         _load_stored(connection, encoders, stored)
-        connection.create_function("text_digest", _digests, ["VARCHAR"], "VARCHAR", type="arrow")
+        connection.create_function("text_digest", _digests, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
         ((count,),) = connection.execute(f"""
             COPY (
                 WITH pictures AS (

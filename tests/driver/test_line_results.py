@@ -9,7 +9,7 @@ from ray.exceptions import RayActorError
 
 from idgen.actors.monitor import MonitorState
 from idgen.actors.pool_state import LineLeftError, PoolState
-from idgen.driver.line_results import run_chapter
+from idgen.driver.line_results import collect_results
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import StoreError
@@ -30,14 +30,14 @@ def results(error=None):
 def test_what_a_line_did_before_it_was_left_counts():
     line = a_line()
     line.pool_state.waiting = "waiting for 1 CPU"
-    assert run_chapter(results(LineLeftError()), 9, line) == [DONE]
+    assert collect_results(results(LineLeftError()), 9, line) == [DONE]
     assert line.pool_state.waiting == ""
 
 
 def test_rows_that_do_not_come_back_are_a_bug():
-    assert run_chapter(results(), 1, a_line()) == [DONE]
+    assert collect_results(results(), 1, a_line()) == [DONE]
     with pytest.raises(RunError, match="2 rows went into the line, 1 came out") as error:
-        run_chapter(results(), 2, a_line())
+        collect_results(results(), 2, a_line())
     assert error.value.exit_code == Exit.BUG
 
 
@@ -45,7 +45,7 @@ def test_a_standstill_tells_what_was_waited_for():
     line = a_line()
     line.pool_state.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
     with pytest.raises(RunError, match="stands still: waiting for 1 GPU") as error:
-        run_chapter(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
+        collect_results(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
     assert error.value.exit_code == Exit.UNAVAILABLE
 
 
@@ -60,7 +60,7 @@ def test_what_ray_wraps_comes_out_as_it_was():
         wrapped = WrappedError(Exit.BUG, "Traceback (most recent call last)")
         wrapped.cause = cause
         with pytest.raises(RunError) as error:
-            run_chapter(results(wrapped), 2, a_line())
+            collect_results(results(wrapped), 2, a_line())
         assert (error.value.exit_code, error.value.message) == expected
 
 
@@ -87,7 +87,7 @@ def test_of_a_lost_actor_the_reason_is_told_in_one_line_without_colours(ray_says
     lost = RayActorError()
     lost.error_msg = ray_says
     with pytest.raises(RunError) as error:
-        run_chapter(results(lost), 2, a_line())
+        collect_results(results(lost), 2, a_line())
     assert error.value.message == f"the line lost its monitor or an actor: {told}"
     assert error.value.exit_code == Exit.UNAVAILABLE
 

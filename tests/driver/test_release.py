@@ -58,7 +58,7 @@ def fail(*_):
     raise RunError(Exit.UNAVAILABLE, "gone")
 
 
-def test_a_chapter_that_raises_does_not_keep_the_nodes(monkeypatch, released):
+def test_a_pass_that_raises_does_not_keep_the_nodes(monkeypatch, released):
     monkeypatch.setattr(line.pipeline, "run", fail)
     with pytest.raises(RunError, match="gone"):
         run_line()
