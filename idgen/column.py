@@ -54,6 +54,11 @@ class Need(StrEnum):
     TOLD_SIZES = "a base whose nets are told sizes"
 
 
+def in_words(name: str) -> str:
+    """Return a column's name as people read it: "Face similarity"."""
+    return name.replace("_", " ").capitalize()
+
+
 def unchecked(name: str, _value: Cell, _recipe: RecipeFacts) -> object:
     """Stand in the place of a check that is missing."""
     raise ValueError(f"column {name} has no check")
@@ -118,7 +123,7 @@ class Column:
     @property
     def shown_as(self) -> str:
         """What the gallery calls it."""
-        return self.title or self.name.replace("_", " ").capitalize()
+        return self.title or in_words(self.name)
 
 
 _FREE_ROLES = (Role.LABEL, Role.OPTION)

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen import values
+from idgen.checks.table import FINDING_COLUMNS
 from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
 from idgen.manifest.asking import ORDINALS_PER_ROW
@@ -32,17 +33,21 @@ from idgen.values import Cell, texts
 _BATCH_ROWS = 16_384
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 _LABELS_SQL = ", ".join(f"a.{name}" for name in LABELS)
-_TOLD_COLUMNS = (
-    f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
-    " warnings, reference_uris, reference_faces, reference_score, target_keypoints, face_pass_result,"
-    " face_similarity_before, face_similarity"
+_FINDINGS = tuple(column.name for column in FINDING_COLUMNS)
+_FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
+_TOLD_COLUMNS = ", ".join(
+    (
+        f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints",
+        *_FINDINGS,
+    )
 )
 _RESULT_NAMES = frozenset(
     {
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", "face_pass_result", "face_similarity_before", "face_similarity",
+        "target_keypoints", *_FINDINGS,
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
@@ -127,7 +132,7 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
-            t.target_keypoints, t.face_pass_result, t.face_similarity_before, t.face_similarity,
+            t.target_keypoints, {_FINDINGS_SQL},
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o

@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from idgen.checks.table import FINDING_COLUMNS
+from idgen.column import in_words
 from idgen.columns import BY_NAME, IMAGES, LABELS
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
@@ -29,7 +31,7 @@ from idgen.stores.protocol import ObjectStore
 
 _SCRIPTS = ("rows.js", "inputs.js", "cards.js", "dialog.js", "app.js")
 _TO_OUTPUT = "../../../"  # from runs/<run_id>/report/index.html to the output
-_FLOATS = ("seconds", "face_similarity_before", "face_similarity")
+_FLOATS = tuple(name for name, type_ in COLUMNS.items() if pa.types.is_floating(type_))
 _POINT_NUMBERS = 10
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -115,6 +117,7 @@ def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
         "codes": {code: _code_facts(code) for code in sorted({*shown.problems, *shown.table["code"].to_pylist()})},
         "columns": columns,
         "labels": {name: BY_NAME[name].shown_as for name in LABELS},
+        "findings": {column.name: in_words(column.name) for column in FINDING_COLUMNS},
         "images": {name: BY_NAME[name].shown_as for name in IMAGES},
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

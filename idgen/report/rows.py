@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.checks.table import FINDING_COLUMNS
 from idgen.columns import LABELS
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import ObjectStore, StoreError
@@ -25,9 +26,9 @@ COLUMNS: dict[str, pa.DataType] = {
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
     **dict.fromkeys((*LABELS, "output_name", "carried", "finished_at"), pa.string()),
-    "face_pass_result": pa.string(),
     **dict.fromkeys(("image_index", "seed", "attempt", "width", "height"), pa.int64()),
-    **dict.fromkeys(("seconds", "face_similarity_before", "face_similarity"), pa.float64()),
+    "seconds": pa.float64(),
+    **{column.name: pa.float64() if pa.types.is_floating(column.type) else column.type for column in FINDING_COLUMNS},
     "warnings": _STRINGS,
     "reference_uris": _STRINGS,
     "reference_faces": pa.list_(pa.int64()),
