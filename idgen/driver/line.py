@@ -22,7 +22,7 @@ from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 
 NO_PROGRESS_S = 1800.0  # Ray's own default; a shard of work and a wait for nodes may take longer
-CHAPTER_SHARDS = 5000
+SHARDS_PER_ROUND = 5000
 
 
 @dataclass(slots=True)
@@ -122,10 +122,10 @@ class _Passes:
         ahead = encode_ahead(self._run, chosen, self._line, self._stop, self._shown)
         line = replace(self._line, sampler=replace(self._line.sampler, failed_texts=ahead.failed))
         started_s = time.monotonic()
-        for start in range(0, len(refs), CHAPTER_SHARDS):
+        for start in range(0, len(refs), SHARDS_PER_ROUND):
             if line.monitor.stopping():
                 break
-            piece = refs[start : start + CHAPTER_SHARDS]
+            piece = refs[start : start + SHARDS_PER_ROUND]
             collect_results(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
         self.work.line_s += time.monotonic() - started_s
         self.work.texts_s += ahead.seconds

@@ -17,7 +17,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def collect_results(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
-    """Return what the tasks of one run of the line over `planned` rows came back with; fewer after a stop. Raises RunError."""
+    """Return what the line's tasks gave for `planned` rows; fewer after a stop. Raises RunError."""
     found: list[Counts] = []
     try:
         for counts in results:
