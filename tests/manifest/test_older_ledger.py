@@ -85,7 +85,7 @@ def test_merged_with_newer_parts_each_row_keeps_what_it_has(old):
     old.plan(ROWS)
     (ref,) = old.refs()
     (picture,) = old.pictures()
-    told = old._told(ref, picture | NEW, "ok")
+    told = old._told(ref, picture, "ok") | NEW
     write_part(old.store, old.run_id, ref.name, 1, 0, [told])
     compact(old.store, old.run_id)
     (merged,) = ledger_files(old.store)
