@@ -1,7 +1,7 @@
-"""What CONTRIBUTING.md says about adding a column, done by script to a copy of the package, which then runs.
+"""What CONTRIBUTING.md says about adding a column and a check, done by script to a copy of the package, which runs.
 
-A carried column is one line in idgen/columns.py. A column that decides pixels is that line and the code that uses it.
-The catalogue was begun by the code as it was before.
+A carried column is one line in idgen/columns.py. A column that decides pixels is that line and the code that uses it. A
+check is a file of its own and a line in idgen/checks/table.py. The catalogue was begun by the code as it was before.
 """
 
 import json
@@ -33,6 +33,25 @@ VARIATION = """\
     Column("variation", _INT, _ROW, Role.OPTION, check=values.whole_number(0, 999), common=True, neutral=0,
         meaning="another picture of the same seed; 0 = the seed's own"),
 """
+CHECK = '''\
+"""How bright a picture is."""
+
+import pyarrow as pa
+
+from idgen.checks.picture import PictureFacts, Pixels
+from idgen.checks.protocol import Finding, FindingColumn
+
+
+class MeanLevelCheck:
+    """The mean of all levels."""
+
+    column = FindingColumn("mean_level", pa.float32(), "mean of the picture's levels, 0 to 255")
+
+    def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
+        """Return the mean."""
+        return Finding(self.column.name, float(picture.mean()), "warn", ("looked_at: by a check that was added",))
+'''
+
 SEED = "manual_seed(row.seed)"
 USE = 'manual_seed(row.seed + row.option("variation", 0))'
 
@@ -105,14 +124,22 @@ def add_a_column_that_decides_pixels(shop):
     shop.replace(user, SEED, USE)
 
 
+def add_a_check(shop):
+    (shop.code / "idgen/checks/mean_level.py").write_text(CHECK, encoding="utf-8")
+    shop.replace(
+        "idgen/checks/table.py", "\nCHECKS: ", "from idgen.checks.mean_level import MeanLevelCheck\n\nCHECKS: "
+    )
+    shop.replace("idgen/checks/table.py", "(FacePassCheck(), ", "(MeanLevelCheck(), FacePassCheck(), ")
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A catalogue with one picture from before; after that both columns, a run that uses them, the page made anew."""
+    """A catalogue with one picture from before; after that all patches, a run that uses them, the page made anew."""
     made = Copy(tmp_path_factory.mktemp("columns"))
     made.generate(BEFORE)
     made.first = made.results()["plain"]
     made.edited = {}
-    for patch in (add_a_carried_column, add_a_column_that_decides_pixels):
+    for patch in (add_a_carried_column, add_a_column_that_decides_pixels, add_a_check):
         before = made.texts()
         patch(made)
         after = made.texts()
@@ -169,6 +196,16 @@ def test_results_and_ledger_have_both(shop):
     assert told["plain"].get("season") is None, "it was written before the column was known"
 
 
+def test_what_a_check_finds_is_in_results_and_ledger(shop):
+    assert shop.edited[add_a_check] == ["idgen/checks/mean_level.py", "idgen/checks/table.py"]
+    varied = shop.results()["varied"]
+    assert varied["mean_level"] == pytest.approx(shop.pixels(varied).mean(), abs=0.01)
+    assert "looked_at: by a check that was added" in varied["warnings"]
+    told = {row["row_id"]: row for row in shop.ledger()}
+    assert told["varied"]["mean_level"] == varied["mean_level"]
+    assert told["plain"].get("mean_level") is None, "nobody looked at it"
+
+
 def test_failed_rows_can_be_given_again(shop):
     path = max(Path(shop.output, "runs").glob("*/failed.parquet"), key=os.path.getmtime)
     assert {row["row_id"]: row["season"] for row in pq.read_table(path).to_pylist()} == {
@@ -176,12 +213,14 @@ def test_failed_rows_can_be_given_again(shop):
     }  # fmt: skip
 
 
-def test_the_gallery_s_data_have_both(shop):
+def test_the_gallery_s_data_have_all(shop):
     page = shop.report().read_text(encoding="utf-8")
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
     assert list(data["labels"].items())[-1] == ("season", "Season")
     assert cells(data, "season") == ["", "summer", "", "winter", "autumn", ""]
     assert json.loads(cells(data, "settings")[3])["variation"] == 3
+    assert data["findings"]["mean_level"] == "Mean level"
+    assert [value is not None for value in cells(data, "mean_level")] == [False, False, False, True, False, False]
 
 
 def test_the_page_of_the_columns_has_both(shop):
@@ -191,7 +230,7 @@ def test_the_page_of_the_columns_has_both(shop):
 
 
 @pytest.mark.browser
-def test_the_gallery_finds_and_shows_both(shop, tmp_path):
+def test_the_gallery_finds_and_shows_all(shop, tmp_path):
     with chromium(tmp_path / "profile", tmp_path) as driver:
         driver.get(f"file://{shop.report()}")
         wait = WebDriverWait(driver, 10, poll_frequency=0.05)
@@ -203,6 +242,8 @@ def test_the_gallery_finds_and_shows_both(shop, tmp_path):
         shown = driver.find_element(By.ID, "viewer").text.split("\n")
         assert shown[shown.index("Season") + 1] == "winter"
         assert shown[shown.index("variation") + 1] == "3"
+        level = shop.pixels(shop.results()["varied"]).mean()
+        assert float(shown[shown.index("Mean level") + 1]) == pytest.approx(level, abs=0.01)
 
 
 def cells(data, name):
