@@ -15,9 +15,9 @@ from torch import Tensor
 
 from idgen import weights
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
+from idgen.sampling.families.protocol import TextSource
+from idgen.sampling.reading import DTYPES
 from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
-from idgen.sampling.stock import DTYPES
-from idgen.sampling.texts import TextSource
 from idgen.weights.headers import shapes_of
 
 READABLE = ("faceid", "faceid_plusv2", "instantid")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
-from idgen.weights import files
+from idgen.weights import files, originals
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
-from idgen.weights.originals import check_not_original_kolors
 
 Kind = Literal[
     "base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "face_parser", "context", "control",
@@ -48,12 +48,12 @@ class Part:
 def parts(recipe: Recipe) -> list[Part]:
     """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role.
 
-    Kolors' text encoder is a part of its own, `text`: actors that encode prompts ahead load it without the rest of the
-    base, and sampling actors the rest without it.
+    A text encoder that is read without the rest of its base (Kolors') is a part of its own, `text`: actors that encode
+    prompts ahead load it alone, and sampling actors the rest without it.
     """
     base = recipe.base
     found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
-    if base.kind == "kolors":
+    if FAMILIES[base.kind].text_apart:
         found.append(Part(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision))
     for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
         if location:
@@ -107,11 +107,14 @@ def files_of(part: Part, recipe: Recipe) -> Files:
 
 def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
     base = recipe.base
-    if base.kind == "kolors" and part.kind in ("base", "text"):
-        return _kolors_files(path, part, recipe)
+    if not FAMILIES[base.kind].file_prefixes and part.kind in ("base", "text"):
+        originals.check_folder(path, base.kind)
     match part.kind:
         case "base" if path.is_dir():
-            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
+            text = not FAMILIES[base.kind].text_apart
+            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae, text=text)
+        case "text":
+            return files.text_files(path)
         case "base":
             return _single_base_files(path, recipe)
         case "config":
@@ -146,16 +149,6 @@ def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
     spec = next(control for control in recipe.controls if f"control:{control.name}" == part.role)
     of_face = spec.name == "identity" or spec.context == "face"
     return files.control_files(path, own_settings=not spec.config, of_face=of_face)
-
-
-def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:
-    """Return the files of the base without its text encoder, or of the text encoder."""
-    if not path.is_dir():
-        raise RunError(Exit.USAGE, f"{path} is a single file; Kolors is read from a folder in diffusers layout only")
-    check_not_original_kolors(path)
-    if part.kind == "text":
-        return files.text_files(path)
-    return files.base_files(path, own_unet=not recipe.base.unet, own_vae=not recipe.base.vae, text=False)
 
 
 def _vae_settings(recipe: Recipe) -> Files:

@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from idgen.recipes.families import FAMILIES
+from idgen.recipes.prompt_weights import parse
 from idgen.recipes.recipe import Recipe
-from idgen.sampling.prompt_weights import parse
 from idgen.weights.locations import locate
 
 KOLORS_TOKENS = 256
@@ -26,7 +27,7 @@ def cut_counter(recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
     try:
         at = locate(base.weights, base.revision)
         folder = (locate(base.config) if at.is_file() and base.config else at) / "tokenizer"
-        return _pieces_cut(folder) if base.kind == "kolors" else _clip_cut(folder, recipe)
+        return _clip_cut(folder, recipe) if FAMILIES[base.kind].clip_text else _pieces_cut(folder)
     except Exception:  # tokenizers raises nothing more special, and a warning must not end a run
         return None
 

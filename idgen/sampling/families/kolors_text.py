@@ -15,8 +15,8 @@ from idgen.networks import transfers
 from idgen.recipes.recipe import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
-from idgen.sampling.stock import DTYPES
-from idgen.weights.originals import check_not_original_kolors
+from idgen.sampling.reading import DTYPES
+from idgen.weights import originals
 from idgen.weights.token_counts import KOLORS_TOKENS
 
 UNUSED = ("output_layer.weight", "rotary_pos_emb.inv_freq")
@@ -39,7 +39,7 @@ class KolorsText:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
-        check_not_original_kolors(files.weights)
+        originals.check_folder(files.weights, "kolors")
         with reading.explained(f"{files.weights} has no text encoder that can be read for Kolors"):
             tokenizer = ChatGLMTokenizer.from_pretrained(files.weights / "tokenizer", local_files_only=True)
             encoder = reading.read_text_encoder(ChatGLMModel, files, "text_encoder", UNUSED)
