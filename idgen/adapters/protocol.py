@@ -62,7 +62,7 @@ class Adapter(Protocol):
     option_names: tuple[str, ...]
     """Columns that change tokens; they are part of the tokens' cache key."""
     through_text: bool
-    """Tokens are as wide as the text encoder's states: the denoiser's projection of text brings them to the branches."""
+    """Tokens are as wide as the text encoder's states: the denoiser's projection of text brings them to branches."""
     gives_context: bool
     """Its tokens have a context for IdentityNet."""
     branches: nn.ModuleList

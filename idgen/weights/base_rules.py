@@ -28,7 +28,8 @@ def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: 
     if channels != family.latent_channels:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} has latents of {channels} channels, {kind} has {family.latent_channels}: another family's",
+            f"the VAE of {place} has latents of {channels} channels, {kind} has {family.latent_channels}: another "
+            "family's",
         )
     found = {other for name in names for start, other in _TEXTS.items() if name.startswith(start)}
     scale = settings.get("scaling_factor", _SCALE)
@@ -36,8 +37,8 @@ def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: 
     if scale in others or found - {family.vae_of}:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} is not one of {FAMILIES[family.vae_of].title}, which {kind} needs: its latents are another family's, "
-            "and pictures would come out in wrong colours; give a VAE of this family, or none",
+            f"the VAE of {place} is not one of {FAMILIES[family.vae_of].title}, which {kind} needs: its latents are "
+            "another family's, and pictures would come out in wrong colours; give a VAE of this family, or none",
         )
 
 

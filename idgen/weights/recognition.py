@@ -137,9 +137,10 @@ def projection_of(own: Iterable[str]) -> str:
 def likely_kinds(own: Mapping[str, tuple[int, ...]], *, has_lora: bool) -> list[str]:
     """Return the kinds of recipes/variants.py that an adapter's file may be, as far as a few tensors tell.
 
-    `own` are the shapes of its projection, without `image_proj.`. These have one layout: plus and plus-face; FaceID-Plus
-    and its version 2; InstantID and portrait_unnorm; PuLID's version 1 and EcomID; and plus for SDXL and for Kolors,
-    whose UNets have as many layers of the same widths. The last two are told apart by what they read, and by the base.
+    `own` are the shapes of its projection, without `image_proj.`. These have one layout: plus and plus-face;
+    FaceID-Plus and its version 2; InstantID and portrait_unnorm; PuLID's version 1 and EcomID; and plus for SDXL and
+    for Kolors, whose UNets have as many layers of the same widths. The last two are told apart by what they read, and
+    by the base.
     """
     return [kind for kind, variant in VARIANTS.items() if _fits(variant, own, has_lora)]
 

@@ -19,7 +19,7 @@ from idgen.errors import Exit, RunError
 from idgen.manifest.prompts import TextBlock
 from idgen.outputs.ledger import dataset
 from idgen.recipes.recipe import Base, Recipe
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.schemas import ANALYSED, TEXT_COUNTS
 from idgen.stores import texts
 from idgen.stores.opening import open_store

@@ -7,9 +7,10 @@ from doubles.tiny_recipe import BUCKET, row
 
 from idgen.errors import Code, RowError, RunError
 from idgen.recipes.recipe import Base, Recipe
+from idgen.sampling.bases import load_encoder
 from idgen.sampling.caches import Text
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import StoredTexts, load_encoder
+from idgen.sampling.texts import StoredTexts
 from idgen.stores import texts
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError

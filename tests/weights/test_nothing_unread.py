@@ -19,7 +19,7 @@ from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, controls, loras, reading
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.unused import UNUSED

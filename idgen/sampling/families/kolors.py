@@ -1,6 +1,6 @@
 """Kolors: SDXL's UNet and VAE with a large language model for text, whose states the UNet projects."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -40,7 +40,7 @@ class Kolors(UnetBase):
     The pipeline never has the text encoder: it is beside it, or not loaded when prompts were encoded ahead.
     """
 
-    FAMILY: FamilyName = "kolors"
+    FAMILY: ClassVar[FamilyName] = "kolors"
     KINDS = Kinds(plain="KolorsPipeline", from_image="KolorsImg2ImgPipeline", start_mix_ins=(GivenNoise, KolorsStart))
     WITHOUT = {  # noqa: RUF012
         "text_encoder": None,

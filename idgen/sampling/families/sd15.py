@@ -1,5 +1,7 @@
 """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
 
+from typing import ClassVar
+
 import torch
 
 from idgen.networks import transfers
@@ -13,7 +15,7 @@ from idgen.sampling.prompt_pieces import pieces
 class Sd15(UnetBase):
     """See the module's docstring; follows idgen.sampling.families.protocol.LoadedBase."""
 
-    FAMILY: FamilyName = "sd15"
+    FAMILY: ClassVar[FamilyName] = "sd15"
     KINDS = Kinds(
         plain="StableDiffusionPipeline",
         controlled="StableDiffusionControlNetPipeline",

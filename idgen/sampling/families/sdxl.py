@@ -1,6 +1,6 @@
 """Stable Diffusion XL: a UNet that also gets sizes and a pooled text, a VAE, two CLIP text encoders."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from idgen.sampling.prompt_pieces import Piece, pieces
 class Sdxl(UnetBase):
     """See the module's docstring; follows idgen.sampling.families.protocol.LoadedBase."""
 
-    FAMILY: FamilyName = "sdxl"
+    FAMILY: ClassVar[FamilyName] = "sdxl"
     KINDS = Kinds(
         plain="StableDiffusionXLPipeline",
         controlled="StableDiffusionXLControlNetPipeline",
