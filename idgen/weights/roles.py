@@ -163,11 +163,7 @@ def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
-    return {
-        **model_identity(recipe, cache=cache),
-        **text_identity(recipe, cache=cache),
-        **face_pack_identity(recipe, cache=cache),
-    }
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind != "config"], cache)
 
 
 def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
@@ -180,8 +176,9 @@ def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
 
 
 def text_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return what a node loads that encodes prompts ahead: text, or nothing when the base has no such role."""
-    return _hashed(recipe, [part for part in parts(recipe) if part.kind == "text"], cache)
+    """Return what a node loads that encodes prompts ahead: text alone, or all of a base that has no such role."""
+    kinds = ("text",) if FAMILIES[recipe.base.kind].text_apart else ("base", "vae", "unet", "lora")
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind in kinds], cache)
 
 
 def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ def asked(desk):
 
     def find(chosen=TO_MAKE, encoders=ENCODERS, stored=()):
         listing = {"glm-float16": [digest(prompt) for prompt in stored]}
-        count = write_prompts(encoders, chosen, lambda name: listing.get(name, ()), desk.scratch, 256)
+        count = write_prompts(desk.recipes, encoders, chosen, lambda name: listing.get(name, ()), desk.scratch, 256)
         found = {}
         for block in text_blocks(desk.scratch, ""):
             found.setdefault(block.encoder, []).extend(block.prompts)
@@ -71,7 +71,7 @@ def test_a_second_pass_asks_for_its_own_prompts(desk, asked):
 def test_blocks_hold_one_encoder_each_and_everything_once(desk):
     both = [("faceid", n) for n in range(100)] + [("other", n) for n in range(30)]
     desk.plan([row(i, recipe=name, prompt=f"look {n}", guidance_scale=1.0) for i, (name, n) in enumerate(both)])
-    write_prompts({"faceid": "a", "other": "b"}, TO_MAKE, lambda _: (), desk.scratch, 256)
+    write_prompts(desk.recipes, {"faceid": "a", "other": "b"}, TO_MAKE, lambda _: (), desk.scratch, 256)
     blocks = list(text_blocks(desk.scratch, "again-"))
     assert len({block.name for block in blocks}) == len(blocks)
     assert all(block.name.startswith("again-") and 0 < len(block.prompts) <= BLOCK_PROMPTS for block in blocks)
