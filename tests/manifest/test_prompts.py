@@ -7,6 +7,7 @@ from planning import HASHES, RECIPE, row
 
 from idgen.manifest.planner import RETRIES, TO_MAKE
 from idgen.manifest.prompts import BLOCK_PROMPTS, text_blocks, write_prompts
+from idgen.recipes.recipe import FacePass
 from idgen.stores.texts import digest
 
 ENCODERS = {"faceid": "glm-float16", "other": "glm-float16"}
@@ -49,6 +50,22 @@ def test_a_negative_prompt_counts_with_guidance_alone_and_none_is_the_empty_one(
     assert asked(encoders={"faceid": "glm-float16"}) == {"glm-float16": ["", "red"]}
     desk.plan([row(1, prompt="red", negative_prompt="ugly", guidance_scale=1.5)])
     assert asked(encoders={"faceid": "glm-float16"}) == {"glm-float16": ["red", "ugly"]}
+
+
+def test_where_prompts_are_read_in_pieces_the_empty_one_counts_too(desk, asked):
+    desk.recipes, desk.hashes = {"faceid": replace(RECIPE, long_prompt="chunks")}, HASHES
+    desk.plan([row(1, prompt="red", guidance_scale=1.0)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["", "red"]}
+
+
+def test_a_face_pass_with_guidance_needs_the_negative_prompt_of_a_row_without(desk, asked):
+    repaired = replace(RECIPE, face_pass=FacePass(), columns=[*RECIPE.columns, "face_pass"])
+    desk.recipes, desk.hashes = {"faceid": repaired}, HASHES
+    given = {"negative_prompt": "ugly", "guidance_scale": 1.0}
+    desk.plan([row(1, prompt="red", face_pass="off", **given), row(2, prompt="blue", **given)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["blue", "red"]}
+    desk.plan([row(1, prompt="red", face_pass="auto", **given), row(2, prompt="blue", **given)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["blue", "red", "ugly"]}
 
 
 def test_what_is_stored_already_or_settled_is_left_out(desk, asked):
