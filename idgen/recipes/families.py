@@ -30,8 +30,9 @@ class Family:
     # text
     text_encoders: tuple[str, ...] = ("text_encoder",)
     """Folders of its text encoders in diffusers layout."""
-    text_apart: bool = False
-    """The text encoder is a part of its own, with a role of its own, and is read without the rest of the base."""
+    text_model: str = ""
+    """model_type of a text encoder that is a part of its own: it has a role of its own, and is read without the rest of
+    the base. Empty = it is read with the rest."""
     text_ahead: bool = False
     """Prompts are encoded ahead where the recipe does not say."""
     clip_text: bool = True
@@ -65,6 +66,11 @@ class Family:
     """Layers that an adapter's file has a branch for, at full size."""
     controls: bool = True
     """There are ControlNets for it."""
+
+    @property
+    def text_apart(self) -> bool:
+        """Whether the text encoder is a part of its own."""
+        return bool(self.text_model)
 
     @property
     def owners(self) -> str:
@@ -116,7 +122,7 @@ FAMILIES: dict[FamilyName, Family] = {
         title="Kolors",
         short_title="Kolors",
         owns=_is_kolors,
-        text_apart=True,
+        text_model="chatglm",
         text_ahead=True,
         clip_text=False,
         text_width_setting="encoder_hid_dim",

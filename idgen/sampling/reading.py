@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import diffusers
 import torch
@@ -21,18 +21,14 @@ from torch import nn
 from idgen import weights
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES
-from idgen.recipes.recipe import Base
+from idgen.recipes.recipe import Base, Dtype
 from idgen.sampling import part_names
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes, dtypes_of, shapes_of
 
 Pipeline = Any
 """diffusers carries no types."""
-DTYPES: dict[str, torch.dtype] = {
-    "float32": torch.float32,
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in get_args(Dtype)}
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIXES = ("first_stage_model.", "vae.")

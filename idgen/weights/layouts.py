@@ -41,7 +41,7 @@ def check_layout(part: Part, recipe: Recipe) -> str:
         case "base":
             return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
         case "text":
-            return _check_chatglm(locate(part.location, part.revision), len(files))
+            return _check_text(locate(part.location, part.revision), recipe.base.kind, len(files))
         case "control" if "config.json" not in dict(files) or _has_other_config(part, recipe):
             return _check_net(_weights_of(files), recipe)
         case "control" | "control_config":
@@ -203,11 +203,13 @@ def _what(found: FamilyName, wanted: FamilyName) -> str:
     return f"no {FAMILIES[wanted].title} base" if FAMILIES[wanted].text_projection else f"a base of kind {found}"
 
 
-def _check_chatglm(folder: Path, files: int) -> str:
-    kind = settings(folder / "text_encoder" / "config.json").get("model_type")
-    if kind != "chatglm":
-        raise RunError(Exit.USAGE, f"{folder} has no text encoder of Kolors: its config says {kind or 'nothing'}")
-    return f"chatglm, {files} files"
+def _check_text(folder: Path, kind: FamilyName, files: int) -> str:
+    found = settings(folder / "text_encoder" / "config.json").get("model_type")
+    family = FAMILIES[kind]
+    if found != family.text_model:
+        says = f"its config says {found or 'nothing'}"
+        raise RunError(Exit.USAGE, f"{folder} has no text encoder of {family.title}: {says}")
+    return f"{found}, {files} files"
 
 
 def _check_single_base(path: Path) -> str:

@@ -182,3 +182,7 @@ class Reader:
     """Makes a base, not cast yet, no LoRA merged; with texts that were made ahead it needs no text encoder."""
     load_encoder: Callable[[Base, torch.device, Reading], TextEncoder]
     """Makes what encodes prompts ahead: the text encoder on a device, LoRAs merged, without the rest of its base."""
+    class_name: Callable[[bool, bool], str]
+    """Names diffusers' class for batches that start from an image or not, beside ControlNets or not."""
+    without: Mapping[str, Any]
+    """Settings of the text-to-image one that leave out the parts that are not used."""
