@@ -37,6 +37,8 @@ class Family:
     """Prompts are encoded ahead where the recipe does not say."""
     clip_text: bool = True
     """Its text encoders are CLIP's: they know English, read 75 tokens at a time, and take weights and pieces."""
+    text_tokens: int = 77
+    """What its text encoder reads, marks included; longer prompts are cut. Some tokenizers do not say so."""
     text_prefix: str = ""
     """How the names of its text encoders begin in a single file."""
     text_width_setting: str = "cross_attention_dim"
@@ -125,6 +127,7 @@ FAMILIES: dict[FamilyName, Family] = {
         text_model="chatglm",
         text_ahead=True,
         clip_text=False,
+        text_tokens=256,  # the pipelines' own number
         text_width_setting="encoder_hid_dim",
         text_projection="encoder_hid_proj.",
         told_sizes=True,

@@ -111,8 +111,14 @@ def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
         originals.check_folder(path, base.kind)
     match part.kind:
         case "base" if path.is_dir():
-            text = not FAMILIES[base.kind].text_apart
-            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae, text=text)
+            family = FAMILIES[base.kind]
+            return files.base_files(
+                path,
+                own_denoiser=not base.unet,
+                own_vae=not base.vae,
+                text=not family.text_apart,
+                denoiser=family.denoiser,
+            )
         case "text":
             return files.text_files(path)
         case "base":

@@ -12,13 +12,14 @@ from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
 from torch import Tensor, nn
 
 from idgen.networks import transfers
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
 from idgen.sampling.reading import DTYPES
 from idgen.weights import originals
-from idgen.weights.token_counts import KOLORS_TOKENS
 
+TOKENS = FAMILIES["kolors"].text_tokens
 UNUSED = ("output_layer.weight", "rotary_pos_emb.inv_freq")
 """Nothing reads the last layer's 0.5 GB, and only the dtype of the other."""
 
@@ -57,9 +58,7 @@ class KolorsText:
 
     def _tokenize(self, prompt: str) -> tuple[dict[str, Tensor], int]:
         """Return what the encoder is called with, and how many tokens were cut at the prompt's end."""
-        given = self.tokenizer(
-            prompt, padding="max_length", max_length=KOLORS_TOKENS, truncation=True, return_tensors="pt"
-        )
+        given = self.tokenizer(prompt, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         whole = len(self.tokenizer(prompt).input_ids)
         device = next(self.encoder.parameters()).device
-        return {name: transfers.upload(tensor, device) for name, tensor in given.items()}, max(0, whole - KOLORS_TOKENS)
+        return {name: transfers.upload(tensor, device) for name, tensor in given.items()}, max(0, whole - TOKENS)
