@@ -45,8 +45,8 @@ def weight_files(folder: Path, variant: str | None) -> list[Path]:
 def base_files(folder: Path, *, own_denoiser: bool, own_vae: bool, text: bool = True, denoiser: str = "unet") -> Files:
     """Return everything in a diffusers folder that decides a picture. Raises RunError(USAGE) when parts are missing.
 
-    `denoiser` is the folder of its denoiser. Without `own_denoiser` that one's settings stay, as weights from elsewhere
-    are loaded into them; without `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
+    `denoiser` is the folder of its denoiser. Without `own_denoiser` its settings stay, as weights from elsewhere are
+    loaded into them; without `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
     """
     if not (folder / denoiser).is_dir():
         raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no {denoiser} folder")
