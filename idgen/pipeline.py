@@ -14,9 +14,9 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings, TextSettings
-from idgen.actors.loop import LoopLook
-from idgen.actors.places import Places
+from idgen.actors.pool_probe import PoolProbe
 from idgen.actors.pool_sizes import Pool, Pools
+from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.actors.stages import Faces, Sampling, Texts
 from idgen.manifest.prompts import TextBlock
@@ -35,7 +35,7 @@ class Line:
     pools: Pools
     monitor: RemoteMonitor
     no_progress_timeout_s: float
-    places: Places = field(default_factory=Places)
+    pool_state: PoolState = field(default_factory=PoolState)
     """Told how the pools stand."""
 
 
@@ -87,5 +87,6 @@ def _context(line: Line, pools: Mapping[type, Pool]) -> None:
     context.enable_progress_bars = False
     context.execution_no_progress_timeout_s = line.no_progress_timeout_s
     context.raise_original_map_exception = True  # else Ray wraps an actor's RunError and its cause is lost
-    context.custom_execution_callback_classes = [LoopLook(line.places, pools)]
+    # Ray calls what stands there to make a callback: the probe gives itself
+    context.custom_execution_callback_classes = [PoolProbe(line.pool_state, pools)]  # type: ignore[list-item]
     context.max_errored_blocks = 0  # rows carry their errors; a block that raises is a bug and ends the run

@@ -6,6 +6,7 @@ Picture = manifest row x image index. One row of `PICTURES` per picture; `faces`
 
 import pyarrow as pa
 
+from idgen.checks.table import FINDING_COLUMNS
 from idgen.manifest.columns import MANIFEST_FIELDS
 
 STATE = [
@@ -92,9 +93,7 @@ LEDGER = pa.schema(
         pa.field("reference_score", pa.list_(pa.float32())),
         pa.field("reference_faces", pa.list_(pa.int32())),
         pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture
-        pa.field("face_pass_result", pa.string()),  # done | no_face | large_enough | failed; null: none was asked for
-        pa.field("face_similarity_before", pa.float32()),  # cosine of the picture's face to the reference's
-        pa.field("face_similarity", pa.float32()),  # after the face pass, before paste back; null where nobody measured
+        *(pa.field(column.name, column.type) for column in FINDING_COLUMNS),  # what the checks say
         pa.field("warnings", pa.list_(pa.string())),
         pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
         pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in

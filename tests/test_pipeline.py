@@ -13,8 +13,8 @@ import ray
 
 from idgen import pipeline
 from idgen.actors.packing import pack, unpack
-from idgen.actors.places import LineLeftError, Places
 from idgen.actors.pool_sizes import Pool, Pools
+from idgen.actors.pool_state import LineLeftError, PoolState
 from idgen.schemas import ANALYSED, COUNTS
 
 ROWS = (5, 1, 9, 2, 9, 3, 256, 1, 4, 4, 7, 8)
@@ -105,12 +105,12 @@ def test_a_line_that_ray_has_no_room_for_says_so_and_ends_when_a_stop_is_asked_f
     told = []
 
     def stopping():
-        told.append(places.waiting)
-        return bool(places.waiting)
+        told.append(pool_state.waiting)
+        return bool(pool_state.waiting)
 
-    places = Places(stopping)
+    pool_state = PoolState(stopping)
     line = pipeline.Line(
-        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, places=places
+        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, pool_state=pool_state
     )
     before = set(threading.enumerate())
     try:
@@ -137,14 +137,14 @@ def test_an_actor_that_is_slow_to_start_has_a_place(monkeypatch, two_gpus):
     monkeypatch.setattr(pipeline, "Sampling", Sampling)
     told = []
 
-    class Told(Places):
+    class Told(PoolState):
         def look(self, pools):
             super().look(pools)
             told.append(self.waiting)
 
     pools = Pools(faces=Pool(actors=1, at_least=1, cpus=0.5), sampling=Pool(actors=1, at_least=1, cpus=0.5, gpus=1))
     line = pipeline.Line(
-        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, places=Told()
+        run=None, faces=None, sampler=None, pools=pools, monitor=None, no_progress_timeout_s=600, pool_state=Told()
     )
     assert [row["rows"] for row in pipeline.run([Part("s0", 3)], line)] == [3]
     assert len(told) > 8

@@ -5,16 +5,17 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import ray
+from ray.actor import ActorHandle
 from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from idgen.actors.joining import address_of, short_temp_folder, wait_for_answer
+from idgen.actors.cluster_address import address_of, short_temp_folder, wait_for_answer
 from idgen.actors.monitor import MonitorState
-from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
+from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
 from idgen.config import Config
 from idgen.errors import MAX_DETAIL_CHARS, Exit, RunError
@@ -39,12 +40,11 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
     address = address_of(config.cluster)
     if address and address != "auto":
         wait_for_answer(address, config.cluster.wait_s, check_stop)
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     # Ray Data's actors make the core log a known warning as an error (ray issue 53727); people would see it
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         if address:
-            ray.init(address=address, **quiet)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray.init(
                 address="local",
@@ -52,7 +52,8 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
                 include_dashboard=False,
                 object_store_memory=LOCAL_OBJECT_STORE_BYTES,
                 _temp_dir=short_temp_folder(),
-                **quiet,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
             )
     except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
         said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
@@ -66,21 +67,23 @@ def start_monitor(breaker_failures: int) -> RemoteMonitor:
     here = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(here, soft=False)
     actor = ray.remote(MonitorState).options(num_cpus=0, scheduling_strategy=strategy)
-    return RemoteMonitor(actor.remote(breaker_failures))
+    return RemoteMonitor(cast("ActorHandle[MonitorState]", actor.remote(breaker_failures)))
 
 
-def pools(config: Config, shards: int, places: Places, check_stop: Callable[[], None]) -> Pools:
+def pools(config: Config, shards: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pools:
     """Return the pool sizes for this cluster, once it is large enough.
 
-    Waits `cluster.wait_s` on a cluster that may still grow, and tells `places`; `check_stop` raises to end the wait.
+    Waits `cluster.wait_s` on a cluster that may still grow, and tells `pool_state`; `check_stop` raises to end it.
     Raises RunError(UNAVAILABLE) that says what is missing.
     """
-    return _wait(_Wait(config, places, check_stop), lambda *there: size_pools(config, shards, *there), missing, _dear)
+    return _wait(
+        _Wait(config, pool_state, check_stop), lambda *there: size_pools(config, shards, *there), missing, _dear
+    )
 
 
-def text_pool(config: Config, prompts: int, places: Places, check_stop: Callable[[], None]) -> Pool:
+def text_pool(config: Config, prompts: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pool:
     """Return the size of the pool that encodes `prompts` prompts, as `pools` does; nothing else runs beside it."""
-    wait = _Wait(config, places, check_stop)
+    wait = _Wait(config, pool_state, check_stop)
     return _wait(wait, lambda *there: size_text_pool(config, prompts, *there), missing_texts, lambda pool: pool)
 
 
@@ -113,7 +116,7 @@ def release() -> None:
 
 def check_output(store: ObjectStore, *, shared: bool) -> None:
     """Raise RunError(USAGE) when the output is a local folder that only one of several nodes would see."""
-    nodes = sum(1 for node in ray.nodes() if node["Alive"])
+    nodes = len(_live_nodes())
     if "://" not in store.root and nodes > 1 and not shared:
         raise RunError(
             Exit.USAGE,
@@ -122,12 +125,17 @@ def check_output(store: ObjectStore, *, shared: bool) -> None:
         )
 
 
+def _live_nodes() -> list[Node]:
+    """Return the resources of each node that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
 @dataclass(frozen=True, slots=True)
 class _Wait:
     """For whom the cluster is waited for."""
 
     config: Config
-    places: Places
+    pool_state: PoolState
     check_stop: Callable[[], None]
 
 
@@ -147,11 +155,11 @@ def _wait(
     deadline = time.monotonic() + wait_s
     asked = False
     while True:
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        nodes = _live_nodes()
         sized = size(nodes, _later_gpus() if may_grow else 0)
         lacking = missing_for(sized, nodes)
         if not lacking:
-            wait.places.begin()
+            wait.pool_state.begin()
             return sized
         if time.monotonic() >= deadline:
             raise RunError(Exit.UNAVAILABLE, lacking)
@@ -159,7 +167,7 @@ def _wait(
             log.warning("waiting up to %.0f s: %s", wait_s, lacking)
             request_resources(bundles=[_bundle(dear(sized))] * dear(sized).at_least)
             asked = True
-        wait.places.waiting = f"waiting: {lacking}"
+        wait.pool_state.waiting = f"waiting: {lacking}"
         wait.check_stop()
         time.sleep(2)
 

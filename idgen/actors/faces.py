@@ -15,8 +15,8 @@ import pyarrow as pa
 from idgen.actors.face_packs import FacePacks
 from idgen.actors.facts import FaceSettings, RunFacts, device_of
 from idgen.actors.held_gpus import HeldGpus
-from idgen.actors.left import all_left
 from idgen.actors.monitor import Monitor, Orders
+from idgen.actors.shards_left import all_left
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.keypoints import FaceTarget

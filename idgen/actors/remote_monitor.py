@@ -1,6 +1,7 @@
 """The monitor as a Ray actor behind plain calls."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import ray
 from ray.actor import ActorHandle
@@ -16,8 +17,7 @@ class RemoteMonitor:
 
     def begin_shard(self, stage: Stage, shard: str) -> Orders:
         """See `MonitorState.begin_shard`."""
-        orders: Orders = ray.get(self._handle.begin_shard.remote(stage, shard))
-        return orders
+        return cast("Orders", ray.get(self._handle.begin_shard.remote(stage, shard)))
 
     def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool:
         """See `MonitorState.begin`; waited for, as a mark that arrives after the death is none."""
@@ -57,5 +57,4 @@ class RemoteMonitor:
 
     def progress(self) -> Progress:
         """See `MonitorState.progress`."""
-        progress: Progress = ray.get(self._handle.progress.remote())
-        return progress
+        return cast("Progress", ray.get(self._handle.progress.remote()))

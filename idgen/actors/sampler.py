@@ -13,34 +13,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
 from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
-from idgen.actors.left import rows_left
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
-from idgen.actors.telling import counts, told
+from idgen.actors.shard_reports import counts, told
+from idgen.actors.shards_left import rows_left
+from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
+from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.publisher import Publisher
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
-from idgen.sampling.finishing import Repair, finish, write_facts
+from idgen.sampling.finishing import Repair, finish
 from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
-from idgen.stores.texts import encoder_of
 
 Row = dict[str, Any]
-Results = list[NDArray[np.uint8] | RowError]
+Results = list[FinishedPicture | RowError]
 Told = Callable[[list[Row]], None]
 
 log = logging.getLogger(__name__)
@@ -142,7 +141,7 @@ class SamplerActor:
             raise _StopAskedError
         faulthandler.dump_traceback_later(self._settings.sampling.batch_deadline_s, exit=True)
         try:
-            return self._made(tools, batch, bucket)
+            return [*self._made(tools, batch, bucket)]
         except OutOfMemory:
             raise
         except Exception as error:
@@ -155,16 +154,16 @@ class SamplerActor:
             self._monitor.end("sample", shard)
         return [result for row in batch for result in self._guarded(tools, shard, [row], bucket)]
 
-    def _made(self, tools: _Tools, batch: Sequence[Row], bucket: Bucket) -> Results:
-        """Sample and finish; what the ledger tells of it goes into the rows."""
+    def _made(self, tools: _Tools, batch: Sequence[Row], bucket: Bucket) -> list[FinishedPicture]:
+        """Sample and finish one batch."""
         asked = [SampleRow.from_picture(row | tools.pixels.of(row)) for row in batch]
         pictures = tools.sampler.sample(asked, bucket)
-        finished = finish(pictures, asked, bucket, [row["target_keypoints"] for row in batch], tools.repair)
-        for row, done, notes in zip(batch, finished, tools.sampler.warnings(asked, bucket), strict=True):
-            write_facts(row, done, notes)
-        passes = sum(done.result in ("done", "failed") for done in finished)
+        wanted = [row["target_keypoints"] for row in batch]
+        finished = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
+        results = [done.facts.face_pass.result for done in finished if done.facts.face_pass is not None]
+        passes = sum(result in ("done", "failed") for result in results)
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
-        return [done.picture for done in finished]
+        return finished
 
     def _repair(self, row: Row) -> Repair | None:
         """Return what the face pass of the row's shard needs; the face pack is loaded for no other."""

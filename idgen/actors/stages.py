@@ -102,13 +102,13 @@ class Sampling:
 
 
 class Texts:
-    """A `TextActor` (texts.py)."""
+    """A `TextActor` (text_encoding.py)."""
 
     def __init__(self, run: RunFacts, settings: TextSettings, monitor: Monitor) -> None:
         def actor() -> Actor:
             """Import it and make one."""
             with _imported_for_good():
-                from idgen.actors.texts import TextActor
+                from idgen.actors.text_encoding import TextActor
             return TextActor(run, settings, monitor)
 
         self._actor = _made(actor)

@@ -8,19 +8,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from idgen.driver.say import print_end
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
+from idgen.driver.terminal import print_end
 from idgen.errors import Exit, RunError
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.results import Balance, write_results
+from idgen.outputs import encoded_prompts
+from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
 from idgen.report.inputs import INPUTS
 from idgen.report.status import run_ids
-from idgen.stores import texts
 from idgen.stores.protocol import ObjectStore, StoreError
-from idgen.stores.texts import encoder_of
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
@@ -145,9 +145,9 @@ def _delete_texts(run: Run) -> None:
     identities = run.hashes.identities
     encoders = {encoder_of(run.recipes[name], identities) for name in identities} - {""}
     try:
-        texts.delete(run.store, encoders)
+        encoded_prompts.delete(run.store, encoders)
     except StoreError as error:  # how the run ended is written already
-        log.warning("%s is not empty: %s", run.store.uri(texts.ROOT), error)
+        log.warning("%s is not empty: %s", run.store.uri(encoded_prompts.ROOT), error)
 
 
 def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:

@@ -7,13 +7,13 @@ from idgen import pipeline
 from idgen.actors import cluster
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
 from idgen.actors.held_gpus import GPU_MS
-from idgen.actors.places import Places
 from idgen.actors.pool_sizes import Pools
+from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
-from idgen.driver.chapter import run_chapter
+from idgen.driver.line_results import collect_results
+from idgen.driver.progress_display import ProgressDisplay
+from idgen.driver.prompts_ahead import encode_ahead
 from idgen.driver.setup import Run
-from idgen.driver.shown import Shown
-from idgen.driver.texts import encode_ahead
 from idgen.driver.watch import StopRequest, Watch
 from idgen.errors import Exit
 from idgen.manifest.planner import RETRIES, TO_MAKE, PlanSummary, plan_retries
@@ -22,7 +22,7 @@ from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 
 NO_PROGRESS_S = 1800.0  # Ray's own default; a shard of work and a wait for nodes may take longer
-CHAPTER_SHARDS = 5000
+SHARDS_PER_ROUND = 5000
 
 
 @dataclass(slots=True)
@@ -59,12 +59,12 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     stop.listen()
     monitor = cluster.start_monitor(run.config.run.breaker_failures)
-    places = Places(monitor.stopping)
-    shown = Shown(run, plan, places)
+    pool_state = PoolState(monitor.stopping)
+    shown = ProgressDisplay(run, plan, pool_state)
     with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost):
-        pools = cluster.pools(run.config, plan.shards, places, stop.check)
+        pools = cluster.pools(run.config, plan.shards, pool_state, stop.check)
         cluster.check_output(run.store, shared=run.config.cluster.shared_output)
-        passes = _Passes(run, _line(run, plan, pools, monitor, places), stop, shown)
+        passes = _Passes(run, _line(run, plan, pools, monitor, pool_state), stop, shown)
         passes.run_planned(plan)
         if run.config.run.second_pass and not monitor.stopping():
             passes.run_again()
@@ -78,7 +78,7 @@ def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     return work
 
 
-def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, places: Places) -> pipeline.Line:
+def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, pool_state: PoolState) -> pipeline.Line:
     config = run.config
     return pipeline.Line(
         run=RunFacts(
@@ -92,7 +92,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, pla
         sampler=SamplerSettings(sampling=config.sampling, images=config.images),
         pools=pools,
         monitor=monitor,
-        places=places,
+        pool_state=pool_state,
         no_progress_timeout_s=max(NO_PROGRESS_S, 10 * config.planner.shard_seconds + config.cluster.wait_s),
     )
 
@@ -100,7 +100,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, pla
 class _Passes:
     """Passes of a run over its pictures: each begins with the prompts that are to be encoded ahead of it."""
 
-    def __init__(self, run: Run, line: pipeline.Line, stop: StopRequest, shown: Shown) -> None:
+    def __init__(self, run: Run, line: pipeline.Line, stop: StopRequest, shown: ProgressDisplay) -> None:
         self.work = Work()
         self._run, self._line, self._stop, self._shown = run, line, stop, shown
 
@@ -122,10 +122,10 @@ class _Passes:
         ahead = encode_ahead(self._run, chosen, self._line, self._stop, self._shown)
         line = replace(self._line, sampler=replace(self._line.sampler, failed_texts=ahead.failed))
         started_s = time.monotonic()
-        for start in range(0, len(refs), CHAPTER_SHARDS):
+        for start in range(0, len(refs), SHARDS_PER_ROUND):
             if line.monitor.stopping():
                 break
-            piece = refs[start : start + CHAPTER_SHARDS]
-            run_chapter(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
+            piece = refs[start : start + SHARDS_PER_ROUND]
+            collect_results(pipeline.run(piece, line), sum(shard.rows for shard in piece), line)
         self.work.line_s += time.monotonic() - started_s
         self.work.texts_s += ahead.seconds

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from idgen.config import Config
 from idgen.driver import finish
-from idgen.driver.say import print_plan
 from idgen.driver.setup import Run, open_run
 from idgen.driver.summary import write_config, write_failure
+from idgen.driver.terminal import print_plan
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.manifest.judging import Force
@@ -25,7 +25,7 @@ from idgen.outputs.verify import verify
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.schedulers import SCHEDULERS
 from idgen.sources.fetch import Fetcher
-from idgen.sources.foresight import Foresight
+from idgen.sources.precheck import Precheck
 from idgen.stores.protocol import StoreError
 from idgen.weights.token_counts import cut_counter
 
@@ -110,9 +110,9 @@ def _force(run: Run) -> Force:
 
 
 def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
-    def foresight(folder: str) -> Foresight:
+    def foresight(folder: str) -> Precheck:
         """For the addresses of a manifest in `folder`."""
-        return Foresight(Fetcher(run.config.sources, extra_roots=run.roots_of(folder)), stop.check)
+        return Precheck(Fetcher(run.config.sources, extra_roots=run.roots_of(folder)), stop.check)
 
     def counter(recipe: Recipe) -> CountCut | None:
         """For the recipe's long prompts, of which a million take minutes."""

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from idgen import weights
 from idgen.config import Config
-from idgen.driver.numbers import check_numbers
+from idgen.driver.number_limits import check_numbers
 from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder

@@ -8,11 +8,12 @@ from pathlib import Path
 from idgen import weights
 from idgen.command import main
 from idgen.config import Config
+from idgen.driver import checkpoint_conversion
 from idgen.errors import Exit, RunError
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Recipe
 from idgen.suggestions import unknown_recipe
-from idgen.weights import converting, face_converting, fetching, layouts
+from idgen.weights import face_converting, fetching, layouts
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import fetch_command
 from idgen.weights.roles import ONE_FILE, Part, digest
@@ -81,7 +82,7 @@ def convert_weights(config: Config) -> int:
         found = face_converting.convert_face_network(weights.locate(source), Path(target).expanduser())
         print(f"{target}: {found}, for a face pack; its folder goes into face_pack.weights")
         return Exit.OK
-    count = converting.convert(weights.locate(source), Path(target).expanduser())
+    count = checkpoint_conversion.convert(weights.locate(source), Path(target).expanduser())
     print(f"{target}: {count} tensors, bit for bit those of {source}")
     print("Its sha256 is another one: a recipe that names it makes new keys, so all its pictures again.")
     return Exit.OK

@@ -19,7 +19,7 @@ from insightface.utils import face_align
 
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
-from idgen.faces import providers, turning
+from idgen.faces import orientation, providers
 from idgen.faces.detection import Found, find, find_in_photo, fractions, look
 
 EMBEDDING_SIZE = 512
@@ -44,7 +44,7 @@ class Face:
     faces_found: int
     size: tuple[int, int]  # width and height of the photo as it was turned
     warnings: tuple[str, ...]
-    turns: int = 0  # quarter turns, as in turning.turn, that the photo needed; all pixels here are after them
+    turns: int = 0  # quarter turns, as in orientation.turn, that the photo needed; all pixels here are after them
 
 
 class FaceAnalyser:
@@ -95,15 +95,15 @@ class FaceAnalyser:
         turns = 0
         found = self._found(bgr, photo)
         if photo and not len(found):
-            turns = turning.first_found(bgr, lambda turned: look(self._app.det_model, turned))
-            bgr = turning.turn(bgr, turns)
+            turns = orientation.first_found(bgr, lambda turned: look(self._app.det_model, turned))
+            bgr = orientation.turn(bgr, turns)
             found = self._found(bgr, photo) if turns else found
         face = self._face(bgr, found, wanted)
         if photo and not turns and (turns := self._turns(bgr, face)):
-            middle = turning.moved((face.box[:2] + face.box[2:]) / np.float32(2), turns, bgr)
-            bgr = turning.turn(bgr, turns)
+            middle = orientation.moved((face.box[:2] + face.box[2:]) / np.float32(2), turns, bgr)
+            bgr = orientation.turn(bgr, turns)
             face = self._face(bgr, self._found(bgr, photo), wanted, (float(middle[0]), float(middle[1])))
-        return replace(face, turns=turns, warnings=(turning.note(turns), *face.warnings)) if turns else face
+        return replace(face, turns=turns, warnings=(orientation.note(turns), *face.warnings)) if turns else face
 
     def _found(self, bgr: Pixels, photo: bool) -> Found:
         if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
@@ -139,10 +139,10 @@ class FaceAnalyser:
                 return float(np.linalg.norm(face.embedding))
             return self._length(bgr, face.keypoints, turns=turns)
 
-        if not turning.doubtful(face.score, length):
+        if not orientation.doubtful(face.score, length):
             return 0
-        least = (face.score + turning.SCORE_GAIN, turning.LENGTH_GAIN * length(0))
-        return turning.upright(bgr, face.box, least, lambda turned: self._found(turned, True), self._length)
+        least = (face.score + orientation.SCORE_GAIN, orientation.LENGTH_GAIN * length(0))
+        return orientation.upright(bgr, face.box, least, lambda turned: self._found(turned, True), self._length)
 
     def _embedding(self, bgr: Pixels, keypoints: Floats) -> Floats:
         found = InsightFace(kps=keypoints)
@@ -152,7 +152,7 @@ class FaceAnalyser:
         """Return how long the embedding is of the face, whose crop is turned first."""
         recogniser = self._app.models["recognition"]
         crop = face_align.norm_crop(bgr, keypoints, recogniser.input_size[0])
-        return float(np.linalg.norm(recogniser.get_feat(turning.turn(crop, turns))))
+        return float(np.linalg.norm(recogniser.get_feat(orientation.turn(crop, turns))))
 
     def _judged(self, box: Floats, keypoints: Floats | None, size: tuple[int, int]) -> list[str]:
         """Return the warnings about a face, also whether `keypoints` are cut. Raises RowError: face_too_small."""

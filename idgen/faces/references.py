@@ -1,7 +1,7 @@
 """From the files of a shard's rows to identities: every distinct one fetched once and looked at once.
 
 Fetching waits, so it is done by threads; decoding and analysing compute, so they are done here, one file at a time.
-That also makes a crash in a decoder the crash of exactly one glance: the one between `begin` and `end`.
+That also makes a crash in a decoder the crash of exactly one task: the one between `begin` and `end`.
 """
 
 import logging
@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError, RunError
-from idgen.faces.glances import Glance, Part, Seen, join, parts
+from idgen.faces.file_analysis import OpenedFiles, look
+from idgen.faces.file_tasks import FileResult, FileTask, RowFile, join, row_files
 from idgen.faces.identity import Identity, InputImage, Request
-from idgen.faces.looking import Opened, look
 from idgen.recipes.recipe import FacePack
-from idgen.sources.ahead import FilesAhead, Source
+from idgen.sources.prefetch import Prefetch, Source
 from idgen.sources.redact import redact_uri
 from idgen.sources.remembered import Remembered
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 REMEMBERED_BYTES = 192 * 2**20  # kept over shards: an embedding is 2 kB, a crop 150 kB, an input image up to 3 MB
 
 
-_Result = Seen | RowError
+_Result = FileResult | RowError
 
 
 class ReferenceReader:
@@ -42,10 +42,10 @@ class ReferenceReader:
 
     def __init__(self, fetcher: Source, analyser: Callable[[FacePack], "FaceAnalyser"], sources: SourcesConfig) -> None:
         """`analyser` is asked for a pack when a face has to be found, and only then; it keeps what it loads."""
-        self._files = FilesAhead(fetcher, sources.threads)
+        self._files = Prefetch(fetcher, sources.threads)
         self._analyser = analyser
         self._sources = sources
-        self._remembered: Remembered[Glance, _Result] = Remembered(_nbytes, REMEMBERED_BYTES)
+        self._remembered: Remembered[FileTask, _Result] = Remembered(_nbytes, REMEMBERED_BYTES)
         self.analyses = 0
 
     @property
@@ -65,67 +65,67 @@ class ReferenceReader:
         """Return for each request its identity, or why there is none, or None when the stop came first.
 
         `should_stop` is asked twice a second at most, also while all fetches hang.
-        `begin` and `end` are called around each decoding and analysis with the glance's digest (`digests`): a digest
+        `begin` and `end` are called around each decoding and analysis with the task's digest (`digests`): a digest
         that was begun and not ended is what the process died of. Those in `skip` end with the error given.
         A face pack for which `analyser` raises a RowError costs the rows that look for a face, and no other; its
         RunError is raised.
         """
         wanted = [self._parts(request) for request in requests]
         asked = [part for row in wanted if not isinstance(row, RowError) for part in row]
-        done: dict[Glance, _Result] = {}
-        left: list[Glance] = []
-        for glance in dict.fromkeys(part.glance for part in asked):
-            result = (skip or {}).get(glance.digest) or self._remembered.get(glance)
+        done: dict[FileTask, _Result] = {}
+        left: list[FileTask] = []
+        for task in dict.fromkeys(part.task for part in asked):
+            result = (skip or {}).get(task.digest) or self._remembered.get(task)
             if result is None:
-                left.append(glance)
+                left.append(task)
             else:
-                done[glance] = result
-        uris = {name: uri for part in asked for name, uri in zip(part.glance.files, part.uris, strict=True)}
-        for glance, result in self._seen(left, uris, should_stop, begin, end):
-            done[glance] = result
+                done[task] = result
+        uris = {name: uri for part in asked for name, uri in zip(part.task.files, part.uris, strict=True)}
+        for task, result in self._seen(left, uris, should_stop, begin, end):
+            done[task] = result
             if not (isinstance(result, RowError) and result.retriable):
-                self._remembered.put(glance, result)
+                self._remembered.put(task, result)
         return [
-            row if isinstance(row, RowError) else join(request, row, [done.get(part.glance) for part in row])
+            row if isinstance(row, RowError) else join(request, row, [done.get(part.task) for part in row])
             for request, row in zip(requests, wanted, strict=True)
         ]
 
     def digests(self, request: Request) -> list[str]:
         """Return the names by which `begin`, `end` and `skip` know what the request looks at; none for a bad one."""
         row = self._parts(request)
-        return [] if isinstance(row, RowError) else [part.glance.digest for part in row]
+        return [] if isinstance(row, RowError) else [part.task.digest for part in row]
 
-    def _parts(self, request: Request) -> list[Part] | RowError:
+    def _parts(self, request: Request) -> list[RowFile] | RowError:
         try:
-            return parts(request, lambda uri: redact_uri(uri, self._sources.signature_parameters))
+            return row_files(request, lambda uri: redact_uri(uri, self._sources.signature_parameters))
         except RowError as error:
             return error
 
     def _seen(
         self,
-        glances: Sequence[Glance],
+        tasks: Sequence[FileTask],
         uris: Mapping[str, str],
         should_stop: Callable[[], bool],
         begin: Callable[[str], None],
         end: Callable[[str], None],
-    ) -> Iterator[tuple[Glance, _Result]]:
-        """Yield each glance with its result, file by file, until `should_stop`."""
-        useless = self._useless({glance.face_pack for glance in glances if glance.face_pack})
-        by_files: dict[tuple[str, ...], list[Glance]] = {}
-        for glance in glances:
-            if glance.face_pack in useless:
-                yield glance, useless[glance.face_pack]
+    ) -> Iterator[tuple[FileTask, _Result]]:
+        """Yield each task with its result, file by file, until `should_stop`."""
+        useless = self._useless({task.face_pack for task in tasks if task.face_pack})
+        by_files: dict[tuple[str, ...], list[FileTask]] = {}
+        for task in tasks:
+            if task.face_pack in useless:
+                yield task, useless[task.face_pack]
             else:
-                by_files.setdefault(glance.files, []).append(glance)
+                by_files.setdefault(task.files, []).append(task)
         for names, files in self._files.fetched(list(by_files), uris, should_stop):
-            opened = Opened(files, self._sources)
-            for glance in by_files[names]:
+            opened = OpenedFiles(files, self._sources)
+            for task in by_files[names]:
                 if isinstance(files[0], RowError):  # nothing to look at, nothing to begin
-                    yield glance, files[0]
+                    yield task, files[0]
                     continue
-                begin(glance.digest)
+                begin(task.digest)
                 try:
-                    result: _Result = look(glance, opened, self._analyse)
+                    result: _Result = look(task, opened, self._analyse)
                 except RowError as error:
                     result = error
                 except RunError:  # a face pack that no photo can be looked at with is no photo's fault
@@ -134,11 +134,11 @@ class ReferenceReader:
                     logger.exception("a reference met a bug")
                     result = RowError(Code.INTERNAL, f"faces: {type(error).__name__}")
                 finally:
-                    end(glance.digest)
-                yield glance, result
+                    end(task.digest)
+                yield task, result
 
     def _useless(self, packs: Iterable[FacePack]) -> dict[FacePack, RowError]:
-        """Load `packs`, before any glance: what a node lacks ends the run and not a row. Return those that are none."""
+        """Load `packs`, before any task: what a node lacks ends the run and not a row. Return those that are none."""
         found = {}
         for pack in packs:
             try:
@@ -147,13 +147,13 @@ class ReferenceReader:
                 found[pack] = RowError(error.code, error.detail)
         return found
 
-    def _analyse(self, rgb: npt.NDArray[np.uint8], glance: Glance) -> "Face":
-        if glance.face_pack is None:
-            raise ValueError("a glance without a face pack looks for no face")
+    def _analyse(self, rgb: npt.NDArray[np.uint8], task: FileTask) -> "Face":
+        if task.face_pack is None:
+            raise ValueError("a task without a face pack looks for no face")
         self.analyses += 1
-        analyser = self._analyser(glance.face_pack)
-        return analyser.analyse(rgb, glance.face_select, embedding=glance.embedding, photo=not glance.poses)
+        analyser = self._analyser(task.face_pack)
+        return analyser.analyse(rgb, task.face_select, embedding=task.embedding, photo=not task.poses)
 
 
 def _nbytes(result: _Result) -> int:
-    return result.nbytes if isinstance(result, Seen) else 1024
+    return result.nbytes if isinstance(result, FileResult) else 1024

@@ -15,13 +15,13 @@ from idgen.manifest.asking import ORDINAL
 from idgen.manifest.columns import IMAGES
 from idgen.manifest.database import parquet
 from idgen.manifest.warned import PlanWarning
-from idgen.sources.foresight import Foresight
+from idgen.sources.precheck import Precheck
 
 _BATCH_URIS = 16_384
 
 
 def refuse_forbidden(
-    connection: duckdb.DuckDBPyConnection, scratch: Path, chosen: str, foresight: Foresight
+    connection: duckdb.DuckDBPyConnection, scratch: Path, chosen: str, foresight: Precheck
 ) -> list[PlanWarning]:
     """Refuse in table `verdicts` those of the `chosen` pictures (planner.TO_MAKE) with a forbidden address.
 
@@ -46,7 +46,7 @@ def refuse_forbidden(
     return [PlanWarning("photo_missing", text, pictures, row_id)] if pictures else []
 
 
-def _judge(connection: duckdb.DuckDBPyConnection, foresight: Foresight) -> None:
+def _judge(connection: duckdb.DuckDBPyConnection, foresight: Precheck) -> None:
     """Fill `forbidden_uris` and `missing_uris`."""
     reading = connection.cursor()  # as the other one writes meanwhile
     uris = reading.execute("SELECT DISTINCT uri FROM addresses WHERE uri IS NOT NULL")

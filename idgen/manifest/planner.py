@@ -31,7 +31,7 @@ from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, si
 from idgen.manifest.warned import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
-from idgen.sources.foresight import Foresight
+from idgen.sources.precheck import Precheck
 from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
@@ -92,7 +92,7 @@ def plan(
     scratch: Path,
     force: Force | None = None,
     counter_of: CounterOf = lambda recipe: None,
-    foresee: Callable[[str], Foresight] | None = None,
+    foresee: Callable[[str], Precheck] | None = None,
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+from duckdb.func import PythonUDFType
 
 from idgen.manifest.asking import ORDINAL
 from idgen.manifest.database import open_database, parquet, quoted
+from idgen.outputs.encoded_prompts import digest
 from idgen.recipes.recipe import Recipe
-from idgen.stores.texts import digest
 
 BLOCK_PROMPTS = 64
 """One task of the line of prompts; a killed worker encodes at most one of them again."""
@@ -50,7 +51,7 @@ def write_prompts(
     with open_database(scratch, memory_mb) as connection:
         _load_encoders(connection, recipes, encoders)
         _load_stored(connection, encoders, stored)
-        connection.create_function("text_digest", _digests, ["VARCHAR"], "VARCHAR", type="arrow")
+        connection.create_function("text_digest", _digests, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
         ((count,),) = connection.execute(f"""
             COPY (
                 WITH pictures AS (

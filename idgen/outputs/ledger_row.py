@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from idgen import __version__
+from idgen.checks.looking import NOTHING_FOUND, Findings
+from idgen.checks.table import FINDING_COLUMNS
 from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
 from idgen.manifest.columns import COLUMNS, Column
 from idgen.schemas import LEDGER
@@ -43,13 +45,15 @@ def ledger_row(
     code: str = "",
     detail: str = "",
     image: StoredImage | None = None,
+    findings: Findings = NOTHING_FOUND,
     seconds: float | None = None,
     batch_rows: int | None = None,
     finished_at: datetime | None = None,
 ) -> dict[str, Any]:
     """Return a row of LEDGER for a row of PICTURES or ANALYSED (as a dict; identity columns may be absent).
 
-    URIs are written without userinfo and signatures, also inside the carried columns. `seconds` is this picture's
+    URIs are written without userinfo and signatures, also inside the carried columns. `findings` are the checks'
+    (null columns without them), `seconds` is this picture's
     share of its batch. ValueError when an `ok` row has no image, or another one has.
     """
     if (status == "ok") != (image is not None) or (status == "ok") != (code == ""):
@@ -57,6 +61,8 @@ def ledger_row(
     done = _image_columns(image) if image else {}
     return {
         **asked_columns(picture, signature_parameters),
+        **{column.name: findings.values.get(column.name) for column in FINDING_COLUMNS},
+        "warnings": [*(picture.get("warnings") or []), *findings.warnings],
         "status": status,
         "code": str(code),
         "detail": redact_text(detail, signature_parameters)[:MAX_DETAIL_CHARS],
@@ -111,8 +117,7 @@ _COPIED_TEXT = (
 _IDS = ("row_id", "sku", "person_id", "shot")
 _COPIED = (
     "attempt", "image_index", "seed", "width", "height", "reference_digest", "reference_box",
-    "reference_score", "reference_faces", "target_keypoints", "face_pass_result", "face_similarity_before",
-    "face_similarity", "warnings",
+    "reference_score", "reference_faces", "target_keypoints",
 )  # fmt: skip
 
 

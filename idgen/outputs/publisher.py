@@ -1,4 +1,4 @@
-"""Publishing beside the sampling: per finished batch encode, image objects, ledger part, named copies, in this order.
+"""Publishing beside the sampling: per finished batch checks, encoding, image objects, ledger part, named copies.
 
 A crash between two steps costs at most work done twice: an image without a ledger row is harmless, a ledger row
 without its image cannot be.
@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from idgen.checks.looking import Findings, findings
+from idgen.checks.picture import FinishedPicture, Pixels
+from idgen.checks.protocol import Check
+from idgen.checks.table import CHECKS
 from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError
 from idgen.outputs.encode import encode_image
@@ -26,7 +27,6 @@ from idgen.outputs.provenance import xmp_packet
 from idgen.stores.protocol import ObjectStore, StoreError
 
 Row = dict[str, Any]
-Pixels = NDArray[np.uint8]
 
 PART_PATIENCE_S = 300.0
 """How long the store may be away before a run ends over it: the retries inside one PUT last seconds."""
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class _Batch:
     sequence: int
     pictures: Sequence[Row]
-    images: Sequence[Pixels | RowError]
+    images: Sequence[FinishedPicture | RowError]
     stage: str
     seconds: float
 
@@ -62,6 +62,7 @@ class Publisher:
         signature_parameters: Sequence[str],
         published: Callable[[list[Row]], None],
         part_patience_s: float = PART_PATIENCE_S,
+        checks: Sequence[Check] = CHECKS,
     ) -> None:
         self._store = store
         self._run_id = run_id
@@ -71,13 +72,16 @@ class Publisher:
         self._config = images
         self._published = published
         self._part_patience_s = part_patience_s
+        self._checks = checks
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
         self._failure: BaseException | None = None
 
-    def submit(self, pictures: Sequence[Row], images: Sequence[Pixels | RowError], stage: str, seconds: float) -> None:
-        """Take a finished batch: ANALYSED rows, and for each its pixels (uint8 [H, W, 3]) or why there are none.
+    def submit(
+        self, pictures: Sequence[Row], images: Sequence[FinishedPicture | RowError], stage: str, seconds: float
+    ) -> None:
+        """Take a finished batch: ANALYSED rows, and for each its picture or why there is none.
 
         `stage` is where a RowError came from, `seconds` the whole batch's time. Blocks while too many batches are in
         hand. Raises what an earlier batch broke on (StoreError when its ledger part was not written for minutes: its
@@ -135,20 +139,22 @@ class Publisher:
                 time.sleep(min(pause_s, left_s))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _publish_image(self, batch: _Batch, picture: Row, result: Pixels | RowError) -> tuple[Row, str]:
-        """Store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
-        if isinstance(result, RowError):
-            return self._failed(batch, picture, result, batch.stage), ""
+    def _publish_image(self, batch: _Batch, picture: Row, result: FinishedPicture | RowError) -> tuple[Row, str]:
+        """Check and store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
+        finished = FinishedPicture(result) if isinstance(result, RowError) else result
+        found = findings(finished, self._checks)
+        if isinstance(finished.pixels, RowError):
+            return self._failed(batch, picture, found, finished.pixels, batch.stage), ""
         try:
-            image, copy_to = self._store_image(picture, result)
+            image, copy_to = self._store_image(picture, finished.pixels)
         except RowError as error:
-            return self._failed(batch, picture, error, "publish"), ""
+            return self._failed(batch, picture, found, error, "publish"), ""
         except StoreError as error:
-            return self._failed(batch, picture, RowError(Code.STORE_FAILED, str(error)), "publish"), ""
+            return self._failed(batch, picture, found, RowError(Code.STORE_FAILED, str(error)), "publish"), ""
         except Exception as error:
             log.exception("cannot publish %s", picture["key"])
-            return self._failed(batch, picture, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
-        return self._row(batch, picture, status="ok", stage="publish", image=image), copy_to
+            return self._failed(batch, picture, found, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
+        return self._row(batch, picture, found, status="ok", stage="publish", image=image), copy_to
 
     def _store_image(self, picture: Row, pixels: Pixels) -> tuple[StoredImage, str]:
         """Encode and write one image. Raises RowError and StoreError."""
@@ -170,13 +176,14 @@ class Publisher:
         except StoreError as error:
             log.warning("no copy under %s yet: %s", copy_to, error)
 
-    def _failed(self, batch: _Batch, picture: Row, error: RowError, stage: str) -> Row:
-        return self._row(batch, picture, status=error.status, stage=stage, code=error.code, detail=error.detail)
+    def _failed(self, batch: _Batch, picture: Row, found: Findings, error: RowError, stage: str) -> Row:
+        return self._row(batch, picture, found, status=error.status, stage=stage, code=error.code, detail=error.detail)
 
-    def _row(self, batch: _Batch, picture: Row, **outcome: Any) -> Row:  # noqa: ANN401
+    def _row(self, batch: _Batch, picture: Row, found: Findings, **outcome: Any) -> Row:  # noqa: ANN401
         sampled = batch.stage == "sample" and batch.seconds > 0
         return ledger_row(
             picture,
+            findings=found,
             run_id=self._run_id,
             shard=self._shard,
             shard_try=self._shard_try,

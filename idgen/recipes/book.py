@@ -192,7 +192,8 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
 @functools.cache
 def _schema(kind: type) -> DictConfig:
     """Return a dataclass's fields for `merge`, which copies them; making them anew took a third of a merge."""
-    return OmegaConf.structured(kind)
+    schema: DictConfig = OmegaConf.structured(kind)
+    return schema
 
 
 def _to_base_file(name: str, layer: Layer) -> BaseFile:

@@ -133,7 +133,7 @@ def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses) -> Iterator
         asked = {"reference_uris": row["reference_uris"] or []}
         asked |= {column: [uri] for column, uri in inputs_of(row["settings"]).items()}
         if row["code"] in _NEVER_FETCHED:
-            column = row["detail"].partition(":")[0]  # faces/glances.py puts it in front, but not of references
+            column = row["detail"].partition(":")[0]  # faces/file_tasks.py puts it in front, but not of references
             del asked[column if column in asked else "reference_uris"]
         for column, shown in asked.items():
             ground, uris = ground_of(column), full.get(row["key"], {}).get(column, shown)

@@ -21,12 +21,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts, Pixels
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
 from idgen.faces.analysis import Face, FaceAnalyser
 from idgen.recipes.recipe import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
-from idgen.sampling.finishing import Finished, Pixels
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 IDENTITY = "identity"
@@ -68,31 +68,30 @@ class FaceRepair:
         rows: Sequence[SampleRow],
         bucket: Bucket,
         wanted: Sequence[Sequence[float] | None],
-    ) -> list[Finished]:
+    ) -> list[FinishedPicture]:
         """Return each picture of a sampled batch, its face made anew where that is small.
 
         `wanted` are target_keypoints ([10], pixels), None where nobody said where the face is to be. A face that does
         not decode leaves its picture as it was, with a warning: asking again would give the same. Raises OutOfMemory as
         the sampler does; nothing of the batch is kept then.
         """
-        finished: list[Finished] = []
+        finished: list[FinishedPicture] = []
         due: list[_Due] = []
         for at, (picture, row, points) in enumerate(zip(pictures, rows, wanted, strict=True)):
             near = _middle(points) if row.identity_scale else None  # at 0 IdentityNet was told nothing
             face = None if isinstance(picture, RowError) else self._find(picture, near)
             if isinstance(picture, RowError):
-                finished.append(Finished(picture=picture))
+                finished.append(FinishedPicture(picture))
             elif face is None:
-                finished.append(Finished(picture=picture, result="no_face"))
+                finished.append(_finished(picture, row, FacePassFacts(result="no_face")))
             else:
-                cosine = _cosine(face, row)
-                finished.append(
-                    Finished(picture=picture, result="large_enough", similarity_before=cosine, similarity=cosine)
-                )
+                seen = face.embedding
+                facts = FacePassFacts(result="large_enough", embedding_before=seen, embedding_after=seen)
+                finished.append(_finished(picture, row, facts))
                 if longer_side(face.box) < self.settings.below_px:
                     due.append(_Due(at, picture, row, face, around(face.box, face.size, self.settings.crop_scale)))
         for one, made in zip(due, self._again(due, bucket), strict=True):
-            finished[one.at] = self._done(one, finished[one.at], made)
+            finished[one.at] = self._done(one, made)
         return finished
 
     def _find(self, picture: Pixels, near: Place | None) -> Face | None:
@@ -138,11 +137,13 @@ class FaceRepair:
             control_images={IDENTITY: keypoints.draw(points, (side, side))} if drawn else {},
         )
 
-    def _done(self, due: _Due, before: Finished, made: Pixels | RowError) -> Finished:
+    def _done(self, due: _Due, made: Pixels | RowError) -> FinishedPicture:
         notes = tuple(f"face_pass: {note}" for note in due.face.warnings)
         if isinstance(made, RowError):
             note = f"face_pass_failed: {made.code}, the picture is as it was before"
-            return replace(before, result="failed", warnings=(*notes, note))
+            seen = due.face.embedding
+            failed = FacePassFacts(result="failed", embedding_before=seen, embedding_after=seen, notes=(*notes, note))
+            return _finished(due.picture, due.row, failed)
         mask = soft_mask(due.face.box, due.square, due.face.size)
         blended = due.square.blended(due.picture, made, mask)
         after = self._find(blended, _middle_of(due.face))
@@ -150,13 +151,17 @@ class FaceRepair:
             after = None
         if after is None:
             notes = (*notes, "face_lost: no face is found there after the face pass")
-        return replace(
-            before,
-            picture=blended,
+        done = FacePassFacts(
             result="done",
-            similarity=None if after is None else _cosine(after, due.row),
-            warnings=notes,
+            embedding_before=due.face.embedding,
+            embedding_after=None if after is None else after.embedding,
+            notes=notes,
         )
+        return _finished(blended, due.row, done)
+
+
+def _finished(picture: Pixels, row: SampleRow, facts: FacePassFacts) -> FinishedPicture:
+    return FinishedPicture(picture, PictureFacts(id_embeddings=row.id_embedding, face_pass=facts))
 
 
 def second_seed(seed: int) -> int:
@@ -182,12 +187,3 @@ def _stands_in(face: Face, other: Face) -> bool:
     """True when the middle of `face` is in the box of `other`; else it is somebody else's, nearest as it may be."""
     (x, y), (left, top, right, bottom) = _middle_of(face), other.box.tolist()
     return bool(left <= x <= right and top <= y <= bottom)
-
-
-def _cosine(face: Face, row: SampleRow) -> float | None:
-    """Return the face's likeness to the row's person, None where the recipe has no embeddings."""
-    if face.embedding is None or len(row.id_embedding) == 0:
-        return None
-    normed = row.id_embedding / np.linalg.norm(row.id_embedding, axis=1, keepdims=True)
-    person, found = normed.mean(axis=0), face.embedding
-    return float(found @ person / (np.linalg.norm(found) * np.linalg.norm(person)))

@@ -4,32 +4,13 @@ In this order, as the published picture is to hold the photo's pixels whatever w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from idgen.checks.picture import FinishedPicture, PictureFacts, Pixels
 from idgen.errors import RowError
 from idgen.sampling.pasting import paste_back
 from idgen.sampling.rows import Bucket, SampleRow
-
-Row = dict[str, Any]
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finished:
-    """One picture of a batch, and what is known of its face."""
-
-    picture: Pixels | RowError
-    result: str | None = None
-    """done | no_face | large_enough | failed; None where no pass was asked for or there is no picture."""
-    similarity_before: float | None = None
-    """Cosine of the sampled face to the mean of the references' normed embeddings; None where either is missing."""
-    similarity: float | None = None
-    """The same after the pass, before anything is pasted back; None also when no face is found any more."""
-    warnings: tuple[str, ...] = ()
 
 
 class Repair(Protocol):
@@ -41,7 +22,7 @@ class Repair(Protocol):
         rows: Sequence[SampleRow],
         bucket: Bucket,
         wanted: Sequence[Sequence[float] | None],
-    ) -> list[Finished]:
+    ) -> list[FinishedPicture]:
         """Return each picture of a sampled batch, its face made anew where that is small."""
         ...
 
@@ -52,30 +33,27 @@ def finish(
     bucket: Bucket,
     wanted: Sequence[Sequence[float] | None],
     repair: Repair | None,
-) -> list[Finished]:
+    notes: Sequence[Sequence[str]],
+) -> list[FinishedPicture]:
     """Return what is published of each picture of a batch; `repair` is there when `bucket` asks for the face pass.
 
-    `wanted` as for face_pass.FaceRepair.run. Raises OutOfMemory when the face pass does not fit.
+    `wanted` as for face_pass.FaceRepair.run; `notes` are the sampler's warnings, row by row. Raises OutOfMemory when
+    the face pass does not fit.
     """
     if bucket.face_pass and repair is None:
         raise ValueError("a batch with a face pass, and nothing to make it with")
+    both = zip(pictures, rows, strict=True)
     made = (
         repair.run(pictures, rows, bucket, wanted)
         if bucket.face_pass and repair is not None
-        else [Finished(picture=picture) for picture in pictures]
+        else [FinishedPicture(picture, PictureFacts(id_embeddings=row.id_embedding)) for picture, row in both]
     )
-    return [_kept(one, row) for one, row in zip(made, rows, strict=True)]
+    return [_kept(one, row, told) for one, row, told in zip(made, rows, notes, strict=True)]
 
 
-def write_facts(row: Row, finished: Finished, warnings: Sequence[str]) -> None:
-    """Write into a row of ANALYSED what LEDGER tells of its sampling; `warnings` are the sampler's."""
-    row["face_pass_result"] = finished.result
-    row["face_similarity_before"] = finished.similarity_before
-    row["face_similarity"] = finished.similarity
-    row["warnings"] = [*(row["warnings"] or []), *warnings, *finished.warnings]
-
-
-def _kept(finished: Finished, row: SampleRow) -> Finished:
-    if isinstance(finished.picture, RowError) or not row.paste_back or row.init_image is None or row.mask is None:
-        return finished
-    return replace(finished, picture=paste_back(finished.picture, row.init_image, row.mask))
+def _kept(finished: FinishedPicture, row: SampleRow, notes: Sequence[str]) -> FinishedPicture:
+    facts = replace(finished.facts, notes=tuple(notes))
+    pixels = finished.pixels
+    if not isinstance(pixels, RowError) and row.paste_back and row.init_image is not None and row.mask is not None:
+        pixels = paste_back(pixels, row.init_image, row.mask)
+    return FinishedPicture(pixels, facts)

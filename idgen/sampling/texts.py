@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from idgen.errors import Code, RowError
+from idgen.outputs import encoded_prompts
 from idgen.sampling.caches import Text
-from idgen.stores import texts
 from idgen.stores.protocol import ObjectMissing, ObjectStore, StoreError
 
 
@@ -26,7 +26,7 @@ class StoredTexts:
 
         One that is there but is no text goes: a pass encodes only what its listing lacks.
         """
-        path = texts.path(self._encoder, texts.digest(prompt))
+        path = encoded_prompts.path(self._encoder, encoded_prompts.digest(prompt))
         if path in self._failed:
             raise RowError(Code(self._failed[path]), f"encoding a prompt ahead: no {path}")
         try:

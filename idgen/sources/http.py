@@ -16,8 +16,8 @@ from urllib3.connection import HTTPConnection
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.addresses import Resolver, reachable_addresses
-from idgen.sources.answers import check_is_file, may_be_cut, retry_after_s
 from idgen.sources.deadline import Deadline, TransientError, with_tries
+from idgen.sources.web_answers import check_is_file, may_be_cut, retry_after_s
 
 MAX_REDIRECTS = 3
 CHUNK_BYTES = 64 * 2**10

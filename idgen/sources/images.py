@@ -17,8 +17,8 @@ from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.sources.colour_codes import UnknownColoursError, profile_in_numbers
 from idgen.sources.colours import to_srgb
+from idgen.sources.damaged_photos import mended
 from idgen.sources.formats import is_avif, named
-from idgen.sources.mending import mended
 
 logger = logging.getLogger(__name__)
 

@@ -124,7 +124,8 @@ def _as_scrfd(graph: Any) -> None:  # noqa: ANN401
     name, nodes = _input(graph).name, []
 
     def node(kind: str, inputs: list[str], outputs: list[str], **options: int) -> None:
-        nodes.append(helper.make_node(kind, inputs, outputs, **options))
+        made = helper.make_node(kind, inputs, outputs, **options)  # type: ignore[arg-type]  # the node's attributes
+        nodes.append(made)
 
     def constant(name: str, value: Any) -> None:  # noqa: ANN401
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))

@@ -12,7 +12,7 @@ from doubles.catalogue import PHOTOS
 from PIL import Image
 
 from idgen import weights
-from idgen.actors.left import rows_left
+from idgen.actors.shards_left import rows_left
 from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces.analysis import FaceAnalyser

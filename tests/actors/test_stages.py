@@ -43,7 +43,7 @@ TABLE = pa.table({"shard": ["s0", "s0"], "key": ["a", "b"]})
     [
         (stages.Faces, "idgen.actors.faces.FaceActor", TABLE, TABLE, pack(TABLE)),
         (stages.Sampling, "idgen.actors.sampler.SamplerActor", pack(TABLE), TABLE, TABLE),
-        (stages.Texts, "idgen.actors.texts.TextActor", TABLE, TABLE, TABLE),
+        (stages.Texts, "idgen.actors.text_encoding.TextActor", TABLE, TABLE, TABLE),
     ],
 )
 def test_a_stage_is_its_actor_and_a_shard_travels_between_two_as_one_row(monkeypatch, stage, actor, given, got, back):
@@ -82,7 +82,7 @@ def test_what_an_actor_imports_is_looked_at_by_no_collection_and_what_it_makes_i
     assert frozen > 100_000
 
 
-STAGES = [(stages.Faces, "faces"), (stages.Sampling, "sampler"), (stages.Texts, "texts")]
+STAGES = [(stages.Faces, "faces"), (stages.Sampling, "sampler"), (stages.Texts, "text_encoding")]
 
 
 @pytest.mark.parametrize(("stage", "module"), STAGES)
@@ -100,7 +100,7 @@ def test_a_library_that_is_loaded_late_or_not_to_be_loaded_is_told_as_well(monke
     def needs_a_driver(*_):
         raise ImportError("libcudart.so.12: cannot open\nshared object file", name="onnxruntime")
 
-    monkeypatch.setattr("idgen.actors.texts.TextActor", lambda *_: needs_a_driver)
+    monkeypatch.setattr("idgen.actors.text_encoding.TextActor", lambda *_: needs_a_driver)
     with pytest.raises(MachineError, match=r"lacks libcudart.so.12: cannot open shared object file: install"):
         stages.Texts(run=None, settings=None, monitor=None)(TABLE)
 
@@ -110,6 +110,6 @@ def test_what_an_actor_raises_else_comes_out_as_it_is(monkeypatch):
         raise RunError(Exit.UNAVAILABLE, "other weights")
 
     for actor in (wrong, lambda *_: wrong):
-        monkeypatch.setattr("idgen.actors.texts.TextActor", actor)
+        monkeypatch.setattr("idgen.actors.text_encoding.TextActor", actor)
         with pytest.raises(RunError, match=r"^other weights$"):
             stages.Texts(run=None, settings=None, monitor=None)(TABLE)

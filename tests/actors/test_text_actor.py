@@ -9,22 +9,22 @@ import pytest
 import torch
 
 from idgen import weights
-from idgen.actors import texts as text_actor
+from idgen.actors import text_encoding as text_actor
 from idgen.actors.facts import RunFacts, SamplerSettings, TextSettings
 from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor
-from idgen.actors.texts import TextActor
+from idgen.actors.text_encoding import TextActor
 from idgen.config import ImagesConfig, SamplingConfig, TextsConfig
 from idgen.errors import Exit, RunError
 from idgen.manifest.prompts import TextBlock
+from idgen.outputs import encoded_prompts
+from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import dataset
 from idgen.recipes.recipe import Base, Recipe
 from idgen.sampling.families.kolors_text import KolorsText
 from idgen.schemas import ANALYSED, TEXT_COUNTS
-from idgen.stores import texts
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import StoreError
-from idgen.stores.texts import encoder_of
 
 RECIPE = Recipe(name="kolors", base=Base(kind="kolors", weights="tiny:kolors", dtype="float32"), batch_size=4)
 PROMPTS = ["a red coat", "红色大衣", "boom", ""]
@@ -63,11 +63,11 @@ class Texts:
         return counts["rows"], counts["left"], dict(counts["failed"])
 
     def path(self, prompt):
-        return texts.path(self.encoder, texts.digest(prompt))
+        return encoded_prompts.path(self.encoder, encoded_prompts.digest(prompt))
 
     @property
     def stored(self):
-        return set(texts.stored(self.store, self.encoder))
+        return set(encoded_prompts.stored(self.store, self.encoder))
 
     @property
     def encoded(self):
@@ -107,7 +107,7 @@ def _end_unless_dead(end):
 def test_every_prompt_of_a_block_is_encoded_once_by_an_encoder_that_is_loaded_once(made):
     assert made.encode(PROMPTS) == (4, 0, {})
     assert made.encode(["another"], "1") == (1, 0, {})
-    assert made.stored == {texts.digest(prompt) for prompt in [*PROMPTS, "another"]}
+    assert made.stored == {encoded_prompts.digest(prompt) for prompt in [*PROMPTS, "another"]}
     assert made.monitor.progress().counts == {"prompt_encodings": 5, "text_loads": 1}
 
 
@@ -119,7 +119,7 @@ def test_a_prompt_that_kills_its_worker_twice_is_given_up_and_costs_no_other(mad
         made.again()
     assert made.encoded == 2, "what was written before the death is not encoded again"
     assert made.encode(PROMPTS) == (4, 0, {made.path("boom"): "worker_crashed"})
-    assert made.stored == {texts.digest(prompt) for prompt in PROMPTS if prompt != "boom"}
+    assert made.stored == {encoded_prompts.digest(prompt) for prompt in PROMPTS if prompt != "boom"}
     assert made.encoded == 3
     assert made.monitor.progress().deaths == 2
 
@@ -187,7 +187,7 @@ def test_a_stop_leaves_what_is_not_begun(made, monkeypatch):
     monkeypatch.setattr(KolorsText, "encode", encode)
     assert made.encode(PROMPTS) == (4, 3, {})
     assert made.encode(["another"], "1") == (1, 1, {})
-    assert made.stored == {texts.digest(PROMPTS[0])}
+    assert made.stored == {encoded_prompts.digest(PROMPTS[0])}
 
 
 def test_a_store_that_is_away_for_a_while_costs_time_and_for_good_the_run(made, monkeypatch):

@@ -1,10 +1,15 @@
 """Rows as they flow: an ANALYSED picture as a dict, and pixels for it."""
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 
+from idgen.checks.looking import findings
+from idgen.checks.picture import FinishedPicture
+from idgen.checks.table import CHECKS
 from idgen.config import SourcesConfig
+from idgen.errors import RowError
 from idgen.schemas import ANALYSED
 
 SIGNATURES = SourcesConfig().signature_parameters
@@ -50,6 +55,29 @@ def picture(number: int, **changes) -> dict:
         "warnings": [],
     }
     return row | changes
+
+
+@dataclass(frozen=True)
+class Told:
+    """A finished picture, and what the ledger says of it."""
+
+    picture: np.ndarray | RowError
+    result: str | None
+    similarity_before: float | None
+    similarity: float | None
+    warnings: tuple[str, ...]
+
+
+def told(finished: FinishedPicture) -> Told:
+    """What all checks say of a finished picture."""
+    found = findings(finished, CHECKS)
+    names = ("face_pass_result", "face_similarity_before", "face_similarity")
+    return Told(finished.pixels, *(found.values.get(name) for name in names), found.warnings)
+
+
+def finished(number: int) -> FinishedPicture:
+    """A finished picture with `pixels(number)`."""
+    return FinishedPicture(pixels(number))
 
 
 def pixels(number: int, width: int = 32, height: int = 48) -> np.ndarray:

@@ -75,23 +75,23 @@ def _take_store_away(when):
 def _wrap_decoder(fatal_size):
     if fatal_size is None:
         return
-    from idgen.faces import looking
+    from idgen.faces import file_analysis
 
-    original = looking.decode
+    original = file_analysis.decode
 
     def decode(data, *rest):
         if len(data) == fatal_size:
             os._exit(139)
         return original(data, *rest)
 
-    looking.decode = decode
+    file_analysis.decode = decode
 
 
 def _wrap_text_attempts(faults):
     if faults is None:
         return
     from idgen.actors.remote_monitor import RemoteMonitor
-    from idgen.stores.texts import digest
+    from idgen.outputs.encoded_prompts import digest
 
     original = RemoteMonitor.begin
     fatal = {digest(prompt) for prompt in faults.get("die_on", ())}

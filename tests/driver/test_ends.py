@@ -8,7 +8,7 @@ import pytest
 from doubles.catalogue import PHOTOS, InProcess, rows
 
 from idgen.driver import run as driver
-from idgen.sources.foresight import Foresight
+from idgen.sources.precheck import Precheck
 
 CANARY = "c4n4ry51gn4tur3"
 
@@ -79,7 +79,7 @@ def test_a_plan_tells_blank_rows_and_ids_that_no_row_has(shop, tmp_path):
 def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
     if slow == "prompts":
         shop.write([row | {"prompt": "a coat " + "neon " * 80} for row in rows(2)])
-        monkeypatch.setattr(Foresight, "is_missing", lambda *_: False)
+        monkeypatch.setattr(Precheck, "is_missing", lambda *_: False)
         monkeypatch.setattr(driver, "print_plan", lambda *_: pytest.fail("the whole plan was made"))
     text = shop.run("run.deadline_s=0.000001", expect=5)
     assert "stopped: deadline; run the same command again to go on" in text

@@ -34,11 +34,17 @@ def released(monkeypatch):
     return calls
 
 
-def _line(_run, _plan, pools, monitor, places):
+def _line(_run, _plan, pools, monitor, pool_state):
     facts = RunFacts(output="", run_id="run", recipes={}, identities={}, signature_parameters=[])
     sampler = SamplerSettings(sampling=SamplingConfig(), images=ImagesConfig())
     return Line(
-        run=facts, faces=None, sampler=sampler, pools=pools, monitor=monitor, no_progress_timeout_s=1, places=places
+        run=facts,
+        faces=None,
+        sampler=sampler,
+        pools=pools,
+        monitor=monitor,
+        no_progress_timeout_s=1,
+        pool_state=pool_state,
     )
 
 
@@ -52,7 +58,7 @@ def fail(*_):
     raise RunError(Exit.UNAVAILABLE, "gone")
 
 
-def test_a_chapter_that_raises_does_not_keep_the_nodes(monkeypatch, released):
+def test_a_pass_that_raises_does_not_keep_the_nodes(monkeypatch, released):
     monkeypatch.setattr(line.pipeline, "run", fail)
     with pytest.raises(RunError, match="gone"):
         run_line()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from doubles.catalogue import Catalogue
 
-from idgen.stores.texts import digest
+from idgen.outputs.encoded_prompts import digest
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 

@@ -10,8 +10,8 @@ import idgen.tiny
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import box_square, cut
-from idgen.faces.glances import Glance
-from idgen.faces.looking import Opened, look
+from idgen.faces.file_analysis import OpenedFiles, look
+from idgen.faces.file_tasks import FileTask
 from idgen.recipes.recipe import AdapterSpec, FacePack
 from idgen.recipes.variants import PictureNeed, picture_need
 from idgen.tiny.people import Look, Person
@@ -123,7 +123,7 @@ def test_box_and_pixels_are_of_the_same_upright_picture_however_the_camera_was_h
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.rot90(DRAWING.image, turn)).save(tmp_path / "held.png", exif=exif)
-    seen = glance(analyser, tmp_path / "held.png")
+    seen = run_task(analyser, tmp_path / "held.png")
     assert np.array_equal(seen, by_pillow(DRAWING.image, analyser.analyse(DRAWING.image, "largest").box))
 
 
@@ -133,13 +133,13 @@ def test_what_is_transparent_is_flattened_before_the_cut_and_outside_stays_black
     Image.fromarray(np.concatenate([DRAWING.image, alpha], -1)).save(tmp_path / "cut out.png")
     flat = DRAWING.image.copy()
     flat[:, :40] = 255
-    seen = glance(analyser, tmp_path / "cut out.png")
+    seen = run_task(analyser, tmp_path / "cut out.png")
     assert np.array_equal(seen, by_pillow(flat, analyser.analyse(flat, "largest").box))
 
 
-def glance(analyser, path) -> np.ndarray:
+def run_task(analyser, path) -> np.ndarray:
     """The crop of a file, as the face actor makes it."""
-    asked = Glance(str(path), face_pack=FacePack(weights="tiny:facepack"), face_select="largest", pictures=(NEED,))
-    opened = Opened([path.read_bytes()], SourcesConfig())
+    asked = FileTask(str(path), face_pack=FacePack(weights="tiny:facepack"), face_select="largest", pictures=(NEED,))
+    opened = OpenedFiles([path.read_bytes()], SourcesConfig())
     seen = look(asked, opened, lambda rgb, wanted: analyser.analyse(rgb, wanted.face_select))
     return np.frombuffer(seen.crops[NEED.name], np.uint8).reshape(336, 336, 3)

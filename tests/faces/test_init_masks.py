@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from test_aiming import bomb
+from test_face_placement import bomb
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
@@ -228,10 +228,12 @@ def test_a_broken_photo_is_the_photo_s_fault_not_its_mask_s(room):
 
 
 def test_rows_share_masks_and_a_cut_out_is_fetched_and_decoded_once(room, monkeypatch):
-    from idgen.faces import looking
+    from idgen.faces import file_analysis
 
     decoded = []
-    monkeypatch.setattr(looking, "decode", lambda *of, original=looking.decode: decoded.append(1) or original(*of))
+    monkeypatch.setattr(
+        file_analysis, "decode", lambda *of, original=file_analysis.decode: decoded.append(1) or original(*of)
+    )
     found = room.read(*(ask(room.cut_out()) for _ in range(20)), *(ask(room.photo(), room.mask()) for _ in range(20)))
     assert (room.reader.fetches, len(decoded)) == (3, 3)
     assert len({id(one.images["mask_image_uri"]) for one in found}) == 2

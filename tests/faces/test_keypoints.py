@@ -16,7 +16,7 @@ from idgen.faces.keypoints import (
     target_keypoints,
     turned,
 )
-from idgen.sources.fitting import cover
+from idgen.sources.input_images import cover
 
 PHOTO_SIZE = (1000, 1500)
 POINTS = (TEMPLATE * 0.6 + [300, 250]).astype(np.float32)

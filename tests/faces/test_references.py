@@ -118,7 +118,7 @@ def test_the_next_shard_remembers(reader, store):
 
 def test_memory_of_old_references_is_bounded_in_bytes(store, monkeypatch):
     monkeypatch.setattr("idgen.faces.references.REMEMBERED_BYTES", 25_000)
-    monkeypatch.setattr("idgen.sources.ahead.REMEMBERED_BYTES", 3 * len(photo(1)))
+    monkeypatch.setattr("idgen.sources.prefetch.REMEMBERED_BYTES", 3 * len(photo(1)))
     colours = Colours()
     reader = ReferenceReader(store, lambda pack: colours, SOURCES)
     reader.read([ask(n) for n in range(20)])
@@ -245,7 +245,7 @@ def test_a_face_pack_that_is_none_costs_the_glances_that_need_it_and_is_no_reaso
 
 
 def test_a_stop_leaves_the_rest_unread(reader, store, monkeypatch):
-    monkeypatch.setattr("idgen.sources.ahead.ASK_EVERY_S", 0.0)
+    monkeypatch.setattr("idgen.sources.prefetch.ASK_EVERY_S", 0.0)
     analysed = []
     results = reader.read(
         [ask(n) for n in range(100)], should_stop=lambda: len(analysed) >= 5, end=lambda d: analysed.append(d)

@@ -9,7 +9,7 @@ from planning import RECIPE, Desk, row
 from idgen.config import SourcesConfig
 from idgen.manifest.judging import Force
 from idgen.sources.fetch import Fetcher
-from idgen.sources.foresight import Foresight
+from idgen.sources.precheck import Precheck
 
 FINE, FORBIDDEN = "s3://photos/1.jpg", "gs://photos/1.jpg"
 
@@ -17,7 +17,7 @@ FINE, FORBIDDEN = "s3://photos/1.jpg", "gs://photos/1.jpg"
 @pytest.fixture
 def strict(desk: Desk) -> Desk:
     config = SourcesConfig(schemes=["s3", "file"])
-    desk.more["foresee"] = lambda folder: Foresight(Fetcher(config, extra_roots=[folder]))
+    desk.more["foresee"] = lambda folder: Precheck(Fetcher(config, extra_roots=[folder]))
     return desk
 
 

@@ -9,7 +9,7 @@ from test_inpaint_columns import ALL, HASHES, MODEL
 from idgen.manifest.columns import BY_NAME, COLUMNS
 from idgen.manifest.page import schema_table, with_table
 from idgen.manifest.settings import CHECKS
-from idgen.sources.fitting import MASK_NOISE
+from idgen.sources.input_images import MASK_NOISE
 
 PAGE = Path(__file__).parents[2] / "manifests" / "README.md"
 

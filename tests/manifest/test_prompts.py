@@ -7,8 +7,8 @@ from planning import HASHES, RECIPE, row
 
 from idgen.manifest.planner import RETRIES, TO_MAKE
 from idgen.manifest.prompts import BLOCK_PROMPTS, text_blocks, write_prompts
+from idgen.outputs.encoded_prompts import digest
 from idgen.recipes.recipe import FacePass
-from idgen.stores.texts import digest
 
 ENCODERS = {"faceid": "glm-float16", "other": "glm-float16"}
 

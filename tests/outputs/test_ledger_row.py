@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from idgen.checks.looking import Findings
+from idgen.checks.table import FINDING_COLUMNS
 from idgen.config import SourcesConfig
-from idgen.outputs.ledger_row import asked_columns
+from idgen.outputs.ledger_row import asked_columns, ledger_row
 
 PARAMETERS = SourcesConfig().signature_parameters
 LINK = "https://me:CANARY@h.example/a.jpg?v=1&se=2&X-Amz-Signature=CANARY&sig=CANARY"
@@ -28,17 +30,32 @@ def test_carried_columns_without_signatures_stay_byte_for_byte():
     assert asked_columns({"carried": carried}, PARAMETERS)["carried"] == carried
 
 
-def test_what_the_face_pass_did_is_told_and_whether_a_photo_s_pixels_are_in_the_picture():
-    told = {
-        "target_keypoints": [float(n) for n in range(10)], "face_pass_result": "done", "face_similarity_before": 0.25,
-        "face_similarity": 0.5,
-    }  # fmt: skip
-    written = asked_columns({"key": "k", "paste_back": True, "face_pass": "auto", **told}, PARAMETERS)
-    assert {name: written[name] for name in told} == told
+def test_where_the_face_was_wanted_is_told_and_whether_a_photo_s_pixels_are_in_the_picture():
+    points = [float(n) for n in range(10)]
+    asked = {"key": "k", "paste_back": True, "face_pass": "auto", "target_keypoints": points}
+    written = asked_columns(asked, PARAMETERS)
+    assert written["target_keypoints"] == points
     assert json.loads(written["settings"]) == {"paste_back": True, "face_pass": "auto"}
 
 
+def failed_row(**more):
+    return ledger_row(
+        {"key": "k", "warnings": ["a: of the photo"]}, status="failed", stage="sample", code="internal", run_id="r",
+        shard="s", shard_try=0, signature_parameters=PARAMETERS, **more,
+    )  # fmt: skip
+
+
+def test_findings_become_columns_and_their_warnings_follow_those_of_the_photo():
+    found = Findings({"face_pass_result": "done", "face_similarity": 0.5}, ("b: of the picture",))
+    written = failed_row(findings=found)
+    assert {column.name: written[column.name] for column in FINDING_COLUMNS} == {
+        "face_pass_result": "done", "face_similarity_before": None, "face_similarity": 0.5,
+    }  # fmt: skip
+    assert written["warnings"] == ["a: of the photo", "b: of the picture"]
+
+
 def test_rows_that_nobody_looked_at_tell_nothing_of_faces():
-    written = asked_columns({"key": "k"}, PARAMETERS)
-    names = ("target_keypoints", "face_pass_result", "face_similarity_before", "face_similarity")
-    assert [written[name] for name in names] == [None] * 4
+    written = failed_row()
+    assert [written[column.name] for column in FINDING_COLUMNS] == [None] * len(FINDING_COLUMNS)
+    assert written["warnings"] == ["a: of the photo"]
+    assert written["target_keypoints"] is None

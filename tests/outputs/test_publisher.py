@@ -7,9 +7,10 @@ import time
 
 import numpy as np
 import pytest
-from doubles.pictures import SIGNATURES, picture, pixels
+from doubles.pictures import SIGNATURES, finished, picture, pixels
 from PIL import Image
 
+from idgen.checks.picture import FinishedPicture
 from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
@@ -60,7 +61,7 @@ def test_a_batch_becomes_images_rows_and_copies(store):
     published = []
     batch = [picture(n, output_name=f"shop/item-{n}", num_images=2 if n == 1 else 1) for n in range(3)]
     target = publisher(store, published.append)
-    target.submit(batch, [pixels(n) for n in range(3)], "sample", 3.0)
+    target.submit(batch, [finished(n) for n in range(3)], "sample", 3.0)
     target.close()
     rows = rows_of(store)
     assert [row["row_id"] for row in published[0]] == ["row-0", "row-1", "row-2"]
@@ -79,7 +80,7 @@ def test_a_batch_becomes_images_rows_and_copies(store):
 
 def test_the_rows_own_format_wins(store):
     target = publisher(store, format="webp")
-    target.submit([picture(1, output_format="jpeg"), picture(2)], [pixels(1), pixels(2)], "sample", 1.0)
+    target.submit([picture(1, output_format="jpeg"), picture(2)], [finished(1), finished(2)], "sample", 1.0)
     target.close()
     rows = rows_of(store)
     assert rows["row-1"]["image_path"].endswith(".jpg")
@@ -88,7 +89,7 @@ def test_the_rows_own_format_wins(store):
 
 def test_row_errors_become_rows(store):
     target = publisher(store)
-    errors = [RowError(Code.NO_FACE, "of 0"), RowError(Code.FETCH_TIMEOUT, "60 s"), pixels(3)]
+    errors = [RowError(Code.NO_FACE, "of 0"), RowError(Code.FETCH_TIMEOUT, "60 s"), finished(3)]
     target.submit([picture(1), picture(2), picture(3)], errors, "faces", 0.0)
     target.close()
     rows = rows_of(store)
@@ -105,7 +106,7 @@ def test_one_image_that_cannot_be_written_fails_alone(store):
             raise StoreError("put: the store answered SlowDown")
 
     target = publisher(Watched(store, refuse))
-    target.submit([picture(n) for n in (1, 2, 3)], [pixels(n) for n in (1, 2, 3)], "sample", 1.0)
+    target.submit([picture(n) for n in (1, 2, 3)], [finished(n) for n in (1, 2, 3)], "sample", 1.0)
     target.close()
     rows = rows_of(store)
     assert [rows[f"row-{n}"]["status"] for n in (1, 2, 3)] == ["ok", "failed", "ok"]
@@ -118,7 +119,7 @@ def test_one_image_that_cannot_be_written_fails_alone(store):
 
 def test_a_picture_that_cannot_be_encoded_is_a_bug_of_its_own(store):
     target = publisher(store)
-    target.submit([picture(1), picture(2)], [pixels(1).astype(float), pixels(2)], "sample", 1.0)
+    target.submit([picture(1), picture(2)], [FinishedPicture(pixels(1).astype(float)), finished(2)], "sample", 1.0)
     target.close()
     assert [rows_of(store)[f"row-{n}"]["code"] for n in (1, 2)] == ["internal", ""]
 
@@ -128,7 +129,7 @@ def test_a_picture_that_cannot_be_encoded_is_a_bug_of_its_own(store):
 )
 def test_no_name_leaves_its_folder(store, name, tmp_path):
     target = publisher(store)
-    target.submit([picture(1, output_name=name)], [pixels(1)], "sample", 1.0)
+    target.submit([picture(1, output_name=name)], [finished(1)], "sample", 1.0)
     target.close()
     row = rows_of(store)["row-1"]
     assert list(store.list("named/")) == []
@@ -139,7 +140,7 @@ def test_images_come_before_the_part_and_the_part_before_the_names(store):
     watched = Watched(store)
     target = publisher(watched, publishers=1)
     batch = [picture(n, output_name=f"n{n}") for n in range(2)]
-    target.submit(batch, [pixels(n) for n in range(2)], "sample", 1.0)
+    target.submit(batch, [finished(n) for n in range(2)], "sample", 1.0)
     target.close()
     assert [path.split("/")[0] for path in watched.changes] == ["images", "images", "ledger", "named", "named"]
 
@@ -170,7 +171,7 @@ def test_a_crash_never_leaves_a_row_without_its_image(store, where, changes, row
     published = []
     batch = [picture(n, output_name=f"n{n}") for n in range(2)]
     first = publisher(watched, published.append, publishers=1)
-    first.submit(batch, [pixels(n) for n in range(2)], "sample", 1.0)
+    first.submit(batch, [finished(n) for n in range(2)], "sample", 1.0)
     with pytest.raises(Crash):
         first.close()
     assert published == []
@@ -184,7 +185,7 @@ def test_a_crash_never_leaves_a_row_without_its_image(store, where, changes, row
     left = [row for row in batch if row["key"] not in done]
     second = publisher(store, published.append)
     if left:
-        second.submit(left, [pixels(row["position"]) for row in left], "sample", 1.0)
+        second.submit(left, [finished(row["position"]) for row in left], "sample", 1.0)
     second.close()
     found = rows_of(store)
     assert len(found) == ledger.dataset(store).count_rows() == 2
@@ -201,7 +202,7 @@ def test_a_part_that_cannot_be_written_stops_the_shard(store):
 
     def sample():
         for number in range(50):
-            target.submit([picture(number)], [pixels(number)], "sample", 1.0)
+            target.submit([picture(number)], [finished(number)], "sample", 1.0)
             time.sleep(0.02)
 
     with pytest.raises(StoreError, match="SlowDown"):
@@ -222,7 +223,7 @@ def test_a_part_that_is_written_late_costs_nothing(store, caplog):
 
     published = []
     target = publisher(Watched(store, away_for_a_while), published.extend, part_patience_s=60)
-    target.submit([picture(1)], [pixels(1)], "sample", 1.0)
+    target.submit([picture(1)], [finished(1)], "sample", 1.0)
     target.close()
     assert [row["row_id"] for row in published] == list(rows_of(store)) == ["row-1"]
     assert caplog.text.count("s00001-0 not written yet") == 2
@@ -235,7 +236,7 @@ def test_patience_with_the_store_ends(store, caplog):
 
     target = publisher(Watched(store, away), part_patience_s=1.5)
     began = time.monotonic()
-    target.submit([picture(1)], [pixels(1)], "sample", 1.0)
+    target.submit([picture(1)], [finished(1)], "sample", 1.0)
     with pytest.raises(StoreError, match="SlowDown"):
         target.close()
     assert 1.5 <= time.monotonic() - began < 10
@@ -249,7 +250,7 @@ def test_a_copy_that_cannot_be_made_does_not_undo_the_picture(store):
 
     published = []
     target = publisher(Watched(store, no_copies), published.append)
-    target.submit([picture(1, output_name="a")], [pixels(1)], "sample", 1.0)
+    target.submit([picture(1, output_name="a")], [finished(1)], "sample", 1.0)
     target.close()
     assert published[0][0]["status"] == "ok"
 
@@ -259,7 +260,7 @@ def test_what_the_callback_raises_is_raised(store):
         raise RuntimeError("monitor gone")
 
     target = publisher(store, callback)
-    target.submit([picture(1)], [pixels(1)], "sample", 1.0)
+    target.submit([picture(1)], [finished(1)], "sample", 1.0)
     with pytest.raises(RuntimeError, match="monitor gone"):
         target.close()
 
@@ -271,7 +272,7 @@ def test_a_slow_store_holds_the_sampler_back(tmp_path):
 
     def sample():
         for number in range(10):
-            target.submit([picture(number)], [pixels(number)], "sample", 1.0)
+            target.submit([picture(number)], [finished(number)], "sample", 1.0)
             submitted.append(number)
 
     sampler = threading.Thread(target=sample)
@@ -293,7 +294,7 @@ def test_two_threads_really_publish_at_once(tmp_path):
 
     target = publisher(Watched(LocalStore(tmp_path), meet), publishers=2)
     for number in range(2):
-        target.submit([picture(number)], [pixels(number)], "sample", 1.0)
+        target.submit([picture(number)], [finished(number)], "sample", 1.0)
     target.close()
     assert {row["status"] for row in rows_of(LocalStore(tmp_path)).values()} == {"ok"}
 
@@ -317,7 +318,9 @@ def test_no_signature_password_or_secret_is_ever_written(store):
     for level in ("public", "full"):
         for image_format in ("png", "jpeg", "webp"):
             target = publisher(store, provenance=level, format=image_format)
-            target.submit([row, other, picture(3, reference_uri=signed)], [pixels(1), pixels(2), failed], "sample", 1.0)
+            target.submit(
+                [row, other, picture(3, reference_uri=signed)], [finished(1), finished(2), failed], "sample", 1.0
+            )
             target.close()
     written = list(store.list(""))
     assert len(written) > 10

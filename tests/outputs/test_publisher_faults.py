@@ -4,7 +4,7 @@ import random
 
 import pytest
 from doubles.fault_proxy import Fault, FaultProxy
-from doubles.pictures import SIGNATURES, picture, pixels
+from doubles.pictures import SIGNATURES, finished, picture
 
 from idgen.config import ImagesConfig
 from idgen.outputs import ledger
@@ -41,7 +41,7 @@ def publish(store, keys_done, shard_try):
             batch = [picture(n, output_name=f"n{n}") for n in range(first, first + ROWS)]
             batch = [row for row in batch if row["key"] not in keys_done]
             if batch:
-                target.submit(batch, [pixels(row["position"]) for row in batch], "sample", 1.0)
+                target.submit(batch, [finished(row["position"]) for row in batch], "sample", 1.0)
     finally:
         target.close()
     return rows

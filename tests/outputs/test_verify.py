@@ -1,7 +1,7 @@
 """Verify finds exactly what is wrong."""
 
 import pytest
-from doubles.pictures import SIGNATURES, picture, pixels
+from doubles.pictures import SIGNATURES, finished, picture
 
 from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError
@@ -32,7 +32,7 @@ def catalogue(store):
     """A store with ten pictures, two of them named; their ledger rows by number."""
     names = {0: {"output_name": "shop/a"}, 1: {"output_name": "b", "num_images": 2, "image_index": 1}}
     pictures = [picture(n, **names.get(n, {})) for n in range(10)]
-    return store, publish(store, pictures, [pixels(n) for n in range(10)])
+    return store, publish(store, pictures, [finished(n) for n in range(10)])
 
 
 def test_a_sound_catalogue_is_sound(catalogue):
@@ -60,7 +60,7 @@ def test_five_deleted_images_are_five_keys(catalogue):
     assert found.orphans == found.wrong_size == found.wrong_hash == []
 
     again = [picture(row_number, attempt=2) for row_number in range(3, 8)]
-    publish(store, again, [pixels(n) for n in range(3, 8)], run_id="run-2")
+    publish(store, again, [finished(n) for n in range(3, 8)], run_id="run-2")
     assert verify(store).sound
 
 
@@ -115,8 +115,8 @@ def test_names_that_are_missing_old_or_unknown(catalogue):
 
 def test_a_name_follows_the_newest_picture(catalogue):
     store, rows = catalogue
-    publish(store, [picture(0)], [pixels(0)])
-    newer = publish(store, [picture(30, output_name="shop/a")], [pixels(30)], run_id="run-2")
+    publish(store, [picture(0)], [finished(0)])
+    newer = publish(store, [picture(30, output_name="shop/a")], [finished(30)], run_id="run-2")
     assert store.get("named/shop/a.png") == store.get(newer[0]["image_path"])
     assert verify(store).names_old == []
     assert store.head(rows[0]["image_path"]) is not None

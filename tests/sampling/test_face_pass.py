@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from doubles.catalogue import PHOTOS
+from doubles.pictures import told
 from doubles.tiny_recipe import TINY, row
 from PIL import Image
 
@@ -62,7 +63,8 @@ def run(finder, pictures, rows=None, *, painter=None, wanted=None, bucket=BUCKET
     painter = painter or Painter()
     rows = rows or [row() for _ in pictures]
     repair = FaceRepair(painter, finder, settings)
-    return repair.run(pictures, rows, bucket, wanted or [None] * len(pictures)), painter
+    made = repair.run(pictures, rows, bucket, wanted or [None] * len(pictures))
+    return [told(one) for one in made], painter
 
 
 def changed(one, other):
@@ -271,7 +273,8 @@ def test_what_is_kept_is_put_back_after_the_pass(finder):
     kept = row(init_image=photo_of_shop, mask=mask, paste_back=True)
     rows = [kept, replace(kept, paste_back=False), replace(kept, mask=None)]
     repair = FaceRepair(Painter(), finder, SETTINGS)
-    pasted, *others = finish([picture] * 3, rows, BUCKET, [None] * 3, repair)
+    pasted, *others = map(told, finish([picture] * 3, rows, BUCKET, [None] * 3, repair, [["note: of a row"]] * 3))
+    assert pasted.warnings[0] == "note: of a row"
     assert pasted.result == "done"
     assert np.array_equal(pasted.picture[:240], photo_of_shop[:240])
     assert np.array_equal(pasted.picture[240:], others[0].picture[240:])
@@ -287,15 +290,17 @@ def test_batches_that_ask_for_no_pass_are_not_looked_at():
     picture, failed = scene(("ada", 100, 200, 96)), RowError(Code.NON_FINITE)
     bucket = replace(BUCKET, face_pass=False)
     for repair in (None, FaceRepair(Painter(), Blind(), SETTINGS)):
-        done = finish([picture, failed], [row(), row(paste_back=True)], bucket, [None] * 2, repair)
+        rows = [row(), row(paste_back=True)]
+        done = [told(one) for one in finish([picture, failed], rows, bucket, [None] * 2, repair, [["a: b"], ["c: d"]])]
         assert done[0].picture is picture
         assert done[1].picture is failed
         assert [one.result for one in done] == [None, None]
+        assert [one.warnings for one in done] == [("a: b",), ("c: d",)]
 
 
 def test_a_batch_with_a_pass_is_not_finished_without_one():
     with pytest.raises(ValueError, match="face pass"):
-        finish([scene()], [row()], BUCKET, [None], None)
+        finish([scene()], [row()], BUCKET, [None], None, [[]])
 
 
 def test_a_picture_is_the_same_alone_and_in_a_batch(finder, sampler: Sampler):

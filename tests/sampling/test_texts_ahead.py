@@ -11,6 +11,7 @@ from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import BUCKET, row
 
 from idgen.errors import Code, RowError, RunError
+from idgen.outputs import encoded_prompts
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base, Lora, Recipe
 from idgen.sampling import bases
@@ -19,7 +20,6 @@ from idgen.sampling.caches import Text
 from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
-from idgen.stores import texts
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
@@ -39,7 +39,7 @@ def store(encoder, tmp_path_factory):
     """A catalogue with some texts."""
     made = LocalStore(tmp_path_factory.mktemp("catalogue"))
     for prompt in PROMPTS:
-        made.put(texts.path("tiny", texts.digest(prompt)), encoder.encode(prompt).to_bytes())
+        made.put(encoded_prompts.path("tiny", encoded_prompts.digest(prompt)), encoder.encode(prompt).to_bytes())
     return made
 
 
@@ -106,7 +106,7 @@ def test_texts_of_clip_made_ahead_are_the_same_with_loras_and_in_pieces(made, re
     encoder = load_encoder(made.base, "cpu", Reading.of(made))
     store = LocalStore(tmp_path / "catalogue")
     for prompt in (long, "a red coat", "lowres", ""):
-        store.put(texts.path("tiny", texts.digest(prompt)), encoder.encode(prompt).to_bytes())
+        store.put(encoded_prompts.path("tiny", encoded_prompts.digest(prompt)), encoder.encode(prompt).to_bytes())
     inline = Sampler.load(made, lora_scale=1.0, device="cpu")
     ahead = Sampler.load(made, lora_scale=1.0, device="cpu", texts=StoredTexts(store, "tiny", {}))
     pictures = inline.sample(asked, BUCKET)
@@ -135,12 +135,15 @@ def test_a_text_that_is_gone_is_its_rows_code_and_may_be_tried_again(store):
 
 
 def test_a_text_that_is_no_text_is_gone_so_that_the_next_pass_encodes_it_again(store, monkeypatch):
-    path, whole = texts.path("tiny", texts.digest("half")), set(texts.stored(store, "tiny"))
+    path, whole = (
+        encoded_prompts.path("tiny", encoded_prompts.digest("half")),
+        set(encoded_prompts.stored(store, "tiny")),
+    )
     store.put(path, b"half a file")
     with pytest.raises(RowError) as caught:
         StoredTexts(store, "tiny", {}).get("half")
     assert caught.value.code == Code.TEXT_MISSING
-    assert set(texts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
+    assert set(encoded_prompts.stored(store, "tiny")) == whole, "what a pass looks at to tell what is to be encoded"
 
     def forbidden(_paths):
         raise StoreError("the store answered 403")
@@ -167,12 +170,12 @@ def test_a_store_that_is_away_costs_no_text(store, monkeypatch):
 
 
 def test_a_prompt_that_could_not_be_encoded_says_why_and_not_what_it_is(store):
-    failed = {texts.path("tiny", texts.digest("boom")): "worker_crashed"}
+    failed = {encoded_prompts.path("tiny", encoded_prompts.digest("boom")): "worker_crashed"}
     with pytest.raises(RowError) as caught:
         StoredTexts(store, "tiny", failed).get("boom")
     assert caught.value.code == Code.WORKER_CRASHED
     assert "boom" not in str(caught.value)
-    assert Text.from_bytes(store.get(texts.path("tiny", texts.digest(""))))  # others are untouched
+    assert Text.from_bytes(store.get(encoded_prompts.path("tiny", encoded_prompts.digest(""))))  # others are untouched
     assert StoredTexts(store, "tiny", failed).get("")
 
 

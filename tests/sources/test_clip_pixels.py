@@ -95,7 +95,7 @@ def test_a_strip_makes_no_gigabytes(fit, shape):
 
 
 def test_the_module_needs_neither_torch_nor_transformers():
-    modules = "idgen.sources.clip_pixels, idgen.sources.fitting, idgen.faces.crops"
+    modules = "idgen.sources.clip_pixels, idgen.sources.input_images, idgen.faces.crops"
     code = f"import sys, {modules}; print({{'torch', 'transformers'}} & {{*sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert run.stdout.strip() == "set()", run.stderr

@@ -1,0 +1,49 @@
+"""What a check is: it looks at one finished picture and says one thing about it.
+
+To add one: a file in this room, a line in table.py. Its column in ledger, results and gallery follows from `column`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import pyarrow as pa
+
+from idgen.checks.picture import PictureFacts, Pixels
+
+Verdict = Literal["ok", "warn", "reject"]
+"""warn: the picture may be used, a person should look. reject: it should not be used. Both are told among the
+picture's warnings."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingColumn:
+    """The column that a check's values stand in; null where it found nothing to say."""
+
+    name: str
+    type: pa.DataType
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check says of one picture."""
+
+    name: str
+    """Of the check's column."""
+    value: float | int | str | bool | None
+    verdict: Verdict = "ok"
+    detail: tuple[str, ...] = ()
+    """Why it is not ok, each as `code: words`; empty when it is."""
+
+
+class Check(Protocol):
+    """One judgement on finished pictures. It runs in the publishing threads, several at once: it keeps no state."""
+
+    @property
+    def column(self) -> FindingColumn:
+        """Where its values stand."""
+        ...
+
+    def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
+        """Return what the check says of the picture ([H, W, 3] uint8). Must not change it."""
+        ...

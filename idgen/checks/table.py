@@ -1,0 +1,10 @@
+"""The checks that every finished picture passes, in the order of their columns."""
+
+from idgen.checks.face_pass import FacePassCheck
+from idgen.checks.likeness import SimilarityBeforeCheck, SimilarityCheck
+from idgen.checks.protocol import Check, FindingColumn
+
+CHECKS: tuple[Check, ...] = (FacePassCheck(), SimilarityBeforeCheck(), SimilarityCheck())
+
+FINDING_COLUMNS: tuple[FindingColumn, ...] = tuple(check.column for check in CHECKS)
+"""Ledger, results and gallery have one column for each."""

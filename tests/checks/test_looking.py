@@ -1,0 +1,98 @@
+"""Checks on finished pictures: each says one thing, its column follows from it, and none can cost a picture."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from doubles.pictures import SIGNATURES, finished, picture
+
+from idgen.checks.looking import findings
+from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts
+from idgen.checks.protocol import Finding, FindingColumn
+from idgen.checks.table import CHECKS, FINDING_COLUMNS
+from idgen.config import ImagesConfig
+from idgen.errors import Code, RowError
+from idgen.outputs import ledger
+from idgen.outputs.publisher import Publisher
+from idgen.schemas import LEDGER
+
+
+class Darkness:
+    """Warns of pictures that are too dark."""
+
+    column = FindingColumn("face_similarity", pa.float32(), "stands in a column that ledgers have")
+
+    def look(self, picture, facts):
+        mean = float(picture.mean())
+        return Finding(self.column.name, mean, *(("reject", ("dark: nothing to see",)) if mean < 1 else ()))
+
+
+class Broken(Darkness):
+    def look(self, picture, facts):
+        raise ZeroDivisionError("secret words")
+
+
+def black():
+    return FinishedPicture(np.zeros((4, 4, 3), np.uint8), PictureFacts(notes=("cut: the prompt",)))
+
+
+def test_what_a_check_rejects_is_a_warning_behind_the_sampler_s():
+    found = findings(black(), [Darkness()])
+    assert found.values == {"face_similarity": 0.0}
+    assert found.warnings == ("cut: the prompt", "dark: nothing to see")
+
+
+def test_a_picture_that_was_not_made_is_not_looked_at():
+    found = findings(FinishedPicture(RowError(Code.NON_FINITE), PictureFacts(notes=("cut: it",))), [Broken()])
+    assert (found.values, found.warnings) == ({}, ("cut: it",))
+
+
+def test_a_check_that_breaks_is_a_warning_without_the_error_s_words_and_the_others_still_look():
+    found = findings(black(), [Broken(), Darkness()])
+    assert found.values == {"face_similarity": 0.0}
+    assert found.warnings == (
+        "cut: the prompt",
+        "check_failed: face_similarity (ZeroDivisionError)",
+        "dark: nothing to see",
+    )
+
+
+def test_every_check_has_one_column_of_its_own_in_the_ledger():
+    names = [column.name for column in FINDING_COLUMNS]
+    assert len(set(names)) == len(CHECKS)
+    assert [LEDGER.field(column.name).type for column in FINDING_COLUMNS] == [column.type for column in FINDING_COLUMNS]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.column.name)
+def test_findings_are_named_after_their_check_and_say_nothing_of_what_was_not_done(check):
+    found = check.look(np.zeros((4, 4, 3), np.uint8), PictureFacts())
+    assert found == Finding(check.column.name, None)
+
+
+def test_the_face_pass_s_notes_are_warnings():
+    facts = PictureFacts(face_pass=FacePassFacts(result="failed", notes=("face_pass_failed: non_finite",)))
+    found = findings(FinishedPicture(np.zeros((4, 4, 3), np.uint8), facts), CHECKS)
+    assert found.values["face_pass_result"] == "failed"
+    assert found.warnings == ("face_pass_failed: non_finite",)
+
+
+def test_the_publisher_has_every_picture_checked_before_it_writes_it(store):
+    seen = []
+
+    class Watching(Darkness):
+        def look(self, picture, facts):
+            seen.append([found.path for found in store.list("images/")])
+            return super().look(picture, facts)
+
+    target = Publisher(
+        store, run_id="r", shard="s", shard_try=0, images=ImagesConfig(publishers=1), signature_parameters=SIGNATURES,
+        published=lambda rows: None, checks=[Watching()],
+    )  # fmt: skip
+    target.submit([picture(1), picture(2)], [black(), finished(2)], "sample", 1.0)
+    target.close()
+    rows = {row["row_id"]: row for row in ledger.dataset(store).to_table().to_pylist()}
+    assert [len(paths) for paths in seen] == [0, 1]
+    assert rows["row-1"]["warnings"] == ["cut: the prompt", "dark: nothing to see"]
+    assert rows["row-1"]["face_similarity"] == 0.0
+    assert rows["row-1"]["status"] == "ok", "what a check says does not take the picture away"
+    assert rows["row-2"]["warnings"] == []
+    assert rows["row-2"]["face_similarity"] > 100
