@@ -55,7 +55,7 @@ class Sampler:
         self.conditioner = Conditioner(base, adapters, device)
         self.counts = self.conditioner.counts
         self.nets = nets or {}
-        self._denoising = base.denoising(self.nets, recipe.controls)
+        self.denoising = base.denoising(self.nets, recipe.controls)
         self._base_schedule = base.schedule
         self._spacing = recipe.timestep_spacing
 
@@ -150,7 +150,7 @@ class Sampler:
         self.bind(conditions)
         bucket = replace(bucket, controls=conditions.controls)
         scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
-        return self._denoising.run(conditions, bucket, scheduler, on_step)
+        return self.denoising.run(conditions, bucket, scheduler, on_step)
 
     def bind(self, conditions: Conditions) -> None:
         """Make whatever is the same in all steps of the batch, in the denoiser and in the nets."""

@@ -91,7 +91,7 @@ def test_what_a_batch_needs_goes_up_without_a_wait(load):
     rows, bucket = [row_for(RECIPES["instantid"], number) for number in (3, 4)], bucket_for(RECIPES["instantid"])
     with HostSyncs(NOWHERE) as syncs:
         conditions = sampler.condition(rows, bucket)
-        sampler._pipelines.arguments(conditions, bucket, NOWHERE)
+        sampler.denoising.arguments(conditions, bucket, NOWHERE)
     assert syncs.counts == {}
 
 

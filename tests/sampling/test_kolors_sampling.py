@@ -100,7 +100,7 @@ def stock(kind, bucket, one, **words):
 def test_rows_in_a_batch_equal_the_stock_pipeline(sampler, kind, guidance):
     bucket = replace(BUCKETS[kind], guidance_scale=guidance)
     ours = latents(sampler, ROWS, bucket)
-    assert type(sampler._pipelines.get(bucket)).__name__ == kind
+    assert type(sampler.denoising.get(bucket)).__name__ == kind
     theirs = torch.cat([stock(kind, bucket, one) for one in ROWS])
     assert difference(ours, theirs) < limit_for(theirs)
 
@@ -136,7 +136,7 @@ def test_time_ids_are_the_pictures_height_and_width_in_both_pipelines(sampler):
 def test_the_stock_image_to_image_pipeline_still_forgets_pooled_embeddings(sampler):
     """When this fails, diffusers has mended it: pipelines.KolorsStart may go."""
     bucket = BUCKETS["KolorsImg2ImgPipeline"]
-    words = sampler._pipelines.arguments(sampler.condition(ROWS, bucket), bucket, sampler.device)
+    words = sampler.denoising.arguments(sampler.condition(ROWS, bucket), bucket, sampler.device)
     plain = diffusers.KolorsImg2ImgPipeline(**sampler.pipeline.components)
     plain.set_progress_bar_config(disable=True)
     with pytest.raises(AttributeError):
