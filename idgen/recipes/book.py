@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import DEFAULT_FAMILY, FamilyName
 from idgen.recipes.layers import Layer, changed, table
 from idgen.recipes.recipe import Base, Defaults, FacePass, Licence, Recipe
 from idgen.recipes.validation import check_recipe
@@ -30,7 +31,7 @@ class BaseFile:
     """What a file of configs/bases says: a base, and what recipes on it do differently."""
 
     title: str = ""
-    family: Literal["sd15", "sdxl", "kolors"] = "sd15"
+    family: FamilyName = DEFAULT_FAMILY
     """Recipes whose own base is of this kind go with it."""
     base: Base = field(default_factory=Base)
     """Takes the place of the recipe's base as a whole."""

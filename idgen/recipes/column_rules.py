@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from idgen.column import Column, Need
 from idgen.columns import BY_NAME, COLUMNS, INIT_IMAGE
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import VARIANTS, needs
 from idgen.suggestions import suggestion
@@ -50,5 +51,5 @@ def _has(recipe: Recipe, need: Need) -> bool:
         Need.CONTROL: bool(recipe.controls),
         Need.START_IMAGE: INIT_IMAGE in recipe.columns,
         Need.FACE_PASS: recipe.face_pass is not None and knows_face,
-        Need.TOLD_SIZES: recipe.base.kind != "sd15",
+        Need.TOLD_SIZES: FAMILIES[recipe.base.kind].told_sizes,
     }[need]

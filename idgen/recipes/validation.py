@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from idgen.columns import NETS, SHOWN_TO
 from idgen.errors import Exit, RunError
 from idgen.recipes import adapter_rules, column_rules, face_pass
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
 from idgen.suggestions import suggestion
@@ -43,17 +44,15 @@ def _faults(recipe: Recipe) -> Iterable[str]:
 
 
 def _base_faults(recipe: Recipe) -> Iterable[str]:
-    """What one kind of base cannot do."""
-    base = recipe.base
-    kolors = base.kind == "kolors"
-    if base.text == "ahead" and not kolors:
-        yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
-    if kolors and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
-        yield "prompt_syntax, long_prompt: are for CLIP's text encoders (sd15, sdxl), not for Kolors'"
-    if kolors and base.config:
-        yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
-    if kolors and recipe.controls:
-        yield "controls: Kolors' ControlNets are not built"
+    """What one family of bases cannot do."""
+    family = FAMILIES[recipe.base.kind]
+    if not family.clip_text and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
+        on_clip = ", ".join(name for name, one in FAMILIES.items() if one.clip_text)
+        yield f"prompt_syntax, long_prompt: are for CLIP's text encoders ({on_clip}), not for {family.owners}"
+    if not family.file_prefixes and recipe.base.config:
+        yield f"base.config: is for a base in a single file; {family.title} is a folder in diffusers layout"
+    if not family.controls and recipe.controls:
+        yield f"controls: {family.owners} ControlNets are not built"
 
 
 def _scale_faults(recipe: Recipe) -> Iterable[str]:

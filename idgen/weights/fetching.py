@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
@@ -36,7 +37,7 @@ from idgen.weights.names import (
     variant_of,
     weight_names,
 )
-from idgen.weights.originals import is_original_kolors, original_kolors
+from idgen.weights.originals import is_original, original
 from idgen.weights.roles import Part, files_of
 
 Say = Callable[[str], None]
@@ -102,15 +103,15 @@ def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) ->
 
 def _wanted_of_base(part: Part, recipe: Recipe, inside: Sequence[str], half: bool) -> list[str]:
     folders = {name: [file.partition("/")[2] for file in inside if file.startswith(f"{name}/")] for name in COMPONENTS}
-    kolors = recipe.base.kind == "kolors"
-    if kolors and is_original_kolors(folders["text_encoder"]):
-        raise original_kolors(part.location)
+    kind = recipe.base.kind
+    if is_original(folders["text_encoder"], kind):
+        raise original(part.location, kind)
     elsewhere = {name for name, given in (("unet", recipe.base.unet), ("vae", recipe.base.vae)) if given}
     loaded = [name for name in WITH_WEIGHTS if folders[name] and name not in elsewhere and part.kind != "config"]
     variant = "fp16" if half and _has_half([folders[name] for name in loaded]) else None
     found = [name for name in inside if name == "model_index.json"]
     for name, files in folders.items():
-        if kolors and (name in TEXT_COMPONENTS) != (part.kind == "text"):
+        if FAMILIES[kind].text_apart and (name in TEXT_COMPONENTS) != (part.kind == "text"):
             continue
         weights = weight_names(files, variant or variant_of(files)) if name in loaded else []
         settings = filter(is_setting, files)

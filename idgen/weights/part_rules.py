@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES, family_of
 from idgen.recipes.recipe import Recipe
 from idgen.weights import base_rules, control_rules, face_networks
 from idgen.weights.headers import dtypes_of
@@ -59,13 +60,13 @@ def present(location: str, revision: str | None = None) -> Path | None:
 def unet_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings of the base's UNet, nothing where it is not there."""
     folder = present(recipe.base.config or recipe.base.weights, recipe.base.revision)
-    return settings(folder / "unet" / "config.json") if folder is not None else {}
+    return settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json") if folder is not None else {}
 
 
 def _check_base(folder: Path, recipe: Recipe) -> None:
     base_rules.check_schedule(settings(folder / "scheduler" / "scheduler_config.json"), str(folder))
-    unet = settings(folder / "unet" / "config.json")
-    if not unet or base_rules.family(unet) != recipe.base.kind:
+    unet = settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json")
+    if not unet or family_of(unet) != recipe.base.kind:
         return  # there is nothing to compare with
     base_rules.check_texts(folder, recipe.base.kind)
     own_vae = settings(folder / "vae" / "config.json")
@@ -80,7 +81,8 @@ def _check_vae(place: Path, recipe: Recipe) -> None:
     if own:
         base_rules.check_vae(own, kind, str(place))
     elif place.is_file() and place.suffix == ".safetensors":
-        base_rules.check_vae({"scaling_factor": base_rules.LATENT_SCALES[kind]}, kind, str(place), dtypes_of(place))
+        own = {"scaling_factor": FAMILIES[kind].latent_scale, "latent_channels": FAMILIES[kind].latent_channels}
+        base_rules.check_vae(own, kind, str(place), dtypes_of(place))
 
 
 def _check_control(folder: Path, part: Part, recipe: Recipe) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
-from idgen.weights import files
+from idgen.weights import files, originals
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
-from idgen.weights.originals import check_not_original_kolors
 
 Kind = Literal[
     "base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "face_parser", "context", "control",
@@ -48,12 +48,12 @@ class Part:
 def parts(recipe: Recipe) -> list[Part]:
     """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role.
 
-    Kolors' text encoder is a part of its own, `text`: actors that encode prompts ahead load it without the rest of the
-    base, and sampling actors the rest without it.
+    A text encoder that is read without the rest of its base (Kolors') is a part of its own, `text`: actors that encode
+    prompts ahead load it alone, and sampling actors the rest without it.
     """
     base = recipe.base
     found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
-    if base.kind == "kolors":
+    if FAMILIES[base.kind].text_apart:
         found.append(Part(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision))
     for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
         if location:
@@ -107,11 +107,20 @@ def files_of(part: Part, recipe: Recipe) -> Files:
 
 def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
     base = recipe.base
-    if base.kind == "kolors" and part.kind in ("base", "text"):
-        return _kolors_files(path, part, recipe)
+    if not FAMILIES[base.kind].file_prefixes and part.kind in ("base", "text"):
+        originals.check_folder(path, base.kind)
     match part.kind:
         case "base" if path.is_dir():
-            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
+            family = FAMILIES[base.kind]
+            return files.base_files(
+                path,
+                own_denoiser=not base.unet,
+                own_vae=not base.vae,
+                text=not family.text_apart,
+                denoiser=family.denoiser,
+            )
+        case "text":
+            return files.text_files(path)
         case "base":
             return _single_base_files(path, recipe)
         case "config":
@@ -148,16 +157,6 @@ def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
     return files.control_files(path, own_settings=not spec.config, of_face=of_face)
 
 
-def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:
-    """Return the files of the base without its text encoder, or of the text encoder."""
-    if not path.is_dir():
-        raise RunError(Exit.USAGE, f"{path} is a single file; Kolors is read from a folder in diffusers layout only")
-    check_not_original_kolors(path)
-    if part.kind == "text":
-        return files.text_files(path)
-    return files.base_files(path, own_unet=not recipe.base.unet, own_vae=not recipe.base.vae, text=False)
-
-
 def _vae_settings(recipe: Recipe) -> Files:
     """Return the base's settings for a VAE that is a single file."""
     folder = locate(recipe.base.config or recipe.base.weights, recipe.base.revision, recipe=recipe.name)
@@ -170,11 +169,7 @@ def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
-    return {
-        **model_identity(recipe, cache=cache),
-        **text_identity(recipe, cache=cache),
-        **face_pack_identity(recipe, cache=cache),
-    }
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind != "config"], cache)
 
 
 def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
@@ -187,8 +182,9 @@ def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
 
 
 def text_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return what a node loads that encodes prompts ahead: text, or nothing when the base has no such role."""
-    return _hashed(recipe, [part for part in parts(recipe) if part.kind == "text"], cache)
+    """Return what a node loads that encodes prompts ahead: text alone, or all of a base that has no such role."""
+    kinds = ("text",) if FAMILIES[recipe.base.kind].text_apart else ("base", "vae", "unet", "lora")
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind in kinds], cache)
 
 
 def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:

@@ -17,6 +17,7 @@ from idgen.adapters.protocol import Person
 from idgen.networks import pulid
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.recipes.variants import VARIANTS, needs, picture_need
+from idgen.sampling.families.cross_attention import host_of
 
 KINDS = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
 PULID = KINDS[1:]
@@ -35,7 +36,7 @@ def load(spec: AdapterSpec):
     """The adapter of a recipe's entry, in a UNet that is thrown away, as the sampler loads it."""
     made = table.make(spec, 1.0, {spec.name: eye()} if spec.image_encoder else {})
     context = [weights.locate(spec.context_weights)] if spec.context_weights else []
-    made.load(fresh_unet("sdxl"), [path_of(spec), *context])
+    made.load(host_of(fresh_unet("sdxl")), [path_of(spec), *context])
     return made
 
 

@@ -19,7 +19,8 @@ from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, controls, loras, reading
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.cross_attention import host_of
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.unused import UNUSED
@@ -76,7 +77,8 @@ def identity(name, field="weights"):
         made = table.make(spec, 1.0, table.eyes([spec], torch.float32))
         own = [at for at in (spec.weights, spec.context_weights) if at]
         made.load(
-            fresh_unet(family), [Path(at) if at == str(path) else world.locate(at.removeprefix("tiny:")) for at in own]
+            host_of(fresh_unet(family)),
+            [Path(at) if at == str(path) else world.locate(at.removeprefix("tiny:")) for at in own],
         )
 
     return read

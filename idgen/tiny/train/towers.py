@@ -12,11 +12,11 @@ from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig, RMSNorm
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from idgen.sampling.families.kolors_text import TOKENS
 from idgen.tiny import sentence_pieces, tokenizer
 from idgen.tiny.folders import made_once
 from idgen.tiny.train import layouts
 from idgen.tiny.train.workspace import Workspace
-from idgen.weights.token_counts import KOLORS_TOKENS
 
 Prompts = Sequence[str | None]
 Words = dict[str, Any]
@@ -76,7 +76,7 @@ class KolorsText(nn.Module):
 
     def forward(self, prompts: Prompts) -> Words:
         """Return what the UNet is called with."""
-        given = self.words([prompt or "" for prompt in prompts], padding="max_length", max_length=KOLORS_TOKENS,
+        given = self.words([prompt or "" for prompt in prompts], padding="max_length", max_length=TOKENS,
                            truncation=True, return_tensors="pt")  # fmt: skip
         device = next(self.parameters()).device
         states = self.text_encoder(
