@@ -6,22 +6,32 @@ import os
 import select
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.settings import help_lines, load_config
 from idgen.stores.protocol import StoreError
 
+HELP = ("-h", "--help", "--help-all")
 
-def main(about: str, job: Callable[[Config], int], words: list[str] | None = None) -> int:
+
+def main(
+    about: str, job: Callable[[Config], int], words: list[str] | None = None, settings: Collection[str] = ()
+) -> int:
     """Run `job` with the configuration that the command line describes; return the exit code.
 
-    `about` is the job's docstring, printed by --help before every key with its default and meaning. A reader of what
-    is printed may go away (`… | head`): the job ends there, without a word.
+    `about` is what --help prints, before the keys of `settings` with default and meaning (keys or names of sections;
+    none = all); --help-all prints every key.
     """
+    given = sys.argv[1:] if words is None else words
+    return ending_unread(lambda: _main(about, job, given, settings))
+
+
+def ending_unread(call: Callable[[], int]) -> int:
+    """Return what `call` returns; it ends without a word when who reads its output goes away (`… | head`)."""
     try:
-        code = _main(about, job, sys.argv[1:] if words is None else words)
+        code = call()
         sys.stdout.flush()
     except BrokenPipeError:
         for stream in (sys.stdout, sys.stderr):  # Python writes what is left when it ends
@@ -30,11 +40,14 @@ def main(about: str, job: Callable[[Config], int], words: list[str] | None = Non
     return code
 
 
-def _main(about: str, job: Callable[[Config], int], words: list[str]) -> int:
+def _main(about: str, job: Callable[[Config], int], words: list[str], settings: Collection[str]) -> int:
     """As `main`; BrokenPipeError when nobody reads what is printed."""
-    if any(word in ("-h", "--help") for word in words):
+    if any(word in HELP for word in words):
+        shown = () if "--help-all" in words else settings
         print(about.strip(), "\n\nsettings (key=value; they win over YAML files):")
-        print("\n".join(help_lines()))
+        print("\n".join(help_lines(shown)))
+        if shown:
+            print("\nEvery setting: --help-all")
         return Exit.OK
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -1,7 +1,7 @@
 """The configuration: frozen dataclasses are its schema and its documentation.
 
 Read in `jobs/` only, by `jobs` through idgen/settings.py; everything below takes the dataclass of its own room.
-Each field's `doc` is what `--help` prints.
+Each field's `doc` is what `--help` and `--help-all` print.
 """
 
 from dataclasses import dataclass, field

@@ -7,7 +7,7 @@ the environment.
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,27 @@ def load_config(words: Sequence[str]) -> Config:
     return _with_literals(config, literal)
 
 
-def help_lines(cls: type = Config, prefix: str = "") -> Iterator[str]:
-    """Yield one line per configuration key: name, default, meaning."""
+def help_lines(shown: Collection[str] = (), cls: type = Config, prefix: str = "") -> Iterator[str]:
+    """Yield two lines per key: name with default, meaning. `shown`: only these keys and sections, in their order."""
+    if shown:
+        for name in shown:
+            yield from _help_of(name)
+        return
     for field in dataclasses.fields(cls):
         default = field.default if field.default is not dataclasses.MISSING else _made(field)
         if dataclasses.is_dataclass(default):
-            yield from help_lines(type(default), f"{prefix}{field.name}.")
+            yield from help_lines((), type(default), f"{prefix}{field.name}.")
         else:
             shown = "" if default in ("", [], {}) else str(default)
             yield f"  {prefix}{field.name}={shown[:60]}\n      {field.metadata.get('doc', '')}"
+
+
+def _help_of(name: str) -> Iterator[str]:
+    """Yield the lines of one key, or of all keys of a section."""
+    under = [lines for lines in help_lines() if lines.strip().startswith((f"{name}=", f"{name}."))]
+    if not under:
+        raise KeyError(name)
+    yield from under
 
 
 def to_plain(config: Config) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from idgen.errors import Exit, RunError
+from idgen.installation import CONFIGS
 
 
 def read_yaml(path: Path) -> DictConfig:
     """Return the file's table of settings. Raises RunError(USAGE): not there, no YAML, no table."""
     try:
-        layer = OmegaConf.load(path)
+        layer = OmegaConf.load(_shipped(path))
     except FileNotFoundError as error:
         raise RunError(Exit.USAGE, f"no such file: {path} (settings are written key=value)") from error
     except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
@@ -22,6 +23,14 @@ def read_yaml(path: Path) -> DictConfig:
     if not isinstance(layer, DictConfig):
         raise RunError(Exit.USAGE, f"{path} does not hold a table of settings")
     return layer
+
+
+def _shipped(path: Path) -> Path:
+    """Return where `path` is: a relative one in configs/ that is not here is that of the checkout or of the wheel."""
+    if path.parts[:1] != ("configs",) or path.exists():
+        return path
+    shipped = CONFIGS.joinpath(*path.parts[1:])
+    return shipped if shipped.is_file() else path
 
 
 def explain(error: Exception) -> str:

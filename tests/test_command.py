@@ -1,6 +1,7 @@
 """What every job does with its command line and its errors."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from idgen.command import main
 from idgen.errors import Exit, RunError
+from idgen.settings import help_lines
 
 ROOT = Path(__file__).parents[1]
 JOBS = sorted(path.stem for path in (ROOT / "jobs").glob("*.py"))
@@ -72,14 +74,21 @@ def test_a_pipe_of_something_else_that_breaks_is_told(capsys):
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_help_of_every_job_prints_every_key_without_ray_or_torch(job):
+@pytest.mark.parametrize("word", ["--help", "--help-all"])
+def test_help_of_every_job_needs_no_ray_and_no_torch(job, word):
     check = (
-        "import sys, runpy; sys.argv = ['x', '--help']\n"
+        f"import sys, runpy; sys.argv = ['x', '{word}']\n"
         f"try: runpy.run_path('jobs/{job}.py', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert not {'ray', 'torch'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    for key in ("manifest=", "sources.max_bytes=", "run.max_attempts=", "report.enabled="):
-        assert key in done.stdout
+    every = {line.strip().partition("=")[0] for line in help_lines()} - {""}
+    told = {line.strip().partition("=")[0] for line in done.stdout.splitlines() if re.match(r"  [a-z_.]+=", line)}
+    assert told <= every
+    if word == "--help":
+        assert 2 <= len(told) <= 40
+        assert "--help-all" in done.stdout
+    else:
+        assert told == {name for name in every if re.fullmatch(r"[a-z_.]+", name)}

@@ -4,7 +4,6 @@ All of it in float32, as PuLID's authors do. EcomID's authors run tower and enco
 here float32 as well, since half precision moves the tokens by percents and a face is seen once.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from idgen.networks import checkpoints, pulid
 from idgen.networks.eva_clip import EvaFeatures, EvaTower
 from idgen.networks.face_features import face_feature_image
 from idgen.networks.face_parser import FaceParser
+from idgen.remembered import Remembered
 
 CACHED_FACES = 8
 """Rows come sorted by person, and tokens have a cache of their own; the hidden states of a face are 11.8 MB."""
@@ -30,7 +30,7 @@ class FaceEye:
         self.tower, self.parser = tower, parser
         self.encodings = 0
         """Faces that went through parser and tower."""
-        self._cache: OrderedDict[tuple[bytes, bool], EvaFeatures] = OrderedDict()
+        self._cache: Remembered[tuple[bytes, bool], EvaFeatures] = Remembered(lambda _: 1, CACHED_FACES)
 
     @classmethod
     def load(cls, tower: Path, parser: Path) -> "FaceEye":
@@ -60,16 +60,10 @@ class FaceEye:
 
     def _one(self, face: NDArray[np.uint8], antialias: bool) -> EvaFeatures:
         key = blake2b(face.tobytes(), digest_size=16).digest(), antialias
-        found = self._cache.get(key)
-        if found is None:
-            self.encodings += 1
-            found = self._cache[key] = self._look(face[None], antialias)
-            if len(self._cache) > CACHED_FACES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(key)
-        return found
+        return self._cache.get_or_make(key, lambda: self._look(face[None], antialias))
 
     def _look(self, face: NDArray[np.uint8], antialias: bool) -> EvaFeatures:
+        self.encodings += 1
         with exact_convolutions():
             image = face_feature_image(face, self.parser.labels(face))
             side = self.tower.config.side_px

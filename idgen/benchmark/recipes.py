@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from idgen.benchmark.processes import ROOT
 from idgen.benchmark.workloads import SCHEDULER, SPEED_RECIPES, TINY_BATCH, TINY_SIDE_PX, TINY_STEPS
+from idgen.installation import CONFIGS
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Dtype, Recipe
 from idgen.settings import load_config
 
-TINY = str(ROOT / "configs" / "tiny.yaml")
+TINY = str(CONFIGS / "tiny.yaml")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,15 +1,16 @@
 """jobs/weights.py: list, check, fetch and convert."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from idgen import weights
-from idgen.command import main
+from idgen.command import HELP, main
 from idgen.config import Config
 from idgen.driver import checkpoint_conversion
 from idgen.errors import Exit, RunError
+from idgen.installation import job_command
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Recipe
 from idgen.suggestions import unknown_recipe
@@ -19,14 +20,16 @@ from idgen.weights.locations import fetch_command
 from idgen.weights.roles import ONE_FILE, Part, digest
 
 
-def weights_main(about: str, words: list[str] | None = None) -> int:
-    """Run the action that the first word names with the configuration of the others; return the exit code."""
-    words = sys.argv[1:] if words is None else words
-    if any(word in ("-h", "--help") for word in words):
-        return main(about, list_weights, ["--help"])
+def weights_main(about: str, words: list[str], settings: Collection[str] = ()) -> int:
+    """Run the action that the first word names with the configuration of the others; return the exit code.
+
+    `about` and `settings` are those of its help, as in `command.main`.
+    """
+    if any(word in HELP for word in words):
+        return main(about, list_weights, words, settings)
     action = words[0] if words else ""
     if action not in ACTIONS:
-        print(f"error: say what to do: python jobs/weights.py {' | '.join(ACTIONS)} [key=value …]", file=sys.stderr)
+        print(f"error: say what to do: {job_command('weights')} {' | '.join(ACTIONS)} [key=value …]", file=sys.stderr)
         return Exit.USAGE
     return main(about, ACTIONS[action], words[1:])
 

@@ -17,9 +17,9 @@ from idgen.faces.file_analysis import OpenedFiles, look
 from idgen.faces.file_tasks import FileResult, FileTask, RowFile, join, row_files
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.recipes.recipe import FacePack
+from idgen.remembered import Remembered
 from idgen.sources.prefetch import Prefetch, Source
 from idgen.sources.redact import redact_uri
-from idgen.sources.remembered import Remembered
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face, FaceAnalyser

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -91,10 +91,6 @@ class Held:
     """All parameters and buffers, shared ones once."""
     mapped: int
     """Those of them that are pages of files: no copy of them is in the process."""
-
-    def as_dict(self) -> dict[str, int]:
-        """For JSON."""
-        return asdict(self)
 
 
 def held(modules: Iterable[nn.Module]) -> Held:

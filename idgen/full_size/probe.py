@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from idgen.full_size.memory import Memory, Watch, forget_peak, held, share
 from idgen.full_size.pictures import bucket_for, rows_for, texts_for
+from idgen.installation import CONFIGS
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Recipe
 from idgen.sampling.bases import load_encoder
@@ -30,7 +30,7 @@ from idgen.sampling.sampler import Sampler
 from idgen.settings import load_config
 
 SIDE_PX, STEPS = 256, 2
-TINY = Path(__file__).parents[2] / "configs" / "tiny.yaml"
+TINY = CONFIGS / "tiny.yaml"
 CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 """torch's counter does not know it by itself."""
 

@@ -4,7 +4,6 @@ One picture at a time goes through it, so what stands beside a picture changes n
 many adapters and rows look at it.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from idgen.errors import Exit, RunError
 from idgen.networks import transfers
+from idgen.remembered import Remembered
 from idgen.weights import single_files
 from idgen.weights.unused import patterns
 
@@ -51,7 +51,7 @@ class ImageEncoder:
         self.model = model.requires_grad_(False).eval()
         self.encodings = 0
         """Pictures that went through the model, zeros not counted."""
-        self._cache: OrderedDict[bytes, Features] = OrderedDict()
+        self._cache: Remembered[bytes, Features] = Remembered(lambda _: 1, CACHED_PICTURES)
 
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype) -> "ImageEncoder":
@@ -131,14 +131,11 @@ class ImageEncoder:
 
     def _one(self, picture: NDArray[np.uint8]) -> Features:
         digest = blake2b(picture.tobytes(), digest_size=16).digest()
-        found = self._cache.get(digest)
-        if found is None:
-            self.encodings += 1
-            found = self._cache[digest] = self._forward(normalise(picture)[None])
-            if len(self._cache) > CACHED_PICTURES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(digest)
-        return found
+        return self._cache.get_or_make(digest, lambda: self._encode(picture))
+
+    def _encode(self, picture: NDArray[np.uint8]) -> Features:
+        self.encodings += 1
+        return self._forward(normalise(picture)[None])
 
     def _forward(self, pixel_values: Tensor) -> Features:
         out = self.model(transfers.upload(pixel_values, self.model.device, self.model.dtype), output_hidden_states=True)

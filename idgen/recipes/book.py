@@ -16,14 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
+from idgen.installation import CONFIGS
 from idgen.recipes.families import DEFAULT_FAMILY, FamilyName
 from idgen.recipes.layers import Layer, changed, table
 from idgen.recipes.recipe import Base, Defaults, FacePass, Licence, Recipe
 from idgen.recipes.validation import check_recipe
 from idgen.suggestions import suggestion, unknown_recipe
 from idgen.yaml_files import explain, read_yaml
-
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

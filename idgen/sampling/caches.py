@@ -1,10 +1,9 @@
 """What is computed once per actor: prompt embeddings and identity tokens, in bounded least-recently-used caches."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import safetensors.torch
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Options, Person, Tokens
 from idgen.networks import transfers
+from idgen.remembered import Remembered
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -108,35 +108,6 @@ class Text:
         return {name: part for name, part in parts.items() if part is not None}
 
 
-class Bounded(Generic[K, V]):
-    """A table that forgets what was not used for longest when it grows over `max_bytes`."""
-
-    def __init__(self, size_of: Callable[[V], int], max_bytes: int = CACHE_BYTES) -> None:
-        self._size_of = size_of
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self._entries: OrderedDict[K, V] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._entries.clear()
-        self._bytes = 0
-
-    def get(self, key: K, make: Callable[[], V]) -> V:
-        """Return the entry, made by `make` when it is not there."""
-        if key in self._entries:
-            self._entries.move_to_end(key)
-            return self._entries[key]
-        value = self._entries[key] = make()
-        self._bytes += self._size_of(value)
-        while self._bytes > self._max_bytes and len(self._entries) > 1:
-            self._bytes -= self._size_of(self._entries.popitem(last=False)[1])
-        return value
-
-
 class PromptCache:
     """Embeddings by prompt. Prompts are encoded one by one: a batch of others must not move the last bit."""
 
@@ -149,7 +120,7 @@ class PromptCache:
         """`encode` makes one prompt's text, and what stands for no prompt of None."""
         self._encode = encode
         self._counts = counts
-        self._entries: Bounded[str | None, Text] = Bounded(lambda text: text.nbytes, max_bytes)
+        self._entries: Remembered[str | None, Text] = Remembered(lambda text: text.nbytes, max_bytes)
 
     def get(self, prompts: Sequence[str | None], length: int = 0) -> tuple[Tensor, Tensor | None]:
         """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all.
@@ -183,7 +154,7 @@ class PromptCache:
         return torch.cat([states, *[empty] * ((length - len(states)) // len(empty))])
 
     def _one(self, prompt: str | None) -> Text:
-        return self._entries.get(prompt, lambda: self._count_and_encode(prompt))
+        return self._entries.get_or_make(prompt, lambda: self._count_and_encode(prompt))
 
     def _count_and_encode(self, prompt: str | None) -> Text:
         self._counts.prompt_encodings += 1
@@ -195,13 +166,13 @@ class TokenCache:
 
     def __init__(self, counts: Counts, max_bytes: int = CACHE_BYTES) -> None:
         self._counts = counts
-        self._entries: Bounded[Hashable, Tokens] = Bounded(_tokens_bytes, max_bytes)
+        self._entries: Remembered[Hashable, Tokens] = Remembered(_tokens_bytes, max_bytes)
 
     def get(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
         """Return `person`'s tokens; options that this adapter does not use make no difference."""
         used = {name: options[name] for name in adapter.option_names if name in options}
         key = (adapter.name, _digest(person), tuple(sorted(used.items())))
-        return self._entries.get(key, lambda: self._count_and_encode(adapter, person, used))
+        return self._entries.get_or_make(key, lambda: self._count_and_encode(adapter, person, used))
 
     def clear(self) -> None:
         """Forget everybody."""

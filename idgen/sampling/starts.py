@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idgen.networks import transfers
-from idgen.sampling.caches import Bounded
+from idgen.remembered import Remembered
 
 MAX_BYTES = 64 * 2**20
 """Of what the encoder gave, on the device: 128 pictures of 1024 px. Product photos come again within a shard; the faces
@@ -23,13 +23,13 @@ class Starts:
 
     def __init__(self, vae: Any, max_bytes: int = MAX_BYTES) -> None:  # noqa: ANN401
         self._vae = vae
-        self._moments: Bounded[Hashable, Tensor] = Bounded(lambda moments: moments.nbytes, max_bytes)
+        self._moments: Remembered[Hashable, Tensor] = Remembered(lambda moments: moments.nbytes, max_bytes)
         self.encodings = 0
 
     def get(self, image: NDArray[np.uint8], generator: torch.Generator) -> Tensor:
         """Return scaled latents [4, h, w] of `image` [H, W, 3], float32, drawn with `generator` as diffusers does."""
         digest = blake2b(image.tobytes(), digest_size=16).digest()
-        moments = self._moments.get((digest, image.shape), lambda: self._encode(image))
+        moments = self._moments.get_or_make((digest, image.shape), lambda: self._encode(image))
         drawn = DiagonalGaussianDistribution(moments).sample(generator)[0].float()
         return scale(self._vae.config, drawn)
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from idgen.errors import Code, RowError
-from idgen.sources.remembered import Remembered
+from idgen.remembered import Remembered
 
 logger = logging.getLogger(__name__)
 

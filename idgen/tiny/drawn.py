@@ -1,6 +1,6 @@
 """The drawn world: small trained weights in the official file layouts that paint the drawn people.
 
-idgen/tiny/train made them; README.md there has the command. They lie packed in the package (packed.py) and are unpacked
+tests/drawn_world made them; its README has the command. They lie packed in the repository (packed.py) and are unpacked
 when they are first needed, into `~/.cache/idgen/drawn/<digest of the pack>`, or below the folder that IDGEN_DRAWN_CACHE
 names; every sum is checked. After that nothing here needs torch.
 """
@@ -16,7 +16,7 @@ from idgen.tiny.folders import made_world
 
 PACK = Path(__file__).parent / "drawn_weights"
 JUDGE = "judge.safetensors"
-"""Beside the weights: the networks that looked on in the evaluation (train/eye.py)."""
+"""Beside the weights: the networks that looked on in the evaluation (tests/drawn_world/eye.py)."""
 
 
 def locate(name: str) -> Path:
@@ -44,14 +44,18 @@ def _index() -> bytes:
     try:
         return (PACK / "pack.json").read_bytes()
     except OSError as error:
-        raise RunError(Exit.USAGE, f"{PACK} is not there: check it out, or install idgen again") from error
+        raise RunError(
+            Exit.USAGE,
+            f"the demo's weights (drawn:…) are not in {PACK}: "
+            "they are in a checkout of idgen's repository, not in its wheel or in a submitted job",
+        ) from error
 
 
 def _files() -> dict[str, object]:
     try:
         return dict(json.loads(_index()))
     except ValueError as error:
-        raise RunError(Exit.USAGE, f"{PACK}/pack.json is damaged: check it out, or install idgen again") from error
+        raise RunError(Exit.USAGE, f"{PACK}/pack.json is damaged: check it out again") from error
 
 
 def _unpack(folder: Path) -> None:

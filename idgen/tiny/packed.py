@@ -1,16 +1,15 @@
-"""A world in few megabytes: tensors that several files share are stored once. Files come back bit by bit.
+"""A packed world comes out again: tensors that several files share are stored once. Files come back bit by bit.
 
-    pack(world, folder)      folder/sdxl.z, … for tensors, by the first folder or file that has them, files/<path>.z for
-                             what is of another kind, pack.json
-    unpack(folder, world)    checks every tensor's and every other file's sum
+    folder/sdxl.z, …         tensors, by the first folder or file that has them
+    folder/files/<path>.z    what is of another kind
+    folder/pack.json         every file with its sum, and its tensors' names
 
 SDXL's and Kolors' UNets, the bases' autoencoders, InstantID's and EcomID's nets have most tensors in common. Deflated,
-float16's halves apart: weights that were rounded to eight bits (train/rounding.py) take a third less.
+float16's halves apart: weights that were rounded to eight bits take a third less. tests/drawn_world/packing.py packs.
 """
 
 import hashlib
 import json
-import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,40 +18,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, load_file, save, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
 
 INDEX = "pack.json"
-
-
-def pack(world: Path, folder: Path) -> int:
-    """Write `world` into `folder`, which is made anew; return its size in bytes."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    files: dict[str, dict[str, Any]] = {}
-    rooms: dict[str, dict[str, Tensor]] = {}
-    known: set[str] = set()
-    for path in sorted(one for one in world.rglob("*") if one.is_file()):
-        name = path.relative_to(world).as_posix()
-        files[name] = {"sha256": _sum(path)}
-        parts = _parts(path) if path.suffix == ".safetensors" else None
-        if parts is None:
-            target = folder / "files" / f"{name}.z"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(squeeze(path.read_bytes()))
-        else:
-            tensors = {_name(tensor): tensor for tensor in parts[0].values()}
-            room = rooms.setdefault(name.partition("/")[0].removesuffix(".safetensors"), {})
-            room.update({one: tensor for one, tensor in tensors.items() if one not in known})
-            known |= tensors.keys()
-            files[name] |= {"tensors": {key: _name(one) for key, one in parts[0].items()}, "metadata": parts[1]}
-    for name, room in rooms.items():
-        (folder / f"{name}.z").write_bytes(squeeze(save(room)))
-    (folder / INDEX).write_text(json.dumps(files, indent=1), encoding="utf-8")
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def unpack(folder: Path, world: Path) -> None:
@@ -85,7 +57,7 @@ def _reading(folder: Path) -> Iterator[None]:
         yield
     except (OSError, KeyError, ValueError, zlib.error, SafetensorError) as error:
         raise RunError(
-            Exit.USAGE, f"{folder} is damaged, check it out or install idgen again: {type(error).__name__}: {error}"
+            Exit.USAGE, f"{folder} is damaged, check it out again: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -94,7 +66,7 @@ def _tensors(folder: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for room in sorted(folder.glob("*.z")):
         for name, tensor in load(unsqueeze(room.read_bytes())).items():
-            if _name(tensor) != name:
+            if tensor_name(tensor) != name:
                 raise ValueError(f"{room.name} holds another tensor than {name}")
             tensors[name] = tensor
     return tensors
@@ -107,12 +79,6 @@ def _whole(path: Path, sha256: str) -> bytes:
     return data
 
 
-def squeeze(data: bytes) -> bytes:
-    """Return `data` deflated: its bytes at even places, then those at odd ones, so that exponents lie together."""
-    whole = np.frombuffer(data, np.uint8)
-    return zlib.compress(whole[::2].tobytes() + whole[1::2].tobytes(), 9)
-
-
 def unsqueeze(data: bytes) -> bytes:
     """Return what was squeezed."""
     halves = np.frombuffer(zlib.decompress(data), np.uint8)
@@ -121,23 +87,7 @@ def unsqueeze(data: bytes) -> bytes:
     return whole.tobytes()
 
 
-def _parts(path: Path) -> tuple[dict[str, Tensor], dict[str, str] | None] | None:
-    """Return tensors and metadata of a file; None when writing them again would give other bytes."""
-    with safe_open(path, "pt") as opened:
-        metadata = opened.metadata()
-    tensors = load_file(path)
-    again = path.with_suffix(".again")
-    save_file(tensors, again, metadata)
-    same = _sum(again) == _sum(path)
-    again.unlink()
-    return (tensors, metadata) if same else None
-
-
-def _name(tensor: Tensor) -> str:
-    """What a tensor is called by: its content."""
+def tensor_name(tensor: Tensor) -> str:
+    """Return what a tensor of a pack is called by: 16 hex digits over its content."""
     seen = tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
     return hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}".encode() + seen).hexdigest()[:16]
-
-
-def _sum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -5,11 +5,9 @@ The same arguments always give the same pixels (per OpenCV version). Nothing her
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,18 +57,6 @@ def draw_scene(people: Sequence[Person], seed: int, width_px: int = 320, height_
     frames = _places(rng, looks, width_px, height_px)
     heads = [Head(*trio) for trio in zip(people, looks, frames, strict=True)]
     return _finish(sheet, heads, room)
-
-
-def write_portraits(folder: Path, seeds: Iterable[int], size_px: int = 256, *, calm: bool = True) -> list[Path]:
-    """Write `person-<seed>.png` for each seed; the look has the person's seed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for seed in seeds:
-        drawing = draw_portrait(Person.sample(seed), Look.sample(seed, calm=calm), size_px)
-        paths.append(folder / f"person-{seed}.png")
-        if not cv2.imwrite(str(paths[-1]), drawing.image[:, :, ::-1]):
-            raise OSError(f"cannot write {paths[-1]}")
-    return paths
 
 
 def _places(rng: np.random.Generator, looks: Sequence[Look], width_px: int, height_px: int) -> list[Frame]:

@@ -1,19 +1,27 @@
-"""From a location to a path: local, in the hub cache, in the tiny or the drawn world, fetched from a web address, or a
+"""From a location to a path: local, in the hub cache, of a scheme such as `tiny:`, fetched from a web address, or a
 face pack by its bare name."""
 
 import hashlib
 import os
 import re
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
+from idgen.installation import job_command
 from idgen.sources.redact import redact_text
 
 FACE_PACKS = Path("~/.insightface/models")
 DOWNLOADS = Path("~/.cache/idgen/downloads")
 """Of single files from web addresses."""
+SCHEMES = {"tiny": "idgen.tiny.world", "drawn": "idgen.tiny.drawn"}
+"""Scheme of a location -> the module whose `locate(name)` returns the path of `<scheme>:<name>`.
+
+The demo's weights are above this room, which knows them by name only: a module is imported when one of its locations is
+first asked for. So the table holds in every process, in Ray's actors too, and nobody fills it.
+"""
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(?::(?P<path>[^:]+))?", re.ASCII)
 
 
@@ -27,8 +35,8 @@ class HubPlace:
 
 
 def hub_place(location: str) -> HubPlace | None:
-    """Return what a hub id names; None for a path, `tiny:…`, `drawn:…`, an address and the name of a face pack."""
-    if location.startswith(("tiny:", "drawn:", "/", "./", "../", "~")) or Path(location).exists():
+    """Return what a hub id names; None for a path, an address, one of SCHEMES and the name of a face pack."""
+    if _scheme(location) or location.startswith(("/", "./", "../", "~")) or Path(location).exists():
         return None
     match = _HUB_ID.fullmatch(location)
     if match is None or ".." in (match["path"] or "").split("/"):
@@ -45,14 +53,11 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
         raise RunError(Exit.USAGE, "the recipe names no weights here; give a local path or a hub id")
     if is_address(location):
         return _fetched(location, recipe)
-    if location.startswith("tiny:"):
-        from idgen.tiny import world
-
-        return world.locate(location.removeprefix("tiny:"))
-    if location.startswith("drawn:"):
-        from idgen.tiny import drawn
-
-        return drawn.locate(location.removeprefix("drawn:"))
+    scheme = _scheme(location)
+    if scheme:
+        found = import_module(SCHEMES[scheme]).locate(location.removeprefix(f"{scheme}:"))
+        assert isinstance(found, Path)
+        return found
     path = Path(location).expanduser()
     if path.exists():
         return _unnested(path.resolve())
@@ -61,10 +66,10 @@ def locate(location: str, revision: str | None = None, *, recipe: str = "<name>"
     place = hub_place(location)
     if place is None:
         raise RunError(Exit.USAGE, f"weights {location} do not exist on {os.uname().nodename}")
-    found = cached(place, revision)
-    if found is None:
+    kept = cached(place, revision)
+    if kept is None:
         raise _not_cached(location, revision, recipe)
-    return found
+    return kept
 
 
 def is_address(location: str) -> bool:
@@ -89,7 +94,7 @@ def face_pack_folder(name: str) -> Path:
 
 def fetch_command(recipe: str) -> str:
     """Return the command that gets a recipe's weights."""
-    return f"python jobs/weights.py fetch recipe={recipe}"
+    return f"{job_command('weights')} fetch recipe={recipe}"
 
 
 def cached(place: HubPlace, revision: str | None) -> Path | None:
@@ -106,6 +111,12 @@ def cached(place: HubPlace, revision: str | None) -> Path | None:
         return None
     path = storage / "snapshots" / commit / place.path
     return path if path.exists() else None
+
+
+def _scheme(location: str) -> str:
+    """Return which of SCHEMES a location has, "" where it has none."""
+    scheme, colon, _ = location.partition(":")
+    return scheme if colon and scheme in SCHEMES else ""
 
 
 def _fetched(address: str, recipe: str) -> Path:

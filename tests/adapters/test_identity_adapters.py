@@ -11,12 +11,13 @@ from doubles.tiny_recipe import adapter as spec_of
 from doubles.tiny_recipe import person, picture
 
 from idgen import weights
-from idgen.adapters import face_eye, table
+from idgen.adapters import table
 from idgen.adapters.face_eye import FaceEye
 from idgen.adapters.protocol import Person
 from idgen.networks import pulid
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.recipes.variants import VARIANTS, needs, picture_need
+from idgen.remembered import Remembered
 from idgen.sampling.families.cross_attention import host_of
 
 KINDS = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
@@ -222,8 +223,7 @@ def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(
 
 
 def test_an_eye_remembers_a_few_faces_alone(monkeypatch):
-    monkeypatch.setattr(face_eye, "CACHED_FACES", 2)
-    eye().clear()
+    monkeypatch.setattr(eye(), "_cache", Remembered(lambda _: 1, 2))
     faces = picture(20, 3, 512)
     faces[1:] = 255 - faces[:1] // np.array([[[[2]]], [[[3]]]], np.uint8)
     before = eye().encodings

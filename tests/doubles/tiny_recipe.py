@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from idgen.faces import keypoints
-from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePack, FacePass, Lora, Recipe
+from idgen.recipes.recipe import AdapterSpec, Base, Control, FacePack, Lora, Recipe
 from idgen.recipes.variants import CLIP_PX, VARIANTS, needs
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.tiny.files import ADAPTERS
@@ -37,8 +37,6 @@ FACE_COLUMNS = (
     "face_keypoints", "face_angle_deg", "face_fit",
 )  # fmt: skip
 """Of recipes with the control identity."""
-FACE_PASS = FacePass(below_px=48, side_px=64, num_inference_steps=4)
-"""For pictures of BUCKET's size."""
 
 
 def person(number: int, references: int = 1) -> np.ndarray:

@@ -17,9 +17,9 @@ from doubles.catalogue import ROOT
 from PIL import Image
 from selenium.webdriver.common.by import By
 
+from drawn_world.eye import Eye
 from idgen.tiny import drawn
 from idgen.tiny.demo import KOLORS, MODELS, PEOPLE, PLACED, PLACES, PRODUCT, READERS, SHOTS
-from idgen.tiny.train.eye import Eye
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser]
 MADE = Counter(recipe for _, recipe, _ in SHOTS for _ in PEOPLE)

@@ -17,7 +17,7 @@ from idgen.faces.analysis import FaceAnalyser, choose
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
 from idgen.tiny.people import Look, Person
-from idgen.tiny.render import draw_portrait, write_portraits
+from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
 needs_pack = pytest.mark.skipif(not any(PACK.glob("*.onnx")), reason="idgen/tiny/facepack is not made yet")
@@ -229,7 +229,10 @@ def test_loading_and_analysing_print_nothing(capfd):
 
 @needs_pack
 def test_from_file_to_identity_each_reference_is_analysed_once(tmp_path, analyser):
-    paths = write_portraits(tmp_path, range(20, 26))
+    paths = [tmp_path / f"{seed}.png" for seed in range(20, 26)]
+    for seed, path in zip(range(20, 26), paths, strict=True):
+        drawing = draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256)
+        assert cv2.imwrite(str(path), drawing.image[:, :, ::-1])
     reader = ReferenceReader(
         Fetcher(SourcesConfig(), extra_roots=[str(tmp_path)]), lambda pack: analyser, SourcesConfig(warn_side_px=64)
     )

@@ -5,7 +5,7 @@ import torch
 from doubles.tiny_recipe import person
 
 from idgen.adapters.protocol import Person, Tokens
-from idgen.sampling.caches import Bounded, Counts, PromptCache, Text, TokenCache
+from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
 
 
 def encode(prompt):
@@ -21,21 +21,6 @@ class WithOption:
     def encode(self, people, options):
         tokens = torch.full((1, 2, 3), options.get("shortcut_scale", 1.0))
         return [Tokens(tokens, tokens * 0) for _ in people]
-
-
-def test_what_was_not_used_for_longest_goes_first():
-    cache = Bounded(len, max_bytes=4)
-    for key in "ab":
-        cache.get(key, lambda: "xx")
-    cache.get("a", lambda: "never made")
-    cache.get("c", lambda: "yy")
-    assert len(cache) == 2
-    assert cache.get("a", lambda: "made again") == "xx"
-    assert cache.get("b", lambda: "zz") == "zz"
-
-
-def test_an_entry_larger_than_the_cache_is_still_given():
-    assert Bounded(len, max_bytes=1).get("a", lambda: "xxx") == "xxx"
 
 
 def test_each_prompt_is_encoded_once_and_none_is_not_the_empty_one():

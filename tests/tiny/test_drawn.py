@@ -1,6 +1,6 @@
 """The drawn world paints who is asked for, where and how: on people nobody learnt from, as a judge of its own sees it.
 
-Bounds leave room to what was measured (idgen/tiny/train/README.md): a lost embedding, a mixed batch, a scale that is
+Bounds leave room to what was measured (tests/drawn_world/README.md): a lost embedding, a mixed batch, a scale that is
 ignored, the base in the recipe's place fall far below them, which the tests after the first show.
 """
 
@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 import torch
 
+from drawn_world import evaluate, recipes
+from drawn_world.eye import Eye, measure
+from drawn_world.plan import PLANS
 from idgen.errors import RunError
 from idgen.recipes.book import load_recipes
 from idgen.sampling.rows import ControlUse
@@ -25,9 +28,6 @@ from idgen.tiny import drawn
 from idgen.tiny.packed import unpack
 from idgen.tiny.people import SHIRTS
 from idgen.tiny.product import shirt
-from idgen.tiny.train import evaluate, recipes
-from idgen.tiny.train.eye import Eye, measure
-from idgen.tiny.train.plan import PLANS
 
 pytestmark = pytest.mark.slow
 
@@ -212,7 +212,7 @@ def test_two_that_need_the_world_at_once_both_get_it_and_a_damaged_pack_leaves_n
     with pytest.raises(RunError, match=r"pack.json is damaged: check it out"):
         drawn.locate("sd15")
     (tmp_path / "pack" / "pack.json").unlink()
-    with pytest.raises(RunError, match="is not there: check it out"):
+    with pytest.raises(RunError, match="they are in a checkout of idgen's repository, not in its wheel"):
         drawn.locate("sd15")
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import idgen.tiny
+from drawn_world.face_pack.measure import held_out_scene, load_pack, measure_detection, measure_verification
 from idgen.tiny.people import Look, Person
 from idgen.tiny.render import draw_portrait, draw_scene
-from idgen.tiny.train_measure import held_out_scene, load_pack, measure_detection, measure_verification
 
 PACK = Path(idgen.tiny.__path__[0]) / "facepack"
 FILES = ("det_drawn.onnx", "rec_drawn.onnx")

@@ -6,8 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load, save, save_file
 
+from drawn_world.packing import pack, squeeze
 from idgen.errors import RunError
-from idgen.tiny.packed import pack, squeeze, unpack, unsqueeze
+from idgen.tiny.packed import unpack, unsqueeze
 
 
 @pytest.fixture

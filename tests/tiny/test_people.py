@@ -2,13 +2,12 @@
 
 import dataclasses
 
-import cv2
 import numpy as np
 import pytest
 
+from drawn_world.prompts import Facts, plain
 from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, Look, Person
-from idgen.tiny.render import draw_portrait, draw_scene, write_portraits
-from idgen.tiny.train.prompts import Facts, plain
+from idgen.tiny.render import draw_portrait, draw_scene
 
 SEEDS = range(30)
 
@@ -108,13 +107,6 @@ def test_every_style_scene_shirt_and_expression_is_drawn_and_named():
         said = plain(Facts.of_look(other)).replace(",", "").split()
         assert {scene, shirt, expression} <= set(said)
     assert len(seen) == len(SCENES)
-
-
-def test_written_portraits_are_the_drawn_pixels(tmp_path):
-    paths = write_portraits(tmp_path / "photos", [3, 4], size_px=64)
-    assert [path.name for path in paths] == ["person-3.png", "person-4.png"]
-    read = cv2.imread(str(paths[0]))[:, :, ::-1]
-    assert np.array_equal(read, portrait(3, 3, 64, calm=True).image)
 
 
 def _assert_faces_fit(boxes: np.ndarray, keypoints: np.ndarray, width_px: int, height_px: int) -> None:

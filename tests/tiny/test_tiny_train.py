@@ -12,18 +12,18 @@ import torch
 from diffusers import AutoencoderKL
 from torch import nn
 
+from drawn_world import autoencoder, evaluate, people, prompts, recipes, recogniser
+from drawn_world.attention_cpu import plain_attention
+from drawn_world.loop import Loop
+from drawn_world.pictures import Pictures, unit
+from drawn_world.plan import PLANS, Length
+from drawn_world.prompts import Facts
+from drawn_world.stages import STAGES
+from drawn_world.towers import Sd15Text
+from drawn_world.workspace import PausedError, Workspace
 from idgen.recipes.book import load_recipes
 from idgen.settings import load_config
 from idgen.tiny.people import EXPRESSIONS, SHIRTS
-from idgen.tiny.train import autoencoder, evaluate, people, prompts, recipes, recogniser
-from idgen.tiny.train.attention_cpu import plain_attention
-from idgen.tiny.train.loop import Loop
-from idgen.tiny.train.pictures import Pictures, unit
-from idgen.tiny.train.plan import PLANS, Length
-from idgen.tiny.train.prompts import Facts
-from idgen.tiny.train.stages import STAGES
-from idgen.tiny.train.towers import Sd15Text
-from idgen.tiny.train.workspace import PausedError, Workspace
 
 CALM = [Facts(scene, shirt, expression) for scene in ("city",) for shirt in SHIRTS for expression in EXPRESSIONS[:2]]
 

@@ -1,9 +1,14 @@
 """Weights are found without a network."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from idgen import weights
 from idgen.errors import Exit, RunError
+from idgen.weights import locations
 from idgen.weights.locations import HubPlace, hub_place
 
 
@@ -91,3 +96,19 @@ def test_other_folders_are_taken_as_they_are(tmp_path):
     (tmp_path / "base" / "base").mkdir(parents=True)
     (tmp_path / "base" / "base" / "model.safetensors").touch()
     assert weights.locate(str(tmp_path / "base")) == tmp_path / "base"
+
+
+def test_a_scheme_is_found_by_the_module_that_it_names_imported_when_it_is_asked_for(tmp_path, monkeypatch):
+    (tmp_path / "shop_weights.py").write_text(
+        "from pathlib import Path\ndef locate(name):\n    return Path('/w') / name\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(locations.SCHEMES, "shop", "shop_weights")
+    assert hub_place("shop:base") is None
+    assert "shop_weights" not in sys.modules
+    assert weights.locate("shop:base") == Path("/w/base")
+
+
+def test_the_room_does_not_import_the_demos_worlds():
+    code = "import sys, idgen.weights.locations; print([name for name in sys.modules if name.startswith('idgen.tiny')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
