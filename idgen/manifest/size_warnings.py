@@ -37,7 +37,7 @@ def untrained_sizes(
 
 def _is_untrained(recipe: Recipe, width: int, height: int) -> bool:
     own = (recipe.defaults.width, recipe.defaults.height)
-    trained_on_these = FAMILIES[recipe.base.kind].sdxl_sizes
+    trained_on_these = FAMILIES[recipe.base.kind].bucketed_sizes
     if not trained_on_these or own == (width, height) or own[0] * own[1] < _MADE_FOR_PIXELS:
         return False
     return not near_trained(width, height)

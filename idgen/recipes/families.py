@@ -49,8 +49,8 @@ class Family:
     # pictures
     told_sizes: bool = False
     """Its nets are told sizes: SDXL's size conditioning."""
-    sdxl_sizes: bool = False
-    """Trained on SDXL's sizes (recipes/sizes.py)."""
+    bucketed_sizes: bool = False
+    """Trained on the sizes of recipes/sizes.py, of about a megapixel each."""
     latent_scale: float
     """What the latents of its VAE are multiplied by, which a VAE's tensors do not tell."""
     latent_channels: int = 4
@@ -114,7 +114,7 @@ FAMILIES: dict[FamilyName, Family] = {
         text_encoders=("text_encoder", "text_encoder_2"),
         text_prefix="conditioner.embedders.",
         told_sizes=True,
-        sdxl_sizes=True,
+        bucketed_sizes=True,
         latent_scale=0.13025,
         vae_of="sdxl",
         file_prefixes=("model.diffusion_model.", "conditioner.embedders.0.", "conditioner.embedders.1."),
@@ -131,7 +131,7 @@ FAMILIES: dict[FamilyName, Family] = {
         text_width_setting="encoder_hid_dim",
         text_projection="encoder_hid_proj.",
         told_sizes=True,
-        sdxl_sizes=True,
+        bucketed_sizes=True,
         latent_scale=0.13025,
         vae_of="sdxl",
         diffusers_layout="Kwai-Kolors/Kolors-diffusers",
