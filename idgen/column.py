@@ -34,7 +34,7 @@ class Role(Enum):
     TOLD_SIZE = "a number of SDXL's size conditioning, in the order of its time ids"
     SETTING = "a field of its own in SampleRow, Bucket, or what the faces stage is asked for"
     TEXT = "a prompt: manifest/resolve.py"
-    PHOTO = "the person's photos: manifest/people.py"
+    PHOTO = "the person's photos: manifest/references.py"
     PICTURE = "number, seed and name of the row's pictures: manifest/resolve.py"
     ID = "the row's own name: manifest/resolve.py"
     RECIPE = "the recipe's name: manifest/settings.py"

@@ -11,7 +11,7 @@ import pytest
 IDGEN = Path(__file__).parents[1] / "idgen"
 
 FLOORS = (
-    "__init__", "errors", "suggestions", "installation", "yaml_files", "versions", "machine_faults", "remembered",
+    "__init__", "errors", "suggestions", "installation", "yaml_files", "versions", "machine_faults", "lru_cache",
     "values", "column", "columns", "checks", "config", "schemas", "settings",
     "stores", "sources",
     "recipes", "weights",

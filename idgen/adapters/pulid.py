@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from idgen.adapters import layout, pulid_files, recognition
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.adapters.instantid import face_resampler, face_tokens, raw_embeddings
 from idgen.adapters.layout import Parts
 from idgen.adapters.protocol import Host, Options, Person, Tokens
@@ -36,7 +36,7 @@ class Pulid:
     option_names: tuple[str, ...] = ()
     through_text = False
 
-    def __init__(self, spec: AdapterSpec, *, eye: FaceEye | None = None) -> None:
+    def __init__(self, spec: AdapterSpec, *, eye: FaceEncoder | None = None) -> None:
         self.name, self.kind = spec.name, spec.kind
         self.gives_context = VARIANTS[spec.kind].context
         self.settings = (VARIANTS[spec.kind].pulid or PULID_V1).as_said(spec)

@@ -10,13 +10,13 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet, quoted
 from idgen.manifest.prompt_kinds import KINDS, PromptKind
 from idgen.manifest.prompt_lengths import CounterOf, long_prompts
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.size_warnings import untrained_sizes
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb.func import PythonUDFType
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import open_database, parquet, quoted
 from idgen.outputs.encoded_prompts import digest
 from idgen.recipes.recipe import Recipe

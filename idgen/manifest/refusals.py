@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import idgen
 from idgen.columns import LABELS
 from idgen.errors import Code
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet, register_ledger
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.schemas import LEDGER

@@ -14,12 +14,12 @@ import pyarrow.types as pt
 from idgen import values
 from idgen.columns import ADDRESSES, BY_NAME, IMAGES, LABELS, LOOK_IMAGE
 from idgen.errors import Code, RowError
+from idgen.manifest.addresses import Addresses
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import plain_cells
-from idgen.manifest.people import images_of, person_of
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
+from idgen.manifest.references import images_of, reference_photos_of
 from idgen.manifest.settings import Settings, SettingsTable
 from idgen.recipes.recipe import Recipe
 from idgen.schemas import PICTURES
@@ -45,10 +45,10 @@ _Row = tuple[Any, ...]
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
-    def __init__(self, names: Sequence[str], table: SettingsTable, places: Places) -> None:
+    def __init__(self, names: Sequence[str], table: SettingsTable, addresses: Addresses) -> None:
         """`names` are the manifest's columns."""
         self._table = table
-        self._places = places
+        self._addresses = addresses
         self._shared = [name for name in names if name in BY_NAME and not BY_NAME[name].is_row_by_row]
         self._own = [name for name in names if name in BY_NAME and BY_NAME[name].is_row_by_row]
         self._images = [name for name in names if name in IMAGES]
@@ -93,8 +93,8 @@ class Resolver:
     def _pictures(self, given: dict[str, Cell], settings: Settings, position: int, carried: str) -> list[_Row]:
         recipe = settings.recipe
         count = _checked("num_images", given.get("num_images", 1), recipe)
-        person = person_of(given, settings, self._places)
-        images = images_of(given, self._images, settings, self._places)
+        person = reference_photos_of(given, settings, self._addresses)
+        images = images_of(given, self._images, settings, self._addresses)
         prompt = _checked("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
         if not prompt.strip() and recipe.prompt_required:
             raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
@@ -110,7 +110,7 @@ class Resolver:
         if negative is not None:  # no text at all is not the empty text
             contents["negative_prompt"] = negative
         contents["reference_sha256" if person.sha256 else "reference_uris"] = person.contents
-        contents.update((image, self._places.redacted(uri)) for image, uri in images.items())
+        contents.update((image, self._addresses.redacted(uri)) for image, uri in images.items())
         own_images = tuple(images.get(image) for image in self._images)
         bucket = settings.bucket(len(person.uris), picture=LOOK_IMAGE in images)
         rows = []
@@ -138,7 +138,7 @@ class Resolver:
             count = 1
         raw = {name: cell for name, cell in zip(self._shared, shared_row, strict=True) if cell is not None} | given
         stable = {name: self._redacted_cell(name, cell) for name, cell in raw.items()}
-        row_id, *labels = (self._places.clean(_plain(name, given.get(name))) for name in _IDS)
+        row_id, *labels = (self._addresses.clean(_plain(name, given.get(name))) for name in _IDS)
         rows = []
         for index in range(count):
             key = refused_key(stable, index)
@@ -154,14 +154,14 @@ class Resolver:
     def _redacted_cell(self, name: str, cell: Cell) -> Cell:
         """Signed addresses change every night, the refusal must not."""
         if name in _IDS or (name == "reference_uris" and isinstance(cell, str)):
-            return self._places.clean(cell)
+            return self._addresses.clean(cell)
         if name not in ADDRESSES:
             return cell
         parts = [cell] if isinstance(cell, str) else cell
-        return [self._places.redacted(part) if isinstance(part, str) else part for part in parts]
+        return [self._addresses.redacted(part) if isinstance(part, str) else part for part in parts]
 
     def _ids(self, given: Mapping[str, Cell]) -> tuple[str | None, ...]:
-        return tuple(self._places.clean(_checked(name, given[name])) if name in given else None for name in _IDS)
+        return tuple(self._addresses.clean(_checked(name, given[name])) if name in given else None for name in _IDS)
 
     def _carried_texts(self, batch: pa.RecordBatch) -> Iterator[str]:
         """Yield one JSON object per row: the shop's own columns, without nulls and signatures."""
@@ -176,7 +176,7 @@ class Resolver:
     def _jsonable(self, cell: Cell) -> Cell:
         if isinstance(cell, float):
             return cell if abs(cell) < float("inf") else str(cell)
-        return self._places.clean(cell)
+        return self._addresses.clean(cell)
 
 
 def cells(column: pa.Array, name: str) -> list[Cell]:

@@ -19,11 +19,11 @@ from idgen import values
 from idgen.checks.table import FINDING_COLUMNS
 from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
-from idgen.manifest.asking import ORDINALS_PER_ROW
+from idgen.manifest.addresses import Addresses
+from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.names import OWN_PREFIX, carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
@@ -93,10 +93,10 @@ def write_results(
         with reading_ledger():
             _load_outcomes(connection, run_id)
         folder = f"runs/{run_id}"
-        places = Places(read_staged(scratch).folder, signature_parameters)
-        _write_results(connection, store, scratch, places)
+        addresses = Addresses(read_staged(scratch).folder, signature_parameters)
+        _write_results(connection, store, scratch, addresses)
         store.put_file(f"{folder}/results.parquet", scratch / "results.parquet")
-        _write_failed(connection, scratch, places)
+        _write_failed(connection, scratch, addresses)
         store.put_file(f"{folder}/failed.parquet", scratch / "failed.parquet")
         return _balance(connection)
 
@@ -157,7 +157,9 @@ def _free_names(names: Sequence[str]) -> list[str]:
     return free
 
 
-def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, places: Places) -> None:
+def _write_results(
+    connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, addresses: Addresses
+) -> None:
     staged = read_staged(scratch)
     own = carried_columns(staged.schema.names)
     reader = connection.sql(_results_sql(store, scratch)).to_arrow_reader(_BATCH_ROWS)
@@ -166,11 +168,11 @@ def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, sc
         schema = pa.schema([*reader.schema, *fields])
         with pq.ParquetWriter(scratch / "results.parquet", schema, compression="zstd") as writer:
             for batch in reader:
-                columns = [change_texts(column, places.clean) for column in rows.take(batch.column("position"))]
+                columns = [change_texts(column, addresses.clean) for column in rows.take(batch.column("position"))]
                 writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema))
 
 
-def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: Places) -> None:
+def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, addresses: Addresses) -> None:
     """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
     staged = read_staged(scratch)
     reader = connection.sql(f"""
@@ -187,34 +189,34 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: 
         with pq.ParquetWriter(scratch / "failed.parquet", schema, compression="zstd") as writer:
             for batch in reader:
                 taken = rows.take(batch.column("position"))
-                columns = [_clean(field, column, places) for field, column in zip(rows.schema, taken, strict=True)]
+                columns = [_clean(field, column, addresses) for field, column in zip(rows.schema, taken, strict=True)]
                 writer.write_batch(pa.RecordBatch.from_arrays([*columns, *batch.columns[1:]], schema=schema))
 
 
-def _clean(field: pa.Field, column: pa.Array, places: Places) -> pa.Array:
+def _clean(field: pa.Field, column: pa.Array, addresses: Addresses) -> pa.Array:
     """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
     if field.name == "reference_uris":
-        return pa.array([_addresses(cell, places) for cell in column.to_pylist()], field.type)
+        return pa.array([_addresses(cell, addresses) for cell in column.to_pylist()], field.type)
     if field.name in ADDRESSES:
-        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
-    return change_texts(column, places.clean) if field.name not in BY_NAME else column
+        return change_texts(column, lambda cell: cell and _address(field.name, cell, addresses))
+    return change_texts(column, addresses.clean) if field.name not in BY_NAME else column
 
 
-def _address(name: str, cell: str, places: Places) -> Cell:
+def _address(name: str, cell: str, addresses: Addresses) -> Cell:
     try:
-        return places.redacted(places.absolute(values.uri(name, cell, _NO_RECIPE)))
+        return addresses.redacted(addresses.absolute(values.uri(name, cell, _NO_RECIPE)))
     except RowError:
-        return places.clean(cell)  # the plan refused it, and will again
+        return addresses.clean(cell)  # the plan refused it, and will again
 
 
-def _addresses(cell: Cell, places: Places) -> Cell:
+def _addresses(cell: Cell, addresses: Addresses) -> Cell:
     """Return addresses that do not depend on the manifest's folder and hold no signature; a list in text stays text."""
     if not cell:
         return cell
     try:
-        uris = [_address("", uri, places) for uri in texts("", cell, _NO_RECIPE)]
+        uris = [_address("", uri, addresses) for uri in texts("", cell, _NO_RECIPE)]
     except RowError:
-        return places.clean(cell)
+        return addresses.clean(cell)
     return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.sizes import near_trained, nearest_size

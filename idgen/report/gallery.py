@@ -23,7 +23,7 @@ from idgen.columns import BY_NAME, IMAGES, LABELS
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
 from idgen.report.inputs import ground_of, inputs_of
-from idgen.report.rows import COLUMNS, STATUSES, Shown, read_results, run_folder
+from idgen.report.rows import COLUMNS, STATUSES, RunResults, read_results, run_folder
 from idgen.report.run_card import Section, balance, brief, run_sections, to_html, to_markdown
 from idgen.report.status import read_json
 from idgen.report.thumbnails import Addresses, ReadPhoto, make_thumbnails, photo_name, result_name
@@ -75,7 +75,7 @@ def write_report(
 
 def build_page(
     run_id: str,
-    shown: Shown,
+    shown: RunResults,
     thumbnails: set[str],
     *,
     sections: Sequence[Section] = (),
@@ -105,7 +105,7 @@ def build_page(
     )
 
 
-def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
+def page_json(run_id: str, shown: RunResults, thumbnails: set[str]) -> str:
     """Return the page's data as JSON that may stand inside a script element: no <, > or & and no line separators."""
     columns = {name: _packed(values) for name, values in _columns(shown.table, thumbnails).items()}
     data = {

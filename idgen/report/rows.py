@@ -54,7 +54,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RunResults:
     """A run's results: `tally` and `problems` (code -> pictures without image) count all; `table`: rows shown."""
 
     tally: Tally
@@ -69,7 +69,7 @@ def run_folder(run_id: str) -> str:
     return f"runs/{run_id}"
 
 
-def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
+def read_results(store: ObjectStore, run_id: str, max_rows: int) -> RunResults:
     """Count all of results.parquet and read at most `max_rows` pictures of it, in the manifest's order.
 
     Of a larger run what has no image comes first (up to half of the rows), then the manifest's first pictures.
@@ -86,7 +86,7 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
         raise StoreError(f"results.parquet of run {run_id} cannot be read") from error
     with handle, pq.ParquetFile(handle) as file:
         marks = _marks(file)
-        return Shown(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))
+        return RunResults(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))
 
 
 def _marks(file: pq.ParquetFile) -> pa.Table:

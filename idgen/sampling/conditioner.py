@@ -9,7 +9,7 @@ from torch import Tensor
 from idgen.adapters.protocol import Adapter, Person, Tokens
 from idgen.networks import transfers
 from idgen.sampling import time_ids
-from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
+from idgen.sampling.caches import PromptCache, Text, TokenCache, WorkCounts
 from idgen.sampling.conditions import Conditions
 from idgen.sampling.control_images import control_image
 from idgen.sampling.controls import IDENTITY
@@ -21,7 +21,7 @@ class Conditioner:
     """The caches of one loaded recipe. `counts` says how often the dear things ran."""
 
     def __init__(self, base: LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
-        self.counts = Counts()
+        self.counts = WorkCounts()
         self.prompts = PromptCache(partial(_encode, base), self.counts)  # a method would make a cycle, see Sampler
         self.tokens = TokenCache(self.counts)
         self.starts = base.starts()

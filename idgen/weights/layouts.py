@@ -15,13 +15,13 @@ from idgen.weights.headers import Shapes, shapes_of
 from idgen.weights.locations import locate
 from idgen.weights.part_rules import check_part, present, settings, unet_settings
 from idgen.weights.recognition import FILES, PROJECTIONS, instead, is_a, own_shapes, projection_of
-from idgen.weights.roles import Part, files_of
+from idgen.weights.roles import WeightPart, files_of
 
 _ATTENTION_WIDTH_KEY = "cross_attention_dim"
 _TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
-def check_layout(part: Part, recipe: Recipe) -> str:
+def check_layout(part: WeightPart, recipe: Recipe) -> str:
     """Return in a few words what a part that is there was found to be. Raises RunError(USAGE) when it is another."""
     files = files_of(part, recipe)
     check_part(part, recipe)
@@ -52,12 +52,12 @@ def check_layout(part: Part, recipe: Recipe) -> str:
             return f"{len(files)} files"
 
 
-def _spec(part: Part, recipe: Recipe) -> AdapterSpec:
+def _spec(part: WeightPart, recipe: Recipe) -> AdapterSpec:
     """Return the adapter that a part belongs to."""
     return next(spec for spec in recipe.adapters if spec.name == part.role.partition(":")[2])
 
 
-def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
+def _check_beside_adapter(files: Files, part: WeightPart, recipe: Recipe) -> str:
     """Check what an adapter needs beside its own file."""
     if part.kind == "face_parser":
         return face_layouts.check_parser(files[0][1])
@@ -73,7 +73,7 @@ def _weights_of(files: Files) -> Path:
     return next((path for _, path in files if path.suffix in _TENSORS), files[0][1])
 
 
-def _has_other_config(part: Part, recipe: Recipe) -> bool:
+def _has_other_config(part: WeightPart, recipe: Recipe) -> bool:
     """Return whether a ControlNet takes the settings of another folder, as EcomID's IdentityNet does."""
     return any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
 

@@ -10,7 +10,7 @@ from idgen.recipes.recipe import Recipe
 from idgen.weights import base_rules, control_rules, face_networks
 from idgen.weights.headers import dtypes_of
 from idgen.weights.locations import locate
-from idgen.weights.roles import Part, files_of, parts
+from idgen.weights.roles import WeightPart, files_of, parts
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -24,7 +24,7 @@ def check_parts(recipe: Recipe) -> None:
             raise RunError(error.exit_code, f"{where}{error.message}") from error
 
 
-def check_part(part: Part, recipe: Recipe) -> None:
+def check_part(part: WeightPart, recipe: Recipe) -> None:
     """Raise RunError(USAGE) when a part that is there cannot work in `recipe`, as far as settings tell."""
     place = locate(part.location, part.revision)
     match part.kind:
@@ -85,7 +85,7 @@ def _check_vae(place: Path, recipe: Recipe) -> None:
         base_rules.check_vae(own, kind, str(place), dtypes_of(place))
 
 
-def _check_control(folder: Path, part: Part, recipe: Recipe) -> None:
+def _check_control(folder: Path, part: WeightPart, recipe: Recipe) -> None:
     other = any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
     replaced = other and part.kind == "control"  # by settings that another folder has
     own = {"_class_name": control_rules.NET} if replaced else settings(folder / "config.json")

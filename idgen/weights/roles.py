@@ -31,7 +31,7 @@ _BESIDE_ADAPTERS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class WeightPart:
     """One thing that a recipe loads."""
 
     role: str
@@ -45,44 +45,51 @@ class Part:
     """Pinned; None = whatever it is."""
 
 
-def parts(recipe: Recipe) -> list[Part]:
+def parts(recipe: Recipe) -> list[WeightPart]:
     """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role.
 
     A text encoder that is read without the rest of its base (Kolors') is a part of its own, `text`: actors that encode
     prompts ahead load it alone, and sampling actors the rest without it.
     """
     base = recipe.base
-    found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
+    found = [WeightPart(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
     if FAMILIES[base.kind].text_apart:
-        found.append(Part(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision))
+        found.append(
+            WeightPart(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision)
+        )
     for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
         if location:
-            found.append(Part(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
+            found.append(WeightPart(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
     for i, lora in enumerate(base.loras):
         found.append(
-            Part(role=f"lora:{lora.name}", kind="lora", key=f"base.loras.{i}.weights", location=lora.weights,
+            WeightPart(role=f"lora:{lora.name}", kind="lora", key=f"base.loras.{i}.weights", location=lora.weights,
                  revision=lora.revision, sha256=lora.sha256)
         )  # fmt: skip
     for i, spec in enumerate(recipe.adapters):
         found.append(
-            Part(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
+            WeightPart(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
                  revision=spec.revision, sha256=spec.sha256)
         )  # fmt: skip
         for kind, setting in _BESIDE_ADAPTERS.items():
             if location := getattr(spec, setting):
                 key = f"adapters.{i}.{setting}"
-                found.append(Part(role=f"{kind}:{spec.name}", kind=kind, key=key, location=location))
+                found.append(WeightPart(role=f"{kind}:{spec.name}", kind=kind, key=key, location=location))
     for i, control in enumerate(recipe.controls):
         found.append(
-            Part(role=f"control:{control.name}", kind="control", key=f"controls.{i}.weights", location=control.weights,
-                 revision=control.revision)
-        )  # fmt: skip
+            WeightPart(
+                role=f"control:{control.name}",
+                kind="control",
+                key=f"controls.{i}.weights",
+                location=control.weights,
+                revision=control.revision,
+            )
+        )
         if control.config:
             role, key = f"control_config:{control.name}", f"controls.{i}.config"
-            found.append(Part(role=role, kind="control_config", key=key, location=control.config))
+            found.append(WeightPart(role=role, kind="control_config", key=key, location=control.config))
     if needs_face_pack(recipe):
         found.append(
-            Part(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
+            WeightPart(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
         )
     return found
 
@@ -93,7 +100,7 @@ def needs_face_pack(recipe: Recipe) -> bool:
     return wanted.analysis or any(need.kind == "face" for need in wanted.pictures)
 
 
-def files_of(part: Part, recipe: Recipe) -> Files:
+def files_of(part: WeightPart, recipe: Recipe) -> Files:
     """Return the files of a part that decide pictures. Raises RunError(USAGE) that names what is missing."""
     try:
         path = locate(part.location, part.revision, recipe=recipe.name or "<name>")
@@ -105,7 +112,7 @@ def files_of(part: Part, recipe: Recipe) -> Files:
         raise RunError(error.exit_code, message) from error
 
 
-def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
+def _complete_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
     base = recipe.base
     if not FAMILIES[base.kind].file_prefixes and part.kind in ("base", "text"):
         originals.check_folder(path, base.kind)
@@ -149,7 +156,7 @@ def _single_base_files(path: Path, recipe: Recipe) -> Files:
     return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
 
 
-def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
+def _control_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
     if part.kind == "control_config":
         return files.control_settings(path)
     spec = next(control for control in recipe.controls if f"control:{control.name}" == part.role)
@@ -203,7 +210,7 @@ def check_node(recipe: Recipe, found: Mapping[str, str], expected: Mapping[str, 
         )
 
 
-def check_pin(part: Part, path: Path, found: str, recipe: str) -> None:
+def check_pin(part: WeightPart, path: Path, found: str, recipe: str) -> None:
     """Raise RunError(USAGE) when the file is not the pinned one."""
     if part.sha256 is not None and part.sha256.lower() != found:
         raise RunError(
@@ -213,14 +220,14 @@ def check_pin(part: Part, path: Path, found: str, recipe: str) -> None:
         )
 
 
-def _hashed(recipe: Recipe, wanted: list[Part], cache: Path | None) -> dict[str, str]:
+def _hashed(recipe: Recipe, wanted: list[WeightPart], cache: Path | None) -> dict[str, str]:
     hashes = HashCache(cache)
     roles = {part.role: digest(part, recipe, hashes) for part in wanted}
     hashes.save()
     return roles
 
 
-def digest(part: Part, recipe: Recipe, hashes: HashCache) -> str:
+def digest(part: WeightPart, recipe: Recipe, hashes: HashCache) -> str:
     """Return a part's sha256: the file's own, or of a folder one over its files. Raises RunError(USAGE)."""
     found = files_of(part, recipe)
     if part.kind not in ONE_FILE:

@@ -10,7 +10,7 @@ from doubles.tiny_recipe import adapter as spec_of
 from networks.test_pulid import v1, v1_1
 
 from idgen.adapters import pulid_files
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.adapters.instantid import InstantId
 from idgen.adapters.pulid import Pulid
 from idgen.networks.eva_clip import EvaConfig, EvaTower
@@ -36,10 +36,10 @@ def on_meta(**tables):
     }
 
 
-def full_size_eye() -> FaceEye:
+def full_size_eye() -> FaceEncoder:
     """EVA02-CLIP-L and the parser as they are made, without weights."""
     with torch.device("meta"):
-        return FaceEye(EvaTower(EvaConfig()), FaceParser())
+        return FaceEncoder(EvaTower(EvaConfig()), FaceParser())
 
 
 def test_instantids_published_file_is_read_strictly_and_has_so_many_bytes():

@@ -12,7 +12,7 @@ import pytest
 from planning import RECIPE, Desk, row
 
 from idgen.errors import Code
-from idgen.manifest.judging import Force
+from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.ledger import dataset, ledger_files, write_part
 from idgen.outputs.verify import verify

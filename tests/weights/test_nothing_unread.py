@@ -14,7 +14,7 @@ from doubles.tiny_recipe import adapter, control, identity_net
 from safetensors.torch import load_file, save_file
 
 from idgen.adapters import table
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import Base, Lora
@@ -86,11 +86,11 @@ def identity(name, field="weights"):
 
 def eye(path):
     shutil.copy(world.locate("eva_clip").with_name("config.json"), path.parent)
-    FaceEye.load(path, world.locate("face_parser"))
+    FaceEncoder.load(path, world.locate("face_parser"))
 
 
 def parser(path):
-    FaceEye.load(world.locate("eva_clip"), path)
+    FaceEncoder.load(world.locate("eva_clip"), path)
 
 
 def net(spec):

@@ -18,7 +18,7 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-class Places:
+class Addresses:
     """Where addresses start, and what is left of them in a key."""
 
     def __init__(self, folder: str, signature_parameters: Sequence[str]) -> None:

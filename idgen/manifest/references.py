@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from idgen import values
 from idgen.columns import BY_NAME, LOOK_IMAGE
 from idgen.errors import Code, RowError
-from idgen.manifest.places import Places
+from idgen.manifest.addresses import Addresses
 from idgen.manifest.settings import Settings
 from idgen.values import Cell
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class ReferencePhotos:
     """The references of one row."""
 
     uris: list[str]
@@ -21,7 +21,7 @@ class Person:
     """What of them enters the key."""
 
 
-def person_of(given: Mapping[str, Cell], settings: Settings, places: Places) -> Person:
+def reference_photos_of(given: Mapping[str, Cell], settings: Settings, addresses: Addresses) -> ReferencePhotos:
     """Return the row's references, absolute. Raises RowError: missing, too many, or both kinds where one is unused."""
     one, several = given.get("reference_uri"), given.get("reference_uris")
     if one is not None and several is not None:
@@ -31,19 +31,21 @@ def person_of(given: Mapping[str, Cell], settings: Settings, places: Places) -> 
     uris = photos if several is None else BY_NAME["reference_uris"].check("reference_uris", several, recipe)
     _check_number(given, len(uris), settings)
     column = "reference_uri" if several is None else "reference_uris"
-    uris = [places.absolute(BY_NAME["reference_uri"].check(column, uri, recipe)) for uri in uris]
+    uris = [addresses.absolute(BY_NAME["reference_uri"].check(column, uri, recipe)) for uri in uris]
     if "reference_sha256" not in given:
-        return Person(uris, None, [places.redacted(uri) for uri in uris])
+        return ReferencePhotos(uris, None, [addresses.redacted(uri) for uri in uris])
     sums = BY_NAME["reference_sha256"].check("reference_sha256", given["reference_sha256"], recipe)
     if len(sums) != len(uris):
         raise values.bad("reference_sha256", f"{len(sums)} sums for {len(uris)} photos")
-    return Person(uris, sums, sums)
+    return ReferencePhotos(uris, sums, sums)
 
 
-def images_of(given: Mapping[str, Cell], names: Sequence[str], settings: Settings, places: Places) -> dict[str, str]:
+def images_of(
+    given: Mapping[str, Cell], names: Sequence[str], settings: Settings, addresses: Addresses
+) -> dict[str, str]:
     """Return the absolute address of each of the row's other images, by column. Raises RowError."""
     checked = {name: BY_NAME[name].check(name, given[name], settings.recipe) for name in names if name in given}
-    return {name: places.absolute(uri) for name, uri in checked.items()}
+    return {name: addresses.absolute(uri) for name, uri in checked.items()}
 
 
 def _check_number(given: Mapping[str, Cell], photos: int, settings: Settings) -> None:
