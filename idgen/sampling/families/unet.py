@@ -25,7 +25,7 @@ from idgen.sampling.families import cross_attention
 from idgen.sampling.families.pipelines import Kinds, Pipelines
 from idgen.sampling.families.protocol import TextEncoder, TextSource
 from idgen.sampling.prompt_pieces import STOCK, Reading
-from idgen.sampling.reading import DTYPES, Pipeline
+from idgen.sampling.reading import DTYPES, Files, Pipeline
 from idgen.sampling.rows import Bucket
 from idgen.sampling.starts import Starts
 from idgen.weights import base_rules
@@ -62,29 +62,25 @@ class UnetBase:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
-        prefixes = FAMILIES[self.FAMILY].file_prefixes
-        if files.weights.is_file():
+        single, prefixes = files.weights.is_file(), FAMILIES[self.FAMILY].file_prefixes
+        if single:
             single_file.check_parts(files.weights, prefixes, own_vae=not spec.vae)
-        unet = reading.read_unet(files)
-        self._check_family(unet, spec)
-        if files.weights.is_dir():
+        unet = self._read_unet(files, spec)
+        if not single:
             base_rules.check_texts(files.weights, spec.kind)
-        vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
-        names = dtypes_of(files.vae) if files.vae.is_file() else ()
-        base_rules.check_vae(vae.config, spec.kind, spec.vae or spec.weights, names)
-        if self.UPCASTS and vae.dtype == torch.float16 and vae.config.force_upcast:
-            nn.Module.to(vae, dtype=torch.float32)
-        kind = getattr(diffusers, self.KINDS.plain)
-        self.pipeline: Pipeline = reading.read_pipeline(kind, files, {"unet": unet, "vae": vae, **self.WITHOUT})
+        parts = {"unet": unet, "vae": self._read_vae(files, spec)}
+        self.pipeline: Pipeline = reading.read_pipeline(
+            getattr(diffusers, self.KINDS.plain), files, {**parts, **self.WITHOUT}
+        )
         self.pipeline.set_progress_bar_config(disable=True)
-        if files.weights.is_file():
+        if single:
             single_file.check_texts_read(files.weights, zip(prefixes[1:], self._encoders(), strict=True))
         if files.denoiser.is_file():
             single_file.follow_marks(self.pipeline, files.denoiser)
         base_rules.check_schedule(self.schedule, str(files.config))
         for tokenizer, encoder in self.TOWERS:
             _limit_tokens(getattr(self.pipeline, tokenizer), getattr(self.pipeline, encoder))
-        for module in (unet, vae, *self._encoders()):
+        for module in (*parts.values(), *self._encoders()):
             module.requires_grad_(False).eval()
 
     @classmethod
@@ -189,6 +185,20 @@ class UnetBase:
 
     def _encoders(self) -> list[nn.Module]:
         return [getattr(self.pipeline, encoder) for _, encoder in self.TOWERS]
+
+    def _read_unet(self, files: Files, spec: Base) -> nn.Module:
+        unet = reading.read_unet(files)
+        self._check_family(unet, spec)
+        return unet
+
+    def _read_vae(self, files: Files, spec: Base) -> nn.Module:
+        vae: Any = reading.read_vae(files, DTYPES[spec.vae_dtype])
+        names = dtypes_of(files.vae) if files.vae.is_file() else ()
+        base_rules.check_vae(vae.config, spec.kind, spec.vae or spec.weights, names)
+        if self.UPCASTS and vae.dtype == torch.float16 and vae.config.force_upcast:
+            nn.Module.to(vae, dtype=torch.float32)
+        made: nn.Module = vae
+        return made
 
     def _check_family(self, unet: Any, spec: Base) -> None:  # noqa: ANN401
         looks_like = family_of(unet.config)
