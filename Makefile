@@ -1,7 +1,7 @@
 # make demo    install, run the demo's 61 rows on this machine, print where the gallery is
-# make test    install with the developers' tools, run the tests (20 to 40 minutes on 2 cores)
-# make quick   the rooms without networks, no cluster, no browser
-# make slow    the slow lane: clusters that claim GPUs, what the drawn world knows, every variant compiled
+# make quick   while you work: the rooms without networks, no cluster, no browser
+# make test    install with the developers' tools, run the tests
+# make slow    what takes long: clusters that claim GPUs, what the drawn world knows, every variant compiled
 # make check   lint and types          make chaos   longer kill, fault and load runs
 # make bench   the job against the bare sampler
 # make rehearsal   every family at full size on random weights, by the CPU: 30 GB of disk, 24 GB of memory, 30 minutes
@@ -12,10 +12,17 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 CONFIG ?= configs/demo.yaml
-# Three processes on two cores: the two that have the Ray clusters, one at a time each, often wait (tests/conftest.py).
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+# A file's tests in one process. Three on two cores, as some tests wait; of those that start clusters two.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 ELSEWHERE := not chaos and not load and not gpu
+FILES = $(shell grep -rlE "mark\.$(1)" tests --include="test_*.py" | sort)
+WITHOUT_CLUSTER := -n 3 -m "$(ELSEWHERE) and not cluster
+WITH_CLUSTER := -n 2 -m "$(ELSEWHERE) and cluster
+# -k and the like may leave one of two calls without tests
+OR_NONE = $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
 HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu actors/test_short_memory.py
+# Files of tests go into memory where there is room: tests of manifests are twice as fast.
+export PYTEST_DEBUG_TEMPROOT ?= $(shell df --output=avail -BG /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 + 0 >= 8 {print "/dev/shm"}')
 REHEARSAL ?= output/rehearsal
 
 .PHONY: demo test quick slow check chaos bench rehearsal clean
@@ -24,13 +31,15 @@ demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
 
 test: .venv/.installed-dev
-	$(PYTEST) -m "$(ELSEWHERE) and not slow" $(PYTEST_ARGS)
+	$(PYTEST) $(WITHOUT_CLUSTER) and not slow" $(PYTEST_ARGS) $(OR_NONE)
+	$(PYTEST) $(WITH_CLUSTER) and not slow" $(call FILES,cluster) $(PYTEST_ARGS) $(OR_NONE)
 
 quick: .venv/.installed-dev
-	$(PYTEST) -m "$(ELSEWHERE) and not slow and not cluster and not browser" $(HEAVY:%=--ignore=tests/%) $(PYTEST_ARGS)
+	$(PYTEST) $(WITHOUT_CLUSTER) and not slow and not browser" $(HEAVY:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 slow: .venv/.installed-dev
-	$(PYTEST) -m "$(ELSEWHERE) and slow" $(PYTEST_ARGS)
+	$(PYTEST) $(WITHOUT_CLUSTER) and slow" $(call FILES,slow) $(PYTEST_ARGS) $(OR_NONE)
+	$(PYTEST) $(WITH_CLUSTER) and slow" $(call FILES,cluster) $(PYTEST_ARGS) $(OR_NONE)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

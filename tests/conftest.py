@@ -1,6 +1,5 @@
-"""Fixtures that every room may use, and which tests may run beside which."""
+"""Fixtures that every room may use."""
 
-import functools
 import gc
 import os
 import sys
@@ -10,8 +9,6 @@ from pathlib import Path
 
 import hypothesis  # noqa: F401  # later its plugins would ask gc.get_referrers, blind to the frozen
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
 
 sys.path.insert(0, str(Path(__file__).parent))  # tests import `doubles.…`
 # Ray gives its workers nice 15: beside the other tests they would hardly get a turn
@@ -20,40 +17,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # `make test` has more processes 
 
 from doubles.s3 import S3Server
 
-SECOND_LANE = ("test_demo.py", "test_every_kind.py", "test_texts_line.py", "test_rerun.py")
-"""Of the files that start clusters: about half of their time, in `make test` and in `make slow`."""
-
 LONG = ("test_drawn.py", "test_variants.py")
-"""The longest without a cluster, of the slow lane, which must not begin when the others end."""
-
-
-@functools.cache
-def starts_ray(file: str) -> bool:
-    """Whether a file of tests has some that start a cluster."""
-    return "mark.cluster" in (Path(__file__).parents[1] / file).read_text()
-
-
-class Lanes(LoadFileScheduling):
-    """A file's tests in one process, and the files with clusters in two: three at once are too many for two cores.
-
-    (Groups of `--dist loadgroup` do nothing under pytest 9.2 with pytest-xdist 3.8.)
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        file = super()._split_scope(nodeid)
-        return f"ray {file.endswith(SECOND_LANE):d}" if starts_ray(file) else file
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes | None:
-    """Use lanes with `pytest --dist loadfile`."""
-    assert all(starts_ray(f"tests/driver/{name}") for name in SECOND_LANE)
-    assert all([*Path(__file__).parent.rglob(name)] for name in LONG)
-    return Lanes(config, log) if config.getvalue("dist") == "loadfile" else None
+"""Minutes each, in the slow lane: they must not begin when the others end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest, the clusters first."""
-    items.sort(key=lambda item: (item.get_closest_marker("cluster") is None, item.path.name not in LONG))
+    """Begin with what takes longest."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,9 +1,11 @@
 """`idgen <job> …` and `python jobs/<job>.py …` are the same."""
 
 import importlib
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -13,12 +15,17 @@ from idgen.settings import help_lines
 ROOT = Path(__file__).parents[1]
 
 
-def called(*words, cwd=ROOT):
-    """(exit code, what was printed) of both forms."""
-    forms = (["-m", "idgen.cli", *words], [str(ROOT / "jobs" / f"{words[0]}.py"), *words[1:]])
-    commands = [[sys.executable, *form] for form in forms]
-    ended = [subprocess.run(one, cwd=cwd, capture_output=True, text=True, timeout=120) for one in commands]
-    return [(one.returncode, one.stdout, one.stderr) for one in ended]
+def job_file(*words):
+    """Run jobs/<job>.py as Python runs it; return its exit code."""
+    with patch.object(sys, "argv", [f"jobs/{words[0]}.py", *words[1:]]), pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "jobs" / f"{words[0]}.py"), run_name="__main__")
+    return end.value.code
+
+
+def command_line(*words):
+    """Run the installed command's function; return its exit code."""
+    with patch.object(sys, "argv", ["idgen", *words]):
+        return cli.idgen()
 
 
 @pytest.mark.parametrize(
@@ -34,10 +41,17 @@ def called(*words, cwd=ROOT):
         (("generate", "manifst=x"), 2),
     ],
 )
-def test_both_forms_print_the_same_and_end_the_same(words, code):
-    first, second = called(*words)
-    assert first == second
-    assert first[0] == code
+def test_both_forms_print_the_same_and_end_the_same(words, code, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    ends = [(form(*words), capsys.readouterr()) for form in (command_line, job_file)]
+    assert ends[0] == ends[1]
+    assert ends[0][0] == code
+
+
+def test_python_runs_it_as_a_module_too():
+    words = [sys.executable, "-m", "idgen.cli", "status"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
 
 
 def test_the_table_has_the_jobs_of_the_folder_with_code_that_is_there():

@@ -1,5 +1,6 @@
 """`ray job submit --working-dir .`: what Ray's own packaging sends of this checkout."""
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -40,9 +41,10 @@ def test_a_node_that_has_nothing_but_this_plans(sent, tmp_path):
     with zipfile.ZipFile(sent) as opened:
         opened.extractall(tmp_path / "working_dir")
     words = ["configs/tiny.yaml", f"manifest={ROOT}/manifests/examples/controls.csv", f"output={tmp_path}/out"]
+    environment = {name: os.environ[name] for name in ("HOME", "IDGEN_TINY_DIR") if name in os.environ}
     done = subprocess.run(
         [sys.executable, "jobs/plan.py", *words], cwd=tmp_path / "working_dir", capture_output=True, text=True,
-        timeout=300, env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "working_dir")},
+        timeout=300, env={**environment, "PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path / "working_dir")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [*tmp_path.glob("out/runs/*/plan/summary.json")]

@@ -171,6 +171,7 @@ def expected(entries):
     return {key: (s, a, t, r, NOON + timedelta(minutes=m)) for key, (_, s, m, a, t, r) in model(entries).items()}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(ENTRY, min_size=1, max_size=14), st.integers(1, 4), st.data())
 def test_view_and_merging_follow_the_model(tmp_path_factory, entries, parts, data):

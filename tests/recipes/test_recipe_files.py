@@ -177,6 +177,7 @@ def test_without_recipe_files_the_key_to_set_is_named(tmp_path):
     assert "recipes_dir" in refused([f"recipes_dir={tmp_path}"])
 
 
+@pytest.mark.slow
 def test_the_shipped_recipes_load_alone_and_on_every_base():
     recipes = load_recipes(Config())
     assert len(recipes) > 100

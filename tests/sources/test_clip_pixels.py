@@ -82,6 +82,7 @@ def test_a_square_of_the_right_size_is_left_as_it_is():
         assert np.array_equal(prepare(rgb, 224, fit), rgb)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 @pytest.mark.parametrize("shape", [(64, 32_768, 3), (32_768, 64, 3)])
 def test_a_strip_makes_no_gigabytes(fit, shape):

@@ -55,6 +55,7 @@ def test_no_half_object_is_readable_when_every_put_is_cut(direct, proxied):
     assert direct.head("a") is None
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_is_an_error_after_five_tries(proxied):
     store, proxy = proxied(lambda request: Fault(status=503))
     with pytest.raises(StoreError, match="SlowDown"):
