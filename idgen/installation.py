@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-_IN_THE_WHEEL = Path(__file__).resolve().parent / "configs"
-"""setup.py copies them there; a checkout has no such folder."""
-CONFIGS = _IN_THE_WHEEL if _IN_THE_WHEEL.is_dir() else Path(__file__).resolve().parents[1] / "configs"
-"""recipes/, bases/, base.yaml and tiny.yaml; in a checkout the demo's, too."""
+CONFIGS = Path(__file__).resolve().parent / "configs"
+"""recipes/, bases/, base.yaml and tiny.yaml. In a checkout a link to the folder that people see, which has the demo's
+file, too."""
+_JOBS = Path(__file__).resolve().parents[1] / "jobs"
 
 
 def job_command(job: str) -> str:
     """Return how people call a job here: `python jobs/<job>.py` in a checkout, `idgen <job>` where there is none."""
-    return f"idgen {job}" if _IN_THE_WHEEL.is_dir() else f"python jobs/{job}.py"
+    return f"python jobs/{job}.py" if (_JOBS / f"{job}.py").is_file() else f"idgen {job}"

@@ -7,7 +7,10 @@ Picture = manifest row x image index. One row of `PICTURES` per picture; `faces`
 import pyarrow as pa
 
 from idgen.checks.table import FINDING_COLUMNS
-from idgen.manifest.columns import MANIFEST_FIELDS
+from idgen.columns import LABELS, MANIFEST_FIELDS
+
+EMBEDDING_WIDTH = 512
+"""Numbers of a face's embedding: every face pack gives, and every adapter reads, as many as ArcFace."""
 
 STATE = [
     pa.field("status", pa.string(), nullable=False),  # "" while on its way
@@ -36,7 +39,7 @@ PICTURES = pa.schema(
 _SHARED = pa.dictionary(pa.int32(), pa.large_binary())  # rows that share a crop or a map hold it once; 2 GB may be few
 
 IDENTITY = [
-    pa.field("id_embedding", pa.list_(pa.float32())),  # n references x 512, raw (not normalised), flattened
+    pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened
     pa.field("reference_box", pa.list_(pa.float32())),  # n x 4, xyxy pixels of the upright photo
     pa.field("reference_keypoints", pa.list_(pa.float32())),  # n x 10
     pa.field("reference_score", pa.list_(pa.float32())),  # n, the detector's
@@ -57,6 +60,9 @@ ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])
 
 PACKED = pa.schema([SHARD, pa.field("table", pa.large_binary(), nullable=False)])
 """A whole shard of ANALYSED as one row, as it travels (actors/packing.py)."""
+
+_FIRST_LABELS = ("sku", "person_id", "shot")
+"""Columns of every ledger there is; of a label that came later, older parts have nothing to say."""
 
 LEDGER = pa.schema(
     [
@@ -97,9 +103,7 @@ LEDGER = pa.schema(
         pa.field("warnings", pa.list_(pa.string())),
         pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
         pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in
-        pa.field("sku", pa.string(), nullable=False),
-        pa.field("person_id", pa.string(), nullable=False),
-        pa.field("shot", pa.string(), nullable=False),
+        *(pa.field(name, pa.string(), nullable=name not in _FIRST_LABELS) for name in LABELS),
         pa.field("carried", pa.string(), nullable=False),
         pa.field("idgen_version", pa.string(), nullable=False),
     ]

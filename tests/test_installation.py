@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_BYTES = 4_000_000
-SOURCES = ("idgen", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+SOURCES = ("idgen", "configs", "pyproject.toml", "README.md", "LICENSE")
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 
 
@@ -21,8 +21,10 @@ def wheel(tmp_path_factory):
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in SOURCES:
         here = ROOT / name
-        copy = shutil.copytree if here.is_dir() else shutil.copy
-        copy(here, source / name, **({"ignore": shutil.ignore_patterns("__pycache__")} if here.is_dir() else {}))
+        if here.is_dir():
+            shutil.copytree(here, source / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(here, source / name)
     words = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(target), str(source)]
     subprocess.run([*PIP, *words], check=True, timeout=300)
     (file,) = target.glob("*.whl")

@@ -69,6 +69,6 @@ def test_the_top_of_the_repository_is_what_the_readme_names():
     top = {name.partition("/")[0] for name in done.stdout.splitlines()}
     assert "py.typed" in {Path(name).name for name in done.stdout.splitlines()}
     assert {name for name in top if not name.startswith(".")} == {
-        "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "SECURITY.md", "configs",
-        "constraints.txt", "idgen", "jobs", "manifests", "pyproject.toml", "setup.py", "tests",
+        "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md", "SECURITY.md", "configs",
+        "constraints.txt", "idgen", "jobs", "manifests", "pyproject.toml", "tests",
     }  # fmt: skip

@@ -3,7 +3,7 @@
 import pytest
 from doubles.shipped import BASES, BOOK, IDENTITY
 
-from idgen.manifest.columns import NETS
+from idgen.columns import NETS
 from idgen.recipes.schedulers import SCHEDULERS
 
 WITH_POINTS = [name for name in IDENTITY if any(control.name == "identity" for control in BOOK[name].controls)]

@@ -17,18 +17,16 @@ from idgen.actors.facts import FaceSettings, RunFacts, device_of
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.shards_left import all_left
+from idgen.columns import INIT_IMAGE, LOOK_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, InputImage, Request
 from idgen.faces.keypoints import FaceTarget
 from idgen.faces.references import ReferenceReader
-from idgen.manifest.columns import CONTROLS
 from idgen.manifest.shards import ShardRef, read_shard
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
-
-INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
 
 Row = dict[str, Any]
 Result = Identity | RowError | None
@@ -89,10 +87,10 @@ def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:
         row["face_select"] or recipe.defaults.face_select,
         needs=needs(recipe),
         face_pack=recipe.face_pack,
-        ip_adapter_image_uri=row["ip_adapter_image_uri"] or "",
+        ip_adapter_image_uri=row[LOOK_IMAGE] or "",
         reference_mask_uri=row["reference_mask_uri"] or "",
         images=_images(row, controls),
-        face_pose_uri=row["face_pose_uri"] or "",
+        face_pose_uri=row[POSE_IMAGE] or "",
         face_target=_face_target(row) if "identity" in controls else None,
         size=(row["width"], row["height"]),
         refuse_strangers=refuse_strangers,
@@ -106,7 +104,7 @@ def _images(row: Row, controls: Sequence[str]) -> tuple[InputImage, ...]:
     if row[INIT_IMAGE] and "inpaint" in controls:
         uri = row[MASK_IMAGE]
         found.append(InputImage(MASK_IMAGE, uri or row[INIT_IMAGE], *size, row["mask_mode"] if uri else "alpha"))
-    maps = [f"control_{name}_uri" for name in controls if name in CONTROLS]
+    maps = [MAP_OF[name] for name in controls if name in MAP_OF]
     return (*found, *(InputImage(column, row[column], *size) for column in maps if row[column]))
 
 

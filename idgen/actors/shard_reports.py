@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from idgen.actors.monitor import Published
-from idgen.manifest.columns import IMAGES
+from idgen.columns import IMAGES, LOOK_IMAGE
 from idgen.schemas import COUNTS
 
 
@@ -29,5 +29,5 @@ def told(part: Mapping[str, Any]) -> Published:
     settings = json.loads(part["settings"])
     column = str(part["detail"]).partition(":")[0]
     failed = settings.get(column) if column in IMAGES else None
-    photo = failed or next(iter(part["reference_uris"] or []), settings.get("ip_adapter_image_uri") or part["key"])
+    photo = failed or next(iter(part["reference_uris"] or []), settings.get(LOOK_IMAGE) or part["key"])
     return Published(str(part["status"]), str(part["code"]), photo)

@@ -24,9 +24,11 @@ from idgen.errors import Code, Exit, RowError, RunError
 from idgen.machine_faults import is_shortage
 from idgen.manifest.prompts import TextBlock
 from idgen.outputs import encoded_prompts
-from idgen.recipes.recipe import Base
+from idgen.recipes.recipe import Recipe
+from idgen.sampling.bases import load_encoder
+from idgen.sampling.families.protocol import TextEncoder
 from idgen.sampling.memory import give_back_memory
-from idgen.sampling.texts import TextEncoder, load_encoder
+from idgen.sampling.prompt_pieces import Reading
 from idgen.schemas import TEXT_COUNTS
 from idgen.stores.protocol import StoreError
 
@@ -141,17 +143,17 @@ class TextActor:
             found = weights.text_identity(recipe, cache=weights.hash_cache())
             weights.check_node(recipe, found, self._run.identities[recipe.name])
             with self._faults.told(name):
-                self._encoder = self._read(recipe.base)
+                self._encoder = self._read(recipe)
             self._loaded = name
             self._monitor.count({"text_loads": 1})
         return self._encoder
 
-    def _read(self, base: Base) -> TextEncoder:
+    def _read(self, recipe: Recipe) -> TextEncoder:
         """Read the encoder; waits a while for a device that is full."""
         ends_at = time.monotonic() + ROOM_PATIENCE_S
         while True:
             try:
-                return load_encoder(base, self._device)
+                return load_encoder(recipe.base, self._device, Reading.of(recipe))
             except Exception as error:
                 if not is_shortage(error) or time.monotonic() > ends_at:
                     raise

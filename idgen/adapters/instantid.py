@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from idgen.adapters import layout, recognition
-from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
+from idgen.adapters.protocol import Host, Options, Person, Tokens
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
-from idgen.networks.attention import Unet
 from idgen.networks.resampler import Resampler
 from idgen.recipes.recipe import AdapterSpec
+from idgen.schemas import EMBEDDING_WIDTH
 
 
 class InstantId:
@@ -35,23 +34,23 @@ class InstantId:
         self._spec = spec
         self._device = torch.device("cpu")
 
-    def load(self, unet: Unet, files: Sequence[Path]) -> None:
+    def load(self, host: Host, files: Sequence[Path]) -> None:
         """Read the official checkpoint. Raises RunError as `fit`, and as idgen/networks/checkpoints.py."""
         (path,) = files
-        self.fit(unet, checkpoints.read(path, self._spec.sha256), path.name)
+        self.fit(host, checkpoints.read(path, self._spec.sha256), path.name)
 
-    def fit(self, unet: Unet, weights: Mapping[str, Tensor], source: str) -> None:
-        """Put a checkpoint's `weights` into `unet` and this adapter.
+    def fit(self, host: Host, weights: Mapping[str, Tensor], source: str) -> None:
+        """Put a checkpoint's `weights` into `host` and this adapter.
 
         Raises RunError when they are of another kind than the recipe says, for another base, or not whole.
         """
         parts = layout.split(weights, source)
         recognition.check_kind(self.kind, parts, source)
-        recognition.check_base(self.kind, unet, parts, source)
-        recognition.check_text(unet, parts, source)
+        recognition.check_base(self.kind, host, parts, source)
+        recognition.check_text(host, parts, source)
         layout.check_no_lora(parts, source)
         resampler = face_resampler(parts.projection, source)
-        self.branches = layout.hang_branches(unet, parts.branches, source)
+        self.branches = layout.hang_branches(host.denoiser, parts.branches, source)
         layout.check_token_width(self.branches, resampler.token_width, None, source)
         self.resampler = resampler
 

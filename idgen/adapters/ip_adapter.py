@@ -14,16 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from idgen.adapters import layout, recognition
-from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
+from idgen.adapters.protocol import Host, Options, Person, Tokens
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, transfers
-from idgen.networks.attention import Unet
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.networks.projections import FaceIdProjection, ImageProjection, MlpProjection
 from idgen.networks.resampler import FaceIdPlusProjection, Resampler
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import VARIANTS, picture_need
+from idgen.schemas import EMBEDDING_WIDTH
 
 Projection = ImageProjection | Resampler | MlpProjection | FaceIdProjection | FaceIdPlusProjection
 PROJECTIONS: dict[str, type[Projection]] = {
@@ -62,29 +61,29 @@ class IpAdapter:
         self._device = torch.device("cpu")
         self._uncond: tuple[float | None, Tensor] | None = None  # of the last shortcut scale
 
-    def load(self, unet: Unet, files: Sequence[Path]) -> None:
+    def load(self, host: Host, files: Sequence[Path]) -> None:
         """Read the official checkpoint. Raises RunError as `fit`, and as idgen/networks/checkpoints.py."""
         (path,) = files
-        self.fit(unet, checkpoints.read(path, self._spec.sha256), path.name)
+        self.fit(host, checkpoints.read(path, self._spec.sha256), path.name)
 
-    def fit(self, unet: Unet, weights: Mapping[str, Tensor], source: str) -> None:
-        """Put a checkpoint's `weights` into `unet` and this adapter; the LoRA is merged even at scale 0.
+    def fit(self, host: Host, weights: Mapping[str, Tensor], source: str) -> None:
+        """Put a checkpoint's `weights` into `host` and this adapter; the LoRA is merged even at scale 0.
 
         Raises RunError when they are of another kind than the recipe says, for another base or encoder, or not whole.
         """
         parts = layout.split(weights, source)
         recognition.check_kind(self.kind, parts, source)
-        recognition.check_base(self.kind, unet, parts, source)
+        recognition.check_base(self.kind, host, parts, source)
         projection = PROJECTIONS[self.variant.projection].from_weights(parts.projection, source)
         self._check_embedding(projection, source)
         self._check_encoder(projection, source)
-        recognition.check_text(unet, parts, source)
+        recognition.check_text(host, parts, source)
         if self.variant.lora:
-            layout.merge_lora(unet, parts.lora, self.lora_scale, source, self.lora_dtype)
+            layout.merge_lora(host.denoiser, parts.lora, self.lora_scale, source, self.lora_dtype)
         else:
             layout.check_no_lora(parts, source)
-        self.branches = layout.hang_branches(unet, parts.branches, source)
-        text = layout.text_projection(unet) if self.through_text else None
+        self.branches = layout.hang_branches(host.denoiser, parts.branches, source)
+        text = host.text_projection if self.through_text else None
         layout.check_token_width(self.branches, projection.token_width, text, source)
         self.projection = projection
 
@@ -106,7 +105,7 @@ class IpAdapter:
     def encode(self, people: Sequence[Person], options: Options) -> list[Tokens]:
         """Return tokens [n, T, D] of each person's n references or pictures, which go in one by one."""
         given = options if SHORTCUT_SCALE in self.option_names else {}
-        shortcut_scale = given.get(SHORTCUT_SCALE, 1.0) if self.variant.shortcut else None
+        shortcut_scale = float(given.get(SHORTCUT_SCALE, 1.0)) if self.variant.shortcut else None
         return [self._encode_one(person, shortcut_scale) for person in people]
 
     def _encode_one(self, person: Person, shortcut_scale: float | None) -> Tokens:

@@ -17,9 +17,7 @@ from idgen.networks import attention, lora
 from idgen.networks.attention import Unet
 from idgen.networks.branch import AttnMean, Branch, Combine
 from idgen.networks.projections import check_keys
-from idgen.recipes.variants import TRAINING_CHECKPOINT, is_training_checkpoint
-
-BRANCH_TABLES = ("ip_adapter", "adapter_modules")
+from idgen.weights.recognition import BRANCH_TABLES, FILES, is_a
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,8 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
     parts = Parts({}, {}, {})
     if all(any(name.startswith(f"{table}.") for name in weights) for table in BRANCH_TABLES):
         raise RunError(Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, which are one thing")
-    if is_training_checkpoint(weights):
-        raise RunError(Exit.USAGE, f"{source} is {TRAINING_CHECKPOINT}")
+    if is_a("training", weights):
+        raise RunError(Exit.USAGE, f"{source} is {FILES['training'].what}")
     for name, tensor in weights.items():
         table, _, rest = name.partition(".")
         if table == "image_proj":
@@ -86,15 +84,6 @@ def hang_branches(
         processors[name].branches.append(branch)
         branches.append(branch)
     return branches.requires_grad_(False).eval()
-
-
-def text_projection(unet: Unet) -> nn.Linear | None:
-    """Return what projects the text encoder's states inside of `unet` (Kolors: 4096 -> 2048), None if nothing does."""
-    try:
-        found = unet.get_submodule("encoder_hid_proj")
-    except AttributeError:
-        return None
-    return found if isinstance(found, nn.Linear) else None
 
 
 def check_token_width(branches: nn.ModuleList, made: int, text: nn.Linear | None, source: str) -> None:

@@ -1,4 +1,4 @@
-"""What an adapter is: one way of putting an identity into the UNet's cross-attention.
+"""What an adapter is: one way of putting an identity into a denoiser's cross-attention.
 
 A new one is a file in this folder and a line in table.py. R = 2B rows with guidance (all unconditional, then all
 conditional), else B.
@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from idgen.column import Option
 from idgen.networks.attention import Unet
+from idgen.recipes.families import FamilyName
 
-Options = Mapping[str, float]
+Options = Mapping[str, Option]
 """Row settings that change tokens (FaceID-PlusV2's shortcut_scale), by column name."""
 
 
@@ -42,6 +44,18 @@ class Tokens:
     """Conditional and unconditional [P, 16, 2048], what IdentityNet looks at; None for adapters that have none."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Host:
+    """What adapters hang into: a base's denoiser, and what they have to know of it."""
+
+    denoiser: Unet
+    family: FamilyName
+    text_width: int | None
+    """Of what the cross-attentions read; None where they do not agree."""
+    text_projection: nn.Linear | None = None
+    """What the denoiser brings the text encoder's states to that width with, if anything does."""
+
+
 class Adapter(Protocol):
     """See the module's docstring."""
 
@@ -49,7 +63,7 @@ class Adapter(Protocol):
     option_names: tuple[str, ...]
     """Columns that change tokens; they are part of the tokens' cache key."""
     through_text: bool
-    """Tokens are as wide as the text encoder's states: the UNet's `encoder_hid_proj` brings them to its branches."""
+    """Tokens are as wide as the text encoder's states: the denoiser's projection of text brings them to branches."""
     gives_context: bool
     """Its tokens have a context for IdentityNet."""
     branches: nn.ModuleList
@@ -59,12 +73,12 @@ class Adapter(Protocol):
         """Move the adapter's own modules; they compute in float32, whatever they are stored in."""
         ...
 
-    def load(self, unet: Unet, files: Sequence[Path]) -> None:
-        """Read the weights, hang the branches into `unet`, merge LoRAs; once per load of a recipe.
+    def load(self, host: Host, files: Sequence[Path]) -> None:
+        """Read the weights, hang the branches into `host`, merge LoRAs; once per load of a recipe.
 
         `files` are the weights and, where the recipe names them, its context_weights.
 
-        Raises RunError when a file is not what the adapter reads or does not fit the UNet.
+        Raises RunError when a file is not what the adapter reads or does not fit the base.
         """
         ...
 

@@ -14,20 +14,19 @@ import torch
 from torch import Tensor, nn
 
 from idgen.adapters import layout, pulid_files, recognition
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.adapters.instantid import face_resampler, face_tokens, raw_embeddings
 from idgen.adapters.layout import Parts
-from idgen.adapters.protocol import Options, Person, Tokens
-from idgen.adapters.recognition import EMBEDDING_WIDTH
+from idgen.adapters.protocol import Host, Options, Person, Tokens
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints, pulid
-from idgen.networks.attention import Unet
 from idgen.networks.eva_clip import EvaFeatures
 from idgen.networks.projections import check_keys
 from idgen.networks.pulid import IdEncoder, IdFormer
 from idgen.networks.resampler import Resampler
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import PULID_V1, VARIANTS, picture_need
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.unused import unread
 
 
@@ -37,7 +36,7 @@ class Pulid:
     option_names: tuple[str, ...] = ()
     through_text = False
 
-    def __init__(self, spec: AdapterSpec, *, eye: FaceEye | None = None) -> None:
+    def __init__(self, spec: AdapterSpec, *, eye: FaceEncoder | None = None) -> None:
         self.name, self.kind = spec.name, spec.kind
         self.gives_context = VARIANTS[spec.kind].context
         self.settings = (VARIANTS[spec.kind].pulid or PULID_V1).as_said(spec)
@@ -50,13 +49,13 @@ class Pulid:
         self._need = picture_need(spec)
         self._device = torch.device("cpu")
 
-    def load(self, unet: Unet, files: Sequence[Path]) -> None:
+    def load(self, host: Host, files: Sequence[Path]) -> None:
         """Read the official checkpoint, and InstantID's for kinds that give a context.
 
         Raises RunError as `fit` and `fit_context`, and as idgen/networks/checkpoints.py.
         """
         path, *context = files
-        self.fit(unet, pulid_files.read(path, self.settings.version, self._spec.sha256), path.name)
+        self.fit(host, pulid_files.read(path, self.settings.version, self._spec.sha256), path.name)
         if self.gives_context != bool(context):
             raise RunError(
                 Exit.USAGE, f"adapter {self.name} ({self.kind}): context_weights are for ecomid, which needs them"
@@ -64,17 +63,17 @@ class Pulid:
         for one in context:
             self.fit_context(checkpoints.read(one), one.name)
 
-    def fit(self, unet: Unet, parts: Parts, source: str) -> None:
-        """Put a checkpoint's `parts` into `unet` and this adapter.
+    def fit(self, host: Host, parts: Parts, source: str) -> None:
+        """Put a checkpoint's `parts` into `host` and this adapter.
 
         Raises RunError when they are not whole, for another base, or read other features than the tower gives.
         """
-        recognition.check_base(self.kind, unet, parts, source)
+        recognition.check_base(self.kind, host, parts, source)
         encoder = pulid_files.encoder(parts, self.settings.version, source)
         self._check_eye(encoder, source)
-        recognition.check_text(unet, parts, source)
+        recognition.check_text(host, parts, source)
         self.branches = layout.hang_branches(
-            unet, parts.branches, source, combine=self.settings.combine, attn_mean=self.settings.attn_mean
+            host.denoiser, parts.branches, source, combine=self.settings.combine, attn_mean=self.settings.attn_mean
         )
         layout.check_token_width(self.branches, encoder.token_width, None, source)
         self.encoder = encoder

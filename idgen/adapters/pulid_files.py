@@ -19,6 +19,7 @@ from idgen.adapters.layout import Parts
 from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.networks.pulid import IdEncoder, IdFormer
+from idgen.weights.recognition import PULID_VERSIONS, instead
 
 Version = Literal["v1", "v1.1"]
 """v1 is EcomID's as well."""
@@ -27,22 +28,10 @@ _ENCODER_TABLES = {"id_adapter": "flat", "image_proj": "ip_adapter"}
 _BRANCH_TABLES = {"id_adapter_attn_layers": "flat", "ip_adapter": "ip_adapter"}
 """Table -> layout that it belongs to."""
 _RENAMED = {"id_to_k": "to_k_ip", "id_to_v": "to_v_ip"}
-_MARKS: dict[Version, str] = {"v1": "body.0.weight", "v1.1": "id_embedding_mapping.0.weight"}
-"""A key of each version's encoder that nothing else has."""
 _FILES: dict[Version, str] = {
     "v1": "pulid_v1.bin or ip-adapter_pulid_sdxl_fp16.safetensors",
     "v1.1": "pulid_v1.1.safetensors",
 }
-_OTHERS = {
-    "pulid_ca.": "PuLID for FLUX, which fits no SDXL base",
-    "pulid_encoder.": "PuLID for FLUX, which fits no SDXL base",
-    "visual.": "the EVA02-CLIP that PuLID looks through, not PuLID itself",
-    "controlnet_cond_embedding.": "a ControlNet, like EcomID's IdentityNet",
-    "image_proj.perceiver_resampler.": "an IP-Adapter-FaceID-Plus",
-    "image_proj.proj_in.": "an IP-Adapter-Plus, or InstantID",
-    "image_proj.proj.": "an IP-Adapter",
-}
-"""How names begin in files that people give instead -> what such a file is. The first that fits is told."""
 
 
 def read(path: Path, version: Version, sha256: str | None = None) -> Parts:
@@ -91,7 +80,7 @@ def _renamed(name: str) -> str:
 
 def _check_version(parts: Parts, weights: Mapping[str, Tensor], version: Version, source: str) -> None:
     """Raise RunError when the encoder is not of the version asked for."""
-    found = [one for one, mark in _MARKS.items() if mark in parts.projection]
+    found = [one for one, mark in PULID_VERSIONS.items() if mark in parts.projection]
     if found == [version]:
         return
     if len(found) == 1:
@@ -100,11 +89,13 @@ def _check_version(parts: Parts, weights: Mapping[str, Tensor], version: Version
             f"{source} is PuLID {found[0]}, but {version} is asked for: take {_FILES[version]}, or a recipe of "
             f"{found[0]}",
         )
-    raise _wrong(weights, version, source, f"its encoder has {'both' if found else 'neither'} of {[*_MARKS.values()]}")
+    raise _wrong(
+        weights, version, source, f"its encoder has {'both' if found else 'neither'} of {[*PULID_VERSIONS.values()]}"
+    )
 
 
 def _wrong(weights: Mapping[str, Tensor], version: Version, source: str, trouble: str) -> RunError:
     """Return the error of a file that is something else, with what it looks like."""
-    looks = next((what for start, what in _OTHERS.items() if any(name.startswith(start) for name in weights)), "")
+    looks = instead("pulid", weights)
     hint = f"; it looks like {looks}" if looks else ""
     return RunError(Exit.USAGE, f"{source} is no PuLID {version} checkpoint ({_FILES[version]}): {trouble}{hint}")

@@ -1,35 +1,16 @@
-"""Which kinds of adapter a file may be, read from its keys and shapes: for messages that say what is wrong.
+"""Whether a loaded file is the adapter that a recipe says, made for its base and its encoder: messages that say what is
+wrong. What files look like is in weights/recognition.py, which the plan's checks read too.
 
-The kind itself always comes from the recipe, as these have one layout: plus and plus-face; FaceID-Plus and its version
-2; InstantID and portrait_unnorm; PuLID's version 1 and EcomID; and plus for SDXL and plus for Kolors, whose UNets have
-as many layers of the same widths. The last two are told apart by what they read, and by the recipe's base.
+The kind itself always comes from the recipe, as some kinds have one layout.
 """
 
-from collections.abc import Mapping
-
-from torch import Tensor
-
-from idgen.adapters.layout import Parts, text_projection
+from idgen.adapters.layout import Parts
+from idgen.adapters.protocol import Host
 from idgen.errors import Exit, RunError
-from idgen.networks.attention import Unet, is_cross
-from idgen.recipes.variants import VARIANTS, Variant
-
-EMBEDDING_WIDTH = 512
-"""Of every ArcFace embedding."""
-PULID_V1_TOKENS = 10
-"""Of version 1's encoder, which its layers do not tell; version 1.1 has a latent per token."""
-CROSS_ATTENTIONS = {16: "Stable Diffusion 1.5", 70: "SDXL"}
-"""Number of attn2 layers -> family of the base; Kolors has as many as SDXL."""
-KOLORS = "Kolors"
-_SIGNATURES = {
-    "faceid_plus": ("perceiver_resampler.",),
-    "pulid": ("body.", "id_embedding_mapping."),
-    "resampler": ("layers.",),
-    "mlp": ("proj.3.",),
-    "faceid": ("proj.0.",),
-    "image": ("proj.weight",),
-}
-"""Projection -> how keys begin that tell it from those below it."""
+from idgen.networks.attention import is_cross
+from idgen.recipes.families import FAMILIES, FamilyName
+from idgen.recipes.variants import VARIANTS
+from idgen.weights import recognition
 
 
 def check_kind(kind: str, parts: Parts, source: str) -> None:
@@ -37,7 +18,8 @@ def check_kind(kind: str, parts: Parts, source: str) -> None:
 
     A file that looks like none passes: reading it strictly says better what is wrong with it.
     """
-    likely = [name for name, variant in VARIANTS.items() if _fits(variant, parts)]
+    own = {name: tuple(tensor.shape) for name, tensor in parts.projection.items()}
+    likely = recognition.likely_kinds(own, has_lora=bool(parts.lora))
     if likely and kind not in likely:
         raise RunError(
             Exit.USAGE,
@@ -45,27 +27,33 @@ def check_kind(kind: str, parts: Parts, source: str) -> None:
         )
 
 
-def check_base(kind: str, unet: Unet, parts: Parts, source: str) -> None:
-    """Raise RunError(USAGE) when the file is for a base of another family than the one whose UNet is `unet`."""
-    layers = sum(is_cross(name) for name in unet.attn_processors)
+def check_base(kind: str, host: Host, parts: Parts, source: str) -> None:
+    """Raise RunError(USAGE) when the file is for a base of another family than the one that it is to hang into."""
+    layers = sum(is_cross(name) for name in host.denoiser.attn_processors)
     found = sum(name.endswith("to_k_ip.weight") for name in parts.branches)
-    for_kolors, on_kolors = VARIANTS[kind].kolors, text_projection(unet) is not None
-    if for_kolors == on_kolors and (found == layers or found not in CROSS_ATTENTIONS):
+    families = VARIANTS[kind].families
+    known = {family.cross_attentions for family in FAMILIES.values()}
+    if host.family in families and (found == layers or found not in known):
         return
-    made_for = KOLORS if for_kolors else CROSS_ATTENTIONS.get(found, "SDXL or Stable Diffusion 1.5")
-    here = KOLORS if on_kolors else CROSS_ATTENTIONS.get(layers, "something else")
+    here = FAMILIES[host.family]
     raise RunError(
         Exit.USAGE,
-        f"{source} is made for another kind of base: for {made_for} ({found} cross-attentions, kind {kind}), "
-        f"and the recipe's base is {here} ({layers})",
+        f"{source} is made for another kind of base: for {_made_for(families, found)} ({found} cross-attentions, kind "
+        f"{kind}), and the recipe's base is {here.title if layers in known else 'something else'} ({layers})",
     )
 
 
-def check_text(unet: Unet, parts: Parts, source: str) -> None:
+def _made_for(families: tuple[FamilyName, ...], layers: int) -> str:
+    """Return the title of those `families` whose bases have so many layers, of all where none has."""
+    fitting = [FAMILIES[name] for name in families if FAMILIES[name].cross_attentions == layers]
+    return " or ".join(family.title for family in fitting or [FAMILIES[name] for name in families])
+
+
+def check_text(host: Host, parts: Parts, source: str) -> None:
     """Raise RunError(USAGE) when the branches read tokens of another width than the base's text."""
     read = {tensor.shape[-1] for name, tensor in parts.branches.items() if name.endswith("to_k_ip.weight")}
-    width = getattr(getattr(unet, "config", None), "cross_attention_dim", None)
-    if isinstance(width, int) and len(read) == 1 and read != {width}:  # of several, others say what is wrong
+    width = host.text_width
+    if width is not None and len(read) == 1 and read != {width}:  # of several, others say what is wrong
         raise RunError(
             Exit.USAGE,
             f"{source} is made for another kind of base: for one whose text is {min(read)} wide, that of the recipe's "
@@ -82,34 +70,3 @@ def check_encoder(wanted: int, given: int, what: str, source: str, encoder: str)
             "*_vit-h, plus, full-face and FaceID-Plus file needs ViT-H (1024 / 1280 wide); only ip-adapter_sdxl and "
             "ip-adapter_sd15_vit-G use bigG (1280 / 1664), and only Kolors' files CLIP ViT-L/14 at 336 px (768 / 1024)",
         )
-
-
-def _fits(variant: Variant, parts: Parts) -> bool:
-    """True when the file is laid out as `variant` is, as far as a few keys tell."""
-    weights = parts.projection
-    if variant.lora != bool(parts.lora) or _projection(weights) != variant.projection:
-        return False
-    if variant.tokens is not None and _tokens(weights, variant.projection) != variant.tokens:
-        return False
-    if variant.projection != "resampler":
-        return True
-    read = weights.get("proj_in.weight")
-    return read is None or (read.shape[-1] == EMBEDDING_WIDTH) == (variant.embedding is not None)
-
-
-def _projection(weights: Mapping[str, Tensor]) -> str | None:
-    return next(
-        (name for name, start in _SIGNATURES.items() if any(key.startswith(start) for key in weights)),
-        None,
-    )
-
-
-def _tokens(weights: Mapping[str, Tensor], projection: str) -> int | None:
-    """Return how many tokens the projection makes, None when the keys that tell are not there."""
-    if projection == "pulid" and "id_embedding_mapping.0.weight" not in weights:
-        return PULID_V1_TOKENS
-    if projection in ("resampler", "pulid"):
-        latents = weights.get("latents")
-        return None if latents is None or latents.dim() != 3 else latents.shape[1]
-    last, norm = weights.get("proj.weight" if projection == "image" else "proj.2.weight"), weights.get("norm.weight")
-    return None if last is None or norm is None or not norm.numel() else last.shape[0] // norm.numel()

@@ -4,20 +4,25 @@ Its adapter is loaded by `load_ip_adapter` where diffusers can read it; `leaves_
 analysis is in neither loop.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 from accelerate import init_empty_weights
+from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from idgen import weights
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
-from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
-from idgen.sampling.stock import DTYPES
-from idgen.sampling.texts import TextSource
+from idgen.sampling.families.protocol import TextSource
+from idgen.sampling.families.table import READERS
+from idgen.sampling.reading import DTYPES
+from idgen.sampling.rows import Bucket, SampleRow
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.headers import shapes_of
 
 READABLE = ("faceid", "faceid_plusv2", "instantid")
@@ -28,12 +33,6 @@ WITH_LORA = ("faceid", "faceid_plusv2")
 """Of those: with a LoRA in the same file."""
 HIDDEN_WIDTH = 2 * EMBEDDING_WIDTH
 """Of the official files' projections; diffusers reads no other, as the tiny world's."""
-PIPELINES = {
-    ("sd15", False): "StableDiffusionPipeline",
-    ("sdxl", False): "StableDiffusionXLPipeline",
-    ("sdxl", True): "StableDiffusionXLControlNetPipeline",
-    ("kolors", False): "KolorsPipeline",
-}
 FEATURES = (257, 1280)
 """[L, D] of what ViT-H says of a picture."""
 
@@ -42,7 +41,7 @@ class PlainLoop:
     """One recipe's stock pipeline, ready to run."""
 
     def __init__(self, recipe: Recipe, device: torch.device, texts: TextSource | None) -> None:
-        """`texts` has the prompts of Kolors, whose text encoder is not loaded: it runs ahead in ours too."""
+        """With `texts` the text encoder is not loaded: it runs ahead in ours too, as Kolors' does."""
         (self.spec,) = recipe.adapters
         self.dtype = DTYPES[recipe.base.dtype]
         self.device = device
@@ -111,28 +110,31 @@ class PlainLoop:
         one = raw if self.spec.kind == "instantid" else torch.nn.functional.normalize(raw, dim=-1)
         pair = torch.stack([torch.zeros_like(one), one])[:, None]
         if self.spec.kind in LOOKS:
-            layer = self.pipeline.unet.encoder_hid_proj.image_projection_layers[0]
+            layer: Any = next(one for one in self._modules() if isinstance(one, IPAdapterFaceIDPlusImageProjection))
             width = layer.proj_in.in_features
             layer.clip_embeds = torch.randn(2, 1, FEATURES[0], width).to(self.device, self.dtype)
             layer.shortcut = True
         return pair.to(self.device, self.dtype)
 
+    def _modules(self) -> Iterator[nn.Module]:
+        for part in self.pipeline.components.values():
+            yield from part.modules() if isinstance(part, nn.Module) else ()
+
 
 def _pipeline(recipe: Recipe, dtype: torch.dtype, texts_given: bool) -> Any:  # noqa: ANN401
     base = recipe.base
     at = weights.locate(base.weights, base.revision)
-    parts: dict[str, Any] = {"feature_extractor": None, "image_encoder": None}
-    if base.kind == "sd15":
-        parts["safety_checker"] = None
-        parts["requires_safety_checker"] = False
+    reader, encoders = READERS[base.kind], FAMILIES[base.kind].text_encoders
+    texts = {*encoders, *(name.replace("text_encoder", "tokenizer") for name in encoders)}
+    parts = {name: setting for name, setting in reader.without.items() if name not in texts}
     if base.vae:
         parts["vae"] = diffusers.AutoencoderKL.from_pretrained(weights.locate(base.vae), dtype=dtype)
     if texts_given:
-        parts |= {"text_encoder": None, "tokenizer": None}
+        parts |= dict.fromkeys(texts)
     if recipe.controls:
         (control,) = recipe.controls
         parts["controlnet"] = _net(control).to(dtype)
-    kind = getattr(diffusers, PIPELINES[base.kind, bool(recipe.controls)])
+    kind = getattr(diffusers, reader.class_name(False, bool(recipe.controls)))
     variant = weights.weight_variant(at)
     made = kind.from_pretrained(at, dtype=dtype, local_files_only=True, variant=variant, **parts)
     made.scheduler = diffusers.EulerDiscreteScheduler.from_config(made.scheduler.config)
@@ -164,5 +166,6 @@ def _load_adapter(pipeline: Any, spec: AdapterSpec) -> None:  # noqa: ANN401
     pipeline.load_ip_adapter(
         str(path.parent), subfolder="", weight_name=path.name, image_encoder_folder=None, local_files_only=True
     )
-    if spec.kind in WITH_LORA and not getattr(pipeline.unet, "peft_config", None):
+    loaded = any(getattr(part, "peft_config", None) for part in pipeline.components.values())
+    if spec.kind in WITH_LORA and not loaded:
         raise RuntimeError("diffusers did not load the adapter's LoRA: peft is missing or too old")

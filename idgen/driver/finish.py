@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import IMAGES
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
 from idgen.driver.terminal import print_end
@@ -18,7 +19,6 @@ from idgen.outputs import encoded_prompts
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import NamedPicture, mend, named_path
-from idgen.report.inputs import INPUTS
 from idgen.report.status import run_ids
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -194,8 +194,8 @@ def _addresses(run: Run) -> dict[str, dict[str, list[str]]]:
     keys = pa.array(sorted(shown), pa.string())
     found: dict[str, dict[str, list[str]]] = {}
     with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
-        for batch in asked.iter_batches(columns=["key", "reference_uris", *INPUTS]):
+        for batch in asked.iter_batches(columns=["key", "reference_uris", *IMAGES]):
             for row in batch.filter(pc.is_in(batch["key"], value_set=keys)).to_pylist():
-                given = {column: [row[column]] for column in INPUTS if row[column]}
+                given = {column: [row[column]] for column in IMAGES if row[column]}
                 found[row["key"]] = given | {"reference_uris": row["reference_uris"] or []}
     return found

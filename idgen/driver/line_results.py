@@ -12,13 +12,13 @@ from idgen.errors import Exit, RunError
 from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
 
-Counts = dict[str, Any]
+ShardCounts = dict[str, Any]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def collect_results(results: Iterator[Counts], planned: int, line: Line) -> list[Counts]:
+def collect_results(results: Iterator[ShardCounts], planned: int, line: Line) -> list[ShardCounts]:
     """Return what the line's tasks gave for `planned` rows; fewer after a stop. Raises RunError."""
-    found: list[Counts] = []
+    found: list[ShardCounts] = []
     try:
         for counts in results:
             found.append(counts)  # one by one: a line that is left has done what it has done

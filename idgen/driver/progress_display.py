@@ -10,7 +10,7 @@ from idgen.actors.monitor import Progress
 from idgen.actors.pool_state import PoolState
 from idgen.driver.setup import Run
 from idgen.manifest.planner import PlanSummary
-from idgen.report.progress import Counts, ProgressLine, progress_record
+from idgen.report.progress import ProgressLine, StatusCounts, progress_record
 from idgen.stores.protocol import StoreError
 
 
@@ -25,10 +25,10 @@ class ProgressDisplay:
         """How many are being encoded ahead; 0 while pictures are made."""
         self._encoded = 0  # by earlier passes
 
-    def counts(self, progress: Progress) -> Counts:
+    def counts(self, progress: Progress) -> StatusCounts:
         """Pictures by status; duplicates follow the picture they share."""
         plan, statuses = self._plan, Counter(progress.statuses)
-        return Counts(
+        return StatusCounts(
             asked=plan.to_make + sum(plan.skipped.values()) + sum(plan.refused.values()),
             ok=statuses["ok"],
             rejected=statuses["rejected"] + sum(plan.refused.values()),

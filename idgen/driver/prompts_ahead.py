@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 
 from idgen import pipeline
@@ -40,7 +41,8 @@ def encode_ahead(run: Run, chosen: str, line: pipeline.Line, stop: StopRequest, 
     if not encoders:
         return Ahead()
     memory_mb = run.config.planner.memory_mb
-    prompts = write_prompts(encoders, chosen, lambda encoder: stored(run.store, encoder), run.scratch, memory_mb)
+    there = partial(stored, run.store)
+    prompts = write_prompts(recipes, encoders, chosen, there, run.scratch, memory_mb)
     if not prompts:
         return Ahead()
     pool = cluster.text_pool(run.config, prompts, line.pool_state, stop.check)

@@ -13,10 +13,10 @@ from idgen.driver.summary import write_config, write_failure
 from idgen.driver.terminal import print_plan
 from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
-from idgen.manifest.judging import Force
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.planner import plan as plan_run
 from idgen.manifest.prompt_lengths import CountCut
+from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files

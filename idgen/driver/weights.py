@@ -17,7 +17,7 @@ from idgen.suggestions import unknown_recipe
 from idgen.weights import face_converting, fetching, layouts
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import fetch_command
-from idgen.weights.roles import ONE_FILE, Part, digest
+from idgen.weights.roles import ONE_FILE, WeightPart, digest
 
 
 def weights_main(about: str, words: list[str], settings: Collection[str] = ()) -> int:
@@ -99,7 +99,7 @@ ACTIONS: dict[str, Callable[[Config], int]] = {
 }
 
 
-def _chosen(config: Config) -> Iterator[tuple[str, Recipe, list[Part]]]:
+def _chosen(config: Config) -> Iterator[tuple[str, Recipe, list[WeightPart]]]:
     """Yield name, recipe and parts: of the recipe asked for, or of every recipe, then every base once by itself."""
     recipes = load_recipes(config)
     if config.recipe:
@@ -141,14 +141,14 @@ def _heading(name: str, recipe: Recipe, parts: int) -> str:
     return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} part{'s' * (parts != 1)}{size}"
 
 
-def _verdict(part: Part, recipe: Recipe, hashes: HashCache) -> str:
+def _verdict(part: WeightPart, recipe: Recipe, hashes: HashCache) -> str:
     found = layouts.check_layout(part, recipe)
     sha256 = digest(part, recipe, hashes)
     pinned = " as pinned" if part.sha256 else ""
     return f"{found}, {_size(part, recipe)}, sha256 {sha256 if part.kind in ONE_FILE else sha256[:12]}{pinned}"
 
 
-def _fault(part: Part, error: RunError) -> str:
+def _fault(part: WeightPart, error: RunError) -> str:
     """Say what is wrong with a part: that it is not there, or what is the matter with what is."""
     try:
         weights.locate(part.location, part.revision)
@@ -157,7 +157,7 @@ def _fault(part: Part, error: RunError) -> str:
     return f"wrong    {error.message}"
 
 
-def _size(part: Part, recipe: Recipe) -> str:
+def _size(part: WeightPart, recipe: Recipe) -> str:
     try:
         total = sum(path.stat().st_size for _, path in weights.files_of(part, recipe))
     except RunError:
@@ -165,5 +165,5 @@ def _size(part: Part, recipe: Recipe) -> str:
     return f"{total / 1e9:.3f} GB"
 
 
-def _at(part: Part) -> str:
+def _at(part: WeightPart) -> str:
     return f" at {part.revision}" if part.revision else ""

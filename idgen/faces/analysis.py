@@ -21,8 +21,8 @@ from idgen.config import FacesConfig
 from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces import orientation, providers
 from idgen.faces.detection import Found, find, find_in_photo, fractions, look
+from idgen.schemas import EMBEDDING_WIDTH
 
-EMBEDDING_SIZE = 512
 CUT_FRACTION = 0.3
 """Of what the recogniser sees, outside the photo; above it the likeness to the whole face is 0.8 or less (median)."""
 _SEEN_PX = 112
@@ -245,6 +245,6 @@ def _load(folder: Path, threads: int, device: str) -> FaceAnalysis:
         )
     providers.check((model.session for model in app.models.values()), device)
     width = app.models["recognition"].output_shape[-1]
-    if isinstance(width, int) and width != EMBEDDING_SIZE:
-        raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers a face, not {EMBEDDING_SIZE}")
+    if isinstance(width, int) and width != EMBEDDING_WIDTH:
+        raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers a face, not {EMBEDDING_WIDTH}")
     return app

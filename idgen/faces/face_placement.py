@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from idgen.columns import FACE_DRAWING, POSE_IMAGE
 from idgen.errors import Code, RowError
 from idgen.faces.identity import Identity, Request
 from idgen.faces.keypoints import SourceFace, draw, notes, target_keypoints
@@ -14,10 +15,6 @@ from idgen.sources.input_images import png
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face
-
-DRAWING = "face_keypoints"
-"""Name of the drawing among a row's images."""
-POSE_COLUMN = "face_pose_uri"
 
 _REMEMBERED_DRAWINGS = 64  # some 20 kB each; rows that want the face in one place stand together
 
@@ -36,7 +33,7 @@ class FacePlacement:
             identity,
             target_keypoints=self.keypoints,
             warnings=[*identity.warnings, *self.warnings],
-            images={**identity.images, DRAWING: self.png},
+            images={**identity.images, FACE_DRAWING: self.png},
         )
 
 
@@ -55,7 +52,7 @@ def place_face(request: Request, found: "Sequence[Face]") -> FacePlacement | Non
         points = target_keypoints(source, target, size)
     except RowError as error:
         if request.face_pose_uri and error.code == Code.NO_FACE:
-            raise RowError(error.code, f"{POSE_COLUMN}: {error.detail}") from None
+            raise RowError(error.code, f"{POSE_IMAGE}: {error.detail}") from None
         raise
     return FacePlacement(points.ravel().tolist(), _drawing(points.tobytes(), size), notes(points, size))
 

@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from idgen.columns import INIT_IMAGE, REFERENCE_MASK
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
 from idgen.faces.analysis import Face
 from idgen.faces.crops import cut
-from idgen.faces.file_tasks import INIT_COLUMN, MASK_COLUMN, FileResult, FileTask
+from idgen.faces.file_tasks import FileResult, FileTask
 from idgen.faces.orientation import turn
 from idgen.sources.control_maps import lines_on_nothing, map_notes
 from idgen.sources.images import Ground, Photo, decode
@@ -54,7 +55,7 @@ class OpenedFiles:
         try:
             self._mask = self._mask or decode(_bytes(self._files[1]), self._sources, "black")
         except RowError as error:
-            raise RowError(error.code, f"{MASK_COLUMN}: {error.detail}") from None
+            raise RowError(error.code, f"{REFERENCE_MASK}: {error.detail}") from None
         return self._mask
 
 
@@ -82,7 +83,7 @@ def look(task: FileTask, opened: OpenedFiles, analyse: Analyse) -> FileResult:
     size = (rgb.shape[1], rgb.shape[0])
     crops = {need.name: cut(need, rgb, face, over).tobytes() for need in task.pictures}
     warnings = [*photo.warnings, *(face.warnings if face else ())]
-    warnings += [f"{MASK_COLUMN}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
+    warnings += [f"{REFERENCE_MASK}: {note}" for note in (mask.warnings if mask else ()) if "small_photo" not in note]
     return FileResult(digest, size, tuple(warnings), face, crops)
 
 
@@ -91,7 +92,7 @@ def _init_mask(photo: Photo, task: FileTask, digest: str) -> FileResult:
     if task.mask_mode == "alpha":
         if photo.alpha is None:
             raise RowError(
-                Code.MISSING_VALUE, f"the row has none, and {INIT_COLUMN} has no transparent part to be made anew"
+                Code.MISSING_VALUE, f"the row has none, and {INIT_IMAGE} has no transparent part to be made anew"
             )
         white_kept, grey = True, photo.alpha
     else:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from idgen.columns import BY_NAME, INIT_IMAGE, LOOK_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE, REFERENCE_MASK
 from idgen.errors import Code, RowError
-from idgen.faces.face_placement import POSE_COLUMN, place_face
+from idgen.faces.face_placement import place_face
 from idgen.faces.identity import Identity, InputImage, MaskMode, Request
 from idgen.faces.same_person import differing
 from idgen.recipes.recipe import FacePack
@@ -21,9 +22,6 @@ from idgen.sources.input_images import same_shape
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face
 
-PROMPT_COLUMN = "ip_adapter_image_uri"
-MASK_COLUMN = "reference_mask_uri"
-INIT_COLUMN, INIT_MASK_COLUMN = "init_image_uri", "mask_image_uri"
 _OF_FACE_PHOTOS = "small_photo"  # a warning that says nothing about maps and picture prompts
 _OF_CUT_OUTS = "transparency"  # and one that says nothing where the transparency is the mask
 
@@ -114,18 +112,18 @@ def row_files(request: Request, name: Callable[[str], str]) -> list[RowFile]:
         )
         found.append(RowFile("", task, (uri, mask) if mask else (uri,)))
     if prompt:
-        found.append(RowFile(PROMPT_COLUMN, FileTask(name(given), pictures=prompt), (given,)))
+        found.append(RowFile(LOOK_IMAGE, FileTask(name(given), pictures=prompt), (given,)))
     if request.face_target and request.face_pose_uri:
         pose = FileTask(name(request.face_pose_uri), face_pack=request.face_pack, face_select=request.face_select)
-        found.append(RowFile(POSE_COLUMN, pose, (request.face_pose_uri,)))
+        found.append(RowFile(POSE_IMAGE, pose, (request.face_pose_uri,)))
     cut_out = any(image.mask_mode == "alpha" for image in request.images)
     return found + [
-        _input(image, name(image.uri), cut_out=cut_out and image.column == INIT_COLUMN) for image in request.images
+        _input(image, name(image.uri), cut_out=cut_out and image.column == INIT_IMAGE) for image in request.images
     ]
 
 
 def _input(image: InputImage, file: str, *, cut_out: bool) -> RowFile:
-    kind = image.column.removeprefix("control_").removesuffix("_uri") if image.column.startswith("control_") else ""
+    kind = BY_NAME[image.column].control if image.column in MAP_OF.values() else ""
     ground: Ground = "black" if kind or image.mask_mode not in ("", "alpha") else "white"
     size = (image.width, image.height)
     task = FileTask(file, size=size, ground=ground, mask_mode=image.mask_mode, map=kind, cut_out=cut_out)
@@ -137,9 +135,9 @@ def _check(request: Request) -> None:
     if not request.uris and request.needs.analysis:
         raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe looks for a face")
     if not request.uris and request.needs.pictures and not request.ip_adapter_image_uri:
-        raise RowError(Code.MISSING_VALUE, f"reference_uri or {PROMPT_COLUMN}: this recipe looks at a picture")
+        raise RowError(Code.MISSING_VALUE, f"reference_uri or {LOOK_IMAGE}: this recipe looks at a picture")
     if request.reference_mask_uri and len(request.uris) != 1:
-        raise RowError(Code.BAD_VALUE, f"{MASK_COLUMN}: only with one reference")
+        raise RowError(Code.BAD_VALUE, f"{REFERENCE_MASK}: only with one reference")
 
 
 def join(
@@ -165,7 +163,7 @@ def join(
     by_column = {part.column: each for part, each in zip(asked, seen, strict=True) if part.column}
     try:
         _check_shapes(by_column)
-        posed = by_column.get(POSE_COLUMN)
+        posed = by_column.get(POSE_IMAGE)
         aimed = place_face(request, [each.face for each in ([posed] if posed else seen) if each.face is not None])
         strangers = differing(request, [each.face for each in seen[: len(references)] if each.face is not None])
     except RowError as error:
@@ -179,7 +177,7 @@ def join(
             for name, part, each in zip(names, asked, seen, strict=True)
             for warning in each.warnings
             if not (part.column and warning.startswith(_OF_FACE_PHOTOS))
-            and not (part.column == INIT_COLUMN and cut_out and warning.startswith(_OF_CUT_OUTS))
+            and not (part.column == INIT_IMAGE and cut_out and warning.startswith(_OF_CUT_OUTS))
         ],
         crops=crops,
         images={part.column: each.png for part, each in zip(asked, seen, strict=True) if part.task.size},
@@ -189,13 +187,13 @@ def join(
 
 def _check_shapes(by_column: Mapping[str, FileResult]) -> None:
     """A mask of another shape would be cut otherwise than its picture, and would not lie over it."""
-    picture, mask = by_column.get(INIT_COLUMN), by_column.get(INIT_MASK_COLUMN)
+    picture, mask = by_column.get(INIT_IMAGE), by_column.get(MASK_IMAGE)
     if picture is None or mask is None or same_shape(picture.size, mask.size):
         return
     (width, height), (mask_width, mask_height) = picture.size, mask.size
     raise RowError(
         Code.BAD_VALUE,
-        f"{INIT_MASK_COLUMN}: {mask_width}x{mask_height} px, another shape than {INIT_COLUMN}'s {width}x{height}; "
+        f"{MASK_IMAGE}: {mask_width}x{mask_height} px, another shape than {INIT_IMAGE}'s {width}x{height}; "
         "a mask covers the whole photo",
     )
 

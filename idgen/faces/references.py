@@ -16,8 +16,8 @@ from idgen.errors import Code, RowError, RunError
 from idgen.faces.file_analysis import OpenedFiles, look
 from idgen.faces.file_tasks import FileResult, FileTask, RowFile, join, row_files
 from idgen.faces.identity import Identity, InputImage, Request
+from idgen.lru_cache import LruCache
 from idgen.recipes.recipe import FacePack
-from idgen.remembered import Remembered
 from idgen.sources.prefetch import Prefetch, Source
 from idgen.sources.redact import redact_uri
 
@@ -45,7 +45,7 @@ class ReferenceReader:
         self._files = Prefetch(fetcher, sources.threads)
         self._analyser = analyser
         self._sources = sources
-        self._remembered: Remembered[FileTask, _Result] = Remembered(_nbytes, REMEMBERED_BYTES)
+        self._remembered: LruCache[FileTask, _Result] = LruCache(_nbytes, REMEMBERED_BYTES)
         self.analyses = 0
 
     @property

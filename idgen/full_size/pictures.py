@@ -13,7 +13,8 @@ from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
 from idgen.sampling.caches import Text
 from idgen.sampling.controls import IDENTITY, INPAINT
-from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, ControlUse, SampleRow
+from idgen.sampling.rows import Bucket, ControlUse, SampleRow
+from idgen.schemas import EMBEDDING_WIDTH
 
 FACE = ((0.40, 0.38), (0.60, 0.38), (0.50, 0.50), (0.42, 0.62), (0.58, 0.62))
 """Eyes, nose, corners of the mouth in shares of the picture."""

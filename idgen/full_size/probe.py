@@ -24,10 +24,9 @@ from idgen.full_size.pictures import bucket_for, rows_for, texts_for
 from idgen.installation import CONFIGS
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Recipe
-from idgen.sampling.decoding import decode
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.bases import load_encoder
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import load_encoder
 from idgen.settings import load_config
 
 SIDE_PX, STEPS = 256, 2
@@ -126,11 +125,11 @@ def _steps(sampler: Sampler, recipe: Recipe) -> dict[str, float]:
     )
     (row,) = rows_for(recipe, bucket, 1)
     calls: list[float] = []
-    hook = sampler.pipeline.unet.register_forward_hook(lambda *_args: calls.append(time.monotonic()))
+    hook = sampler.base.denoiser.register_forward_hook(lambda *_args: calls.append(time.monotonic()))
     conditions = sampler.condition([row], bucket)
     with FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flop}) as counter:
         latents = sampler.denoise(conditions, bucket)
-    pictures = list(decode(sampler.pipeline.vae, latents))
+    pictures = sampler.base.decode(latents)
     hook.remove()
     return {
         "step_s": (calls[-1] - calls[0]) / (len(calls) - 1),

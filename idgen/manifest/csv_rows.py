@@ -6,7 +6,7 @@ quote that is never closed for a cell of a thousand lines, and loses line breaks
 
 from collections.abc import Iterator, Sequence
 
-from idgen.manifest.columns import BY_NAME
+from idgen.columns import ADDRESSES, BY_NAME
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 MAX_CELL_CHARS = 4 * 2**20
@@ -118,7 +118,7 @@ def _holds_rows(cell: str, column: int, names: Sequence[str], separator: str) ->
     lines[0] = [""] * column + lines[0]
     if len(names) < 2 or len(lines[-1]) != column + 1 or any(len(line) != len(names) for line in lines[:-1]):
         return False
-    addresses = [at for at, name in enumerate(names) if name in BY_NAME and name.endswith(("_uri", "_uris"))]
+    addresses = [at for at, name in enumerate(names) if name in ADDRESSES]
     seen = [line[at] for line in lines for at in addresses if at < len(line)]
     return any(_is_address(text) for text in seen) or (not seen and len(lines) > 3)
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pyarrow.fs as pf
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.places import is_uri
+from idgen.manifest.addresses import is_uri
 from idgen.sources.redact import redact_text
 from idgen.stores.opening import open_store
 
@@ -20,7 +20,7 @@ _NO_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
+class ManifestFiles:
     """A manifest's files, sorted by name, all of one kind."""
 
     filesystem: pf.FileSystem
@@ -62,7 +62,7 @@ class Files:
         return found
 
 
-def find_files(manifest: str) -> Files:
+def find_files(manifest: str) -> ManifestFiles:
     """Return the files at a local path or s3://.
 
     Raises RunError(USAGE) when there are none, or of several kinds, or a table whose files alone do not say which rows
@@ -89,7 +89,7 @@ def find_files(manifest: str) -> Files:
         raise RunError(Exit.USAGE, "manifest: give files of one kind, ending in .parquet, .csv or .jsonl")
     folder = root if info.type == pf.FileType.Directory else root.rpartition("/")[0]
     is_s3 = is_uri(manifest) and manifest.lower().startswith("s3:")
-    return Files(filesystem, paths, str(kinds.pop()), f"s3://{folder}" if is_s3 else folder, folder)
+    return ManifestFiles(filesystem, paths, str(kinds.pop()), f"s3://{folder}" if is_s3 else folder, folder)
 
 
 def _check_table(paths: Iterable[str]) -> None:

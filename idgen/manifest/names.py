@@ -5,8 +5,9 @@ from collections.abc import Collection, Sequence
 import pyarrow as pa
 import pyarrow.types as pt
 
+from idgen.column import Column
+from idgen.columns import BY_NAME, COLUMNS
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME, COLUMNS, Column
 
 OWN_PREFIX = "idgen_"
 """Columns that idgen itself adds to failed.parquet; a manifest may bring them along, they are not read."""

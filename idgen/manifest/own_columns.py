@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from idgen.manifest.files import BATCH_ROWS
-from idgen.manifest.values import Cell
+from idgen.values import Cell
 
 _NO_PYTHON_VALUE = (OverflowError, ValueError, pa.ArrowException)
 """What Arrow raises for a date after the year 9999, among others."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from idgen.manifest.columns import COLUMNS, Column
+from idgen.column import Column
+from idgen.columns import COLUMNS
 
 BEGIN = "<!-- columns: made by `python -m idgen.manifest.page manifests/README.md` -->"
 END = "<!-- end of columns -->"
@@ -18,8 +19,7 @@ def schema_table() -> str:
     """Return the columns as a Markdown table."""
     lines = ["| column | type | part | for | meaning |", "|---|---|---|---|---|"]
     lines += [
-        f"| `{column.name}` | {_type_name(column)} | {column.part.replace('-', '–')} | "
-        f"{_recipes(column)} | {column.meaning} |"
+        f"| `{column.name}` | {_type_name(column)} | {column.scope} | {_recipes(column)} | {column.meaning} |"
         for column in COLUMNS
     ]
     return "\n".join(lines)
@@ -35,7 +35,9 @@ def with_table(page: str) -> str:
 
 
 def _recipes(column: Column) -> str:
-    return "every recipe" if column.common else "recipes that list it"
+    if not column.common:
+        return "recipes that list it"
+    return f"every recipe with {column.need}" if column.need else "every recipe"
 
 
 def _type_name(column: Column) -> str:

@@ -6,15 +6,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from idgen.columns import BY_NAME
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
-from idgen.manifest.files import BATCH_ROWS, Files
+from idgen.manifest.files import BATCH_ROWS, ManifestFiles
 from idgen.manifest.names import with_names
 from idgen.manifest.own_columns import plain_type
 
 
-def parquet_schema(files: Files) -> pa.Schema:
+def parquet_schema(files: ManifestFiles) -> pa.Schema:
     """Return the columns of all files, each of the widest type its parts have.
 
     Raises RunError(USAGE) for a column whose types have none in common, with both files. A part without rows has no say
@@ -38,7 +38,7 @@ def parquet_schema(files: Files) -> pa.Schema:
     return pa.schema([pa.field(name, type_) for name, type_ in types.items()])
 
 
-def _common(files: Files, field: pa.Field, before: pa.DataType, first: str, path: str) -> pa.DataType:
+def _common(files: ManifestFiles, field: pa.Field, before: pa.DataType, first: str, path: str) -> pa.DataType:
     """Return the type that holds the values of both."""
     if pt.is_timestamp(before) and pt.is_timestamp(field.type) and before.tz and field.type.tz:
         units = ("s", "ms", "us", "ns")
@@ -54,7 +54,7 @@ def _common(files: Files, field: pa.Field, before: pa.DataType, first: str, path
         ) from None
 
 
-def _schema(files: Files, path: str) -> tuple[pa.Schema, int]:
+def _schema(files: ManifestFiles, path: str) -> tuple[pa.Schema, int]:
     """Return a file's columns under their names here, and its number of rows."""
     with files.filesystem.open_input_file(path) as file, pq.ParquetFile(file) as parquet:
         schema = parquet.schema_arrow
@@ -72,7 +72,7 @@ def _type(name: str, type_: pa.DataType) -> pa.DataType:
     return type_.value_type if pt.is_dictionary(type_) else type_
 
 
-def read_parquet(files: Files, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def read_parquet(files: ManifestFiles, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield a file's rows under their names here, of the types that it has itself."""
     with files.filesystem.open_input_file(path) as file, pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(BATCH_ROWS):

@@ -10,13 +10,14 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet, quoted
-from idgen.manifest.prompt_kinds import CLIP_BASES, KINDS, PromptKind
+from idgen.manifest.prompt_kinds import KINDS, PromptKind
 from idgen.manifest.prompt_lengths import CounterOf, long_prompts
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.size_warnings import untrained_sizes
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 
 
@@ -58,7 +59,7 @@ def _load_texts(connection: duckdb.DuckDBPyConnection, recipes: Sequence[Recipe]
     }
     readers = {
         "recipe": pa.array([recipe.name for recipe in recipes]),
-        "clip": pa.array([recipe.base.kind in CLIP_BASES for recipe in recipes]),
+        "clip": pa.array([FAMILIES[recipe.base.kind].clip_text for recipe in recipes]),
         "weighted": pa.array([recipe.prompt_syntax == "weighted" for recipe in recipes]),
         **{name: pa.array(cells, pa.string()) for name, cells in texts.items()},
     }

@@ -15,12 +15,11 @@ import duckdb
 import pyarrow as pa
 
 from idgen.config import Config
-from idgen.manifest.asking import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
+from idgen.manifest.addresses import Addresses
+from idgen.manifest.asked_pictures import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
-from idgen.manifest.forbidding import refuse_forbidden
-from idgen.manifest.judging import Force, check_force, judge, load_codes
+from idgen.manifest.forbidden_addresses import refuse_forbidden
 from idgen.manifest.names import carried_columns
-from idgen.manifest.places import Places
 from idgen.manifest.plan_warnings import plan_warnings, unused_folders
 from idgen.manifest.prompt_lengths import CounterOf
 from idgen.manifest.reading import StagedManifest, stage
@@ -28,7 +27,8 @@ from idgen.manifest.refusals import write_refused
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.verdicts import Force, check_force, judge, load_codes
+from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
 from idgen.sources.precheck import Precheck
@@ -106,14 +106,14 @@ def plan(
         check_force(force)
     scratch.mkdir(parents=True, exist_ok=True)
     staged = stage(manifest, scratch)
-    places = Places(staged.folder, config.sources.signature_parameters)
+    addresses = Addresses(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
         schedulers=schedulers,
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
-        rows, lost = _ask(connection, staged, Resolver(staged.schema.names, table, places), config, force, scratch)
-        check_photos(connection, staged, places)
+        rows, lost = _ask(connection, staged, Resolver(staged.schema.names, table, addresses), config, force, scratch)
+        check_photos(connection, staged, addresses)
         load_codes(connection)
         judge(
             connection, store, ledger_files,

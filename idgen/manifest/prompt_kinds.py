@@ -6,9 +6,6 @@ ordinary text for syntax: single brackets, ratios (16:9) and times (10:30) are o
 
 from dataclasses import dataclass
 
-CLIP_BASES = ("sd15", "sdxl")
-"""Bases whose text encoders are CLIP's: they know English, and read 75 tokens."""
-
 SYNTAX = "prompt_syntax"
 SCRIPT = "prompt_script"
 
@@ -21,7 +18,7 @@ class PromptKind:
     text: str
     pattern: str
     clip_only: bool = False
-    """Other text encoders read it."""
+    """Text encoders other than CLIP's read it."""
     weight: bool = False
     """Recipes with prompt_syntax: weighted read it."""
 

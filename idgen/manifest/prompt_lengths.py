@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
 from idgen.recipes.recipe import Recipe
 
 CountCut = Callable[[Sequence[str]], list[int]]

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb.func import PythonUDFType
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import open_database, parquet, quoted
 from idgen.outputs.encoded_prompts import digest
+from idgen.recipes.recipe import Recipe
 
 BLOCK_PROMPTS = 64
 """One task of the line of prompts; a killed worker encodes at most one of them again."""
@@ -33,6 +34,7 @@ class TextBlock:
 
 
 def write_prompts(
+    recipes: Mapping[str, Recipe],
     encoders: Mapping[str, str],
     chosen: str,
     stored: Callable[[str], Iterable[str]],
@@ -42,23 +44,25 @@ def write_prompts(
     """Write the prompts that `stored` lacks into `scratch`/prompts.parquet, sorted by encoder; return how many.
 
     `encoders`: recipe -> its text encoder, only of recipes that want it. `chosen`: planner.TO_MAKE or .RETRIES.
-    `stored`: encoder -> digests of the prompts that it need not encode again. With guidance a negative prompt counts
-    too; none at all is the empty one. Needs the `scratch` of `plan`.
+    `stored`: encoder -> digests of the prompts that it need not encode again. With guidance, the row's or the face
+    pass's, a negative prompt counts too; none at all is the empty one, with which pieces of prompts are filled up too.
+    Needs the `scratch` of `plan`.
     """
     with open_database(scratch, memory_mb) as connection:
-        _load_encoders(connection, encoders)
+        _load_encoders(connection, recipes, encoders)
         _load_stored(connection, encoders, stored)
         connection.create_function("text_digest", _digests, ["VARCHAR"], "VARCHAR", type=PythonUDFType.ARROW)
         ((count,),) = connection.execute(f"""
             COPY (
                 WITH pictures AS (
                     SELECT e.encoder, coalesce(a.prompt, '') AS prompt, coalesce(a.negative_prompt, '') AS negative,
-                        a.guidance_scale > 1 AS guided
+                        a.guidance_scale > 1 OR (a.face_pass = 'auto' AND e.face_guidance > 1) AS guided, e.in_pieces
                     FROM {parquet(scratch / "asked.parquet")} a
                     JOIN {chosen} c ON {ORDINAL} = c.ordinal JOIN text_encoders e ON e.recipe = a.recipe),
                 wanted AS (
                     SELECT encoder, prompt FROM pictures
-                    UNION SELECT encoder, negative FROM pictures WHERE guided)
+                    UNION SELECT encoder, negative FROM pictures WHERE guided
+                    UNION SELECT encoder, '' FROM pictures WHERE in_pieces)
                 SELECT encoder, prompt FROM (SELECT *, text_digest(prompt) AS digest FROM wanted)
                 ANTI JOIN stored_texts USING (encoder, digest) ORDER BY encoder, prompt
             ) TO {quoted(str(scratch / "prompts.parquet"))} (FORMAT parquet)""").fetchall()
@@ -75,9 +79,17 @@ def text_blocks(scratch: Path, prefix: str) -> Iterator[TextBlock]:
                 number += 1
 
 
-def _load_encoders(connection: duckdb.DuckDBPyConnection, encoders: Mapping[str, str]) -> None:
-    connection.execute("CREATE OR REPLACE TABLE text_encoders (recipe VARCHAR, encoder VARCHAR)")
-    connection.executemany("INSERT INTO text_encoders VALUES (?, ?)", list(encoders.items()))
+def _load_encoders(
+    connection: duckdb.DuckDBPyConnection, recipes: Mapping[str, Recipe], encoders: Mapping[str, str]
+) -> None:
+    connection.execute("""
+        CREATE OR REPLACE TABLE text_encoders (
+            recipe VARCHAR, encoder VARCHAR, face_guidance FLOAT, in_pieces BOOLEAN)""")
+    rows = []
+    for name, encoder in encoders.items():
+        face_pass, in_pieces = recipes[name].face_pass, recipes[name].long_prompt == "chunks"
+        rows.append((name, encoder, None if face_pass is None else face_pass.guidance_scale, in_pieces))
+    connection.executemany("INSERT INTO text_encoders VALUES (?, ?, ?, ?)", rows)
 
 
 def _load_stored(

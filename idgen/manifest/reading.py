@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import BY_NAME
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.file_errors import file_errors
-from idgen.manifest.files import Files, find_files
+from idgen.manifest.files import ManifestFiles, find_files
 from idgen.manifest.names import OWN_PREFIX, check_header
 from idgen.manifest.own_columns import cast_column
 from idgen.manifest.parquet_files import parquet_schema, read_parquet
@@ -93,7 +93,7 @@ def read_staged(scratch: Path) -> StagedManifest:
     return StagedManifest(path, names, facts[b"idgen.folder"].decode(), facts[b"idgen.is_text"] == b"1")
 
 
-def _with_partitions(files: Files, schema: pa.Schema) -> pa.Schema:
+def _with_partitions(files: ManifestFiles, schema: pa.Schema) -> pa.Schema:
     """Return the schema with the columns that only folders name; they are text."""
     for path in files.paths:
         for name in files.partition(path):
@@ -102,7 +102,7 @@ def _with_partitions(files: Files, schema: pa.Schema) -> pa.Schema:
     return schema
 
 
-def _batches(files: Files, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _batches(files: ManifestFiles, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield the files' rows with exactly the columns of `schema`; what a file lacks is its folder's or null."""
     for path in files.paths:
         partition = files.partition(path)
@@ -136,12 +136,12 @@ def _column(batch: pa.RecordBatch, field: pa.Field, partition: Mapping[str, str 
         raise RunError(Exit.USAGE, f"manifest: {file}: column {name} has {what}") from None
 
 
-_SCHEMAS: dict[str, Callable[[Files], pa.Schema]] = {
+_SCHEMAS: dict[str, Callable[[ManifestFiles], pa.Schema]] = {
     "parquet": parquet_schema,
     "csv": csv_schema,
     "jsonl": jsonl_schema,
 }
-_READERS: dict[str, Callable[[Files, str, pa.Schema], Iterator[pa.RecordBatch]]] = {
+_READERS: dict[str, Callable[[ManifestFiles, str, pa.Schema], Iterator[pa.RecordBatch]]] = {
     "parquet": read_parquet,
     "csv": read_csv,
     "jsonl": read_jsonl,

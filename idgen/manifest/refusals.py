@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import idgen
+from idgen.columns import LABELS
 from idgen.errors import Code
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet, register_ledger
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 8192
+_LABELS_SQL = ", ".join(f"a.{name}" for name in LABELS)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -35,7 +37,7 @@ def write_refused(
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW refused AS
         SELECT v.ordinal, v.key, v.code, v.detail, c.what_to_do, a.position, a.image_index, a.recipe, a.recipe_hash,
-            CASE WHEN a.row_id = a.key THEN v.key ELSE a.row_id END AS row_id, a.sku, a.person_id, a.shot, a.carried
+            CASE WHEN a.row_id = a.key THEN v.key ELSE a.row_id END AS row_id, {_LABELS_SQL}, a.carried
         FROM verdicts v JOIN codes c ON c.code = v.code
         JOIN {parquet(scratch / "asked.parquet")} a ON {ORDINAL} = v.ordinal
         WHERE v.verdict = 'refused'""")

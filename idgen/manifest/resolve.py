@@ -11,36 +11,32 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.types as pt
 
+from idgen import values
+from idgen.columns import ADDRESSES, BY_NAME, IMAGES, LABELS, LOOK_IMAGE
 from idgen.errors import Code, RowError
-from idgen.manifest import values
-from idgen.manifest.columns import BY_NAME, IMAGES
+from idgen.manifest.addresses import Addresses
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import plain_cells
-from idgen.manifest.people import images_of, person_of
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
-from idgen.manifest.settings import PER_ROW, Settings, SettingsTable
-from idgen.manifest.values import Cell
+from idgen.manifest.references import images_of, reference_photos_of
+from idgen.manifest.settings import Settings, SettingsTable
 from idgen.recipes.recipe import Recipe
 from idgen.schemas import PICTURES
+from idgen.values import Cell
 
-MAX_SEED = 2**63 - 1
-
-_IDS = ("row_id", "sku", "person_id", "shot")
+_IDS = ("row_id", *LABELS)
 _EMPTY_IS_TEXT = frozenset({"prompt", "negative_prompt"})
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 _ROW_FIELDS = (
     "key", "position", "image_index", "load_group", "bucket", "recipe", "recipe_hash", "carried", "status", "code",
     "detail", "stage", "row_id", "reference_uris", "reference_sha256", "prompt", "negative_prompt", "num_images",
-    "seed", "sku", "person_id", "shot", "output_name",
+    "seed", "output_name", *LABELS,
 )  # fmt: skip
 _SHARED_FIELDS = [field for field in PICTURES if field.name in BY_NAME and field.name not in _ROW_FIELDS]
 _SHARED_NAMES = [field.name for field in _SHARED_FIELDS]
 _WIDE = pa.schema(_SHARED_FIELDS)
-_id_text = values.text(values.MAX_ID_CHARS)
-_images = values.whole_number(1, values.MAX_IMAGES)
-_seed = values.whole_number(0, MAX_SEED)
+_ID = BY_NAME["row_id"]
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 
 _Row = tuple[Any, ...]
@@ -49,12 +45,12 @@ _Row = tuple[Any, ...]
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
-    def __init__(self, names: Sequence[str], table: SettingsTable, places: Places) -> None:
+    def __init__(self, names: Sequence[str], table: SettingsTable, addresses: Addresses) -> None:
         """`names` are the manifest's columns."""
         self._table = table
-        self._places = places
-        self._shared = [name for name in names if name in BY_NAME and name not in PER_ROW]
-        self._own = [name for name in names if name in PER_ROW]
+        self._addresses = addresses
+        self._shared = [name for name in names if name in BY_NAME and not BY_NAME[name].is_row_by_row]
+        self._own = [name for name in names if name in BY_NAME and BY_NAME[name].is_row_by_row]
         self._images = [name for name in names if name in IMAGES]
         self._fields = (*_ROW_FIELDS, *self._images)
         self._no_images = (None,) * len(self._images)
@@ -96,27 +92,27 @@ class Resolver:
 
     def _pictures(self, given: dict[str, Cell], settings: Settings, position: int, carried: str) -> list[_Row]:
         recipe = settings.recipe
-        count = _images("num_images", given.get("num_images", 1), recipe)
-        person = person_of(given, settings, self._places)
-        images = images_of(given, self._images, settings, self._places)
-        prompt = values.prompt("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
+        count = _checked("num_images", given.get("num_images", 1), recipe)
+        person = reference_photos_of(given, settings, self._addresses)
+        images = images_of(given, self._images, settings, self._addresses)
+        prompt = _checked("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
         if not prompt.strip() and recipe.prompt_required:
             raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
         negative = given.get("negative_prompt", recipe.defaults.negative_prompt)
         if negative is not None:
-            negative = values.prompt("negative_prompt", negative, recipe)
-        first_seed = _seed("seed", given["seed"], recipe) if "seed" in given else None
-        if first_seed is not None and first_seed + count - 1 > MAX_SEED:
+            negative = _checked("negative_prompt", negative, recipe)
+        first_seed = _checked("seed", given["seed"], recipe) if "seed" in given else None
+        if first_seed is not None and first_seed + count - 1 > values.MAX_SEED:
             raise values.bad("seed", "is too large for num_images")
-        row_id, sku, person_id, shot = self._ids(given)
-        name = values.output_name("output_name", given["output_name"], recipe) if "output_name" in given else None
+        row_id, *labels = self._ids(given)
+        name = _checked("output_name", given["output_name"], recipe) if "output_name" in given else None
         contents = {**settings.contents, "prompt": prompt}
         if negative is not None:  # no text at all is not the empty text
             contents["negative_prompt"] = negative
         contents["reference_sha256" if person.sha256 else "reference_uris"] = person.contents
-        contents.update((image, self._places.redacted(uri)) for image, uri in images.items())
+        contents.update((image, self._addresses.redacted(uri)) for image, uri in images.items())
         own_images = tuple(images.get(image) for image in self._images)
-        bucket = settings.bucket(len(person.uris), picture="ip_adapter_image_uri" in images)
+        bucket = settings.bucket(len(person.uris), picture=LOOK_IMAGE in images)
         rows = []
         for index in range(count):
             contents["image_index"] = index
@@ -127,8 +123,8 @@ class Resolver:
                 (
                     key, position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash, carried,
                     "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
-                    own_seed if first_seed is None else first_seed + index, sku, person_id, shot,
-                    name, *own_images,
+                    own_seed if first_seed is None else first_seed + index, name,
+                    *labels, *own_images,
                 )
             )  # fmt: skip
         return rows
@@ -137,20 +133,20 @@ class Resolver:
         self, given: dict[str, Cell], shared_row: tuple[Cell, ...], error: RowError, position: int, carried: str
     ) -> list[_Row]:
         try:
-            count = _images("num_images", given.get("num_images", 1), _NO_RECIPE)
+            count = _checked("num_images", given.get("num_images", 1))
         except RowError:
             count = 1
         raw = {name: cell for name, cell in zip(self._shared, shared_row, strict=True) if cell is not None} | given
         stable = {name: self._redacted_cell(name, cell) for name, cell in raw.items()}
-        row_id, sku, person_id, shot = (self._places.clean(_plain(given.get(name))) for name in _IDS)
+        row_id, *labels = (self._addresses.clean(_plain(name, given.get(name))) for name in _IDS)
         rows = []
         for index in range(count):
             key = refused_key(stable, index)
             rows.append(
                 (
-                    key, position, index, "", "", _plain(raw.get("recipe")), "", carried,
+                    key, position, index, "", "", _plain("recipe", raw.get("recipe")), "", carried,
                     error.status, str(error.code), error.detail, "plan", row_id or key, None, None, None, None, count,
-                    None, sku, person_id, shot, None, *self._no_images,
+                    None, None, *labels, *self._no_images,
                 )
             )  # fmt: skip
         return rows
@@ -158,16 +154,14 @@ class Resolver:
     def _redacted_cell(self, name: str, cell: Cell) -> Cell:
         """Signed addresses change every night, the refusal must not."""
         if name in _IDS or (name == "reference_uris" and isinstance(cell, str)):
-            return self._places.clean(cell)
-        if not name.endswith(("_uri", "_uris")):
+            return self._addresses.clean(cell)
+        if name not in ADDRESSES:
             return cell
         parts = [cell] if isinstance(cell, str) else cell
-        return [self._places.redacted(part) if isinstance(part, str) else part for part in parts]
+        return [self._addresses.redacted(part) if isinstance(part, str) else part for part in parts]
 
     def _ids(self, given: Mapping[str, Cell]) -> tuple[str | None, ...]:
-        return tuple(
-            self._places.clean(_id_text(name, given[name], _NO_RECIPE)) if name in given else None for name in _IDS
-        )
+        return tuple(self._addresses.clean(_checked(name, given[name])) if name in given else None for name in _IDS)
 
     def _carried_texts(self, batch: pa.RecordBatch) -> Iterator[str]:
         """Yield one JSON object per row: the shop's own columns, without nulls and signatures."""
@@ -182,7 +176,7 @@ class Resolver:
     def _jsonable(self, cell: Cell) -> Cell:
         if isinstance(cell, float):
             return cell if abs(cell) < float("inf") else str(cell)
-        return self._places.clean(cell)
+        return self._addresses.clean(cell)
 
 
 def cells(column: pa.Array, name: str) -> list[Cell]:
@@ -203,10 +197,15 @@ def _frozen(cell: Cell) -> Cell:
     return tuple(_frozen(part) for part in cell) or None if isinstance(cell, list | tuple) else cell
 
 
-def _plain(cell: Cell) -> str | None:
-    """Return an id of a refused row when it is fit for a ledger."""
+def _checked(name: str, cell: Cell, recipe: Recipe = _NO_RECIPE) -> Cell:
+    """Return a cell as its column's check makes it. Raises RowError(BAD_VALUE)."""
+    return BY_NAME[name].check(name, cell, recipe)
+
+
+def _plain(name: str, cell: Cell) -> str | None:
+    """Return an id, or the recipe's name, of a refused row when it is fit for a ledger."""
     try:
-        return str(_id_text("", cell, _NO_RECIPE)) if cell is not None else None
+        return str(_ID.check(name, cell, _NO_RECIPE)) if cell is not None else None
     except RowError:
         return None
 

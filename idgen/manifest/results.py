@@ -15,34 +15,39 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen import values
+from idgen.checks.table import FINDING_COLUMNS
+from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
-from idgen.manifest import values
-from idgen.manifest.asking import ORDINALS_PER_ROW
-from idgen.manifest.columns import BY_NAME, COLUMNS
+from idgen.manifest.addresses import Addresses
+from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.names import OWN_PREFIX, carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, read_staged
-from idgen.manifest.values import Cell, texts
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
+from idgen.values import Cell, texts
 
 _BATCH_ROWS = 16_384
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
-_URI_COLUMNS = [column.name for column in COLUMNS if column.name.endswith("_uri")]
-_TOLD_COLUMNS = (
-    f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds,"
-    " warnings, reference_uris, reference_faces, reference_score, target_keypoints, face_pass_result,"
-    " face_similarity_before, face_similarity"
+_LABELS_SQL = ", ".join(f"a.{name}" for name in LABELS)
+_FINDINGS = tuple(column.name for column in FINDING_COLUMNS)
+_FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
+_TOLD_COLUMNS = ", ".join(
+    (
+        f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints",
+        *_FINDINGS,
+    )
 )
 _RESULT_NAMES = frozenset(
     {
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", "face_pass_result", "face_similarity_before", "face_similarity",
+        "target_keypoints", *_FINDINGS,
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
@@ -88,10 +93,10 @@ def write_results(
         with reading_ledger():
             _load_outcomes(connection, run_id)
         folder = f"runs/{run_id}"
-        places = Places(read_staged(scratch).folder, signature_parameters)
-        _write_results(connection, store, scratch, places)
+        addresses = Addresses(read_staged(scratch).folder, signature_parameters)
+        _write_results(connection, store, scratch, addresses)
         store.put_file(f"{folder}/results.parquet", scratch / "results.parquet")
-        _write_failed(connection, scratch, places)
+        _write_failed(connection, scratch, addresses)
         store.put_file(f"{folder}/failed.parquet", scratch / "failed.parquet")
         return _balance(connection)
 
@@ -127,10 +132,9 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
-            t.target_keypoints, t.face_pass_result, t.face_similarity_before, t.face_similarity,
+            t.target_keypoints, {_FINDINGS_SQL},
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
-            coalesce(t.image_format, a.output_format) AS output_format, a.sku, a.person_id, a.shot, a.replaces,
-            a.carried, a.position
+            coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o
         JOIN {parquet(scratch / "asked.parquet")} a
             ON a.position * {ORDINALS_PER_ROW} + a.image_index = o.ordinal
@@ -153,7 +157,9 @@ def _free_names(names: Sequence[str]) -> list[str]:
     return free
 
 
-def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, places: Places) -> None:
+def _write_results(
+    connection: duckdb.DuckDBPyConnection, store: ObjectStore, scratch: Path, addresses: Addresses
+) -> None:
     staged = read_staged(scratch)
     own = carried_columns(staged.schema.names)
     reader = connection.sql(_results_sql(store, scratch)).to_arrow_reader(_BATCH_ROWS)
@@ -162,11 +168,11 @@ def _write_results(connection: duckdb.DuckDBPyConnection, store: ObjectStore, sc
         schema = pa.schema([*reader.schema, *fields])
         with pq.ParquetWriter(scratch / "results.parquet", schema, compression="zstd") as writer:
             for batch in reader:
-                columns = [change_texts(column, places.clean) for column in rows.take(batch.column("position"))]
+                columns = [change_texts(column, addresses.clean) for column in rows.take(batch.column("position"))]
                 writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema))
 
 
-def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: Places) -> None:
+def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, addresses: Addresses) -> None:
     """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
     staged = read_staged(scratch)
     reader = connection.sql(f"""
@@ -183,34 +189,34 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, places: 
         with pq.ParquetWriter(scratch / "failed.parquet", schema, compression="zstd") as writer:
             for batch in reader:
                 taken = rows.take(batch.column("position"))
-                columns = [_clean(field, column, places) for field, column in zip(rows.schema, taken, strict=True)]
+                columns = [_clean(field, column, addresses) for field, column in zip(rows.schema, taken, strict=True)]
                 writer.write_batch(pa.RecordBatch.from_arrays([*columns, *batch.columns[1:]], schema=schema))
 
 
-def _clean(field: pa.Field, column: pa.Array, places: Places) -> pa.Array:
+def _clean(field: pa.Field, column: pa.Array, addresses: Addresses) -> pa.Array:
     """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
-    if field.name in _URI_COLUMNS:
-        return change_texts(column, lambda cell: cell and _address(field.name, cell, places))
     if field.name == "reference_uris":
-        return pa.array([_addresses(cell, places) for cell in column.to_pylist()], field.type)
-    return change_texts(column, places.clean) if field.name not in BY_NAME else column
+        return pa.array([_addresses(cell, addresses) for cell in column.to_pylist()], field.type)
+    if field.name in ADDRESSES:
+        return change_texts(column, lambda cell: cell and _address(field.name, cell, addresses))
+    return change_texts(column, addresses.clean) if field.name not in BY_NAME else column
 
 
-def _address(name: str, cell: str, places: Places) -> Cell:
+def _address(name: str, cell: str, addresses: Addresses) -> Cell:
     try:
-        return places.redacted(places.absolute(values.uri(name, cell, _NO_RECIPE)))
+        return addresses.redacted(addresses.absolute(values.uri(name, cell, _NO_RECIPE)))
     except RowError:
-        return places.clean(cell)  # the plan refused it, and will again
+        return addresses.clean(cell)  # the plan refused it, and will again
 
 
-def _addresses(cell: Cell, places: Places) -> Cell:
+def _addresses(cell: Cell, addresses: Addresses) -> Cell:
     """Return addresses that do not depend on the manifest's folder and hold no signature; a list in text stays text."""
     if not cell:
         return cell
     try:
-        uris = [_address("", uri, places) for uri in texts("", cell)]
+        uris = [_address("", uri, addresses) for uri in texts("", cell, _NO_RECIPE)]
     except RowError:
-        return places.clean(cell)
+        return addresses.clean(cell)
     return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
 
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from idgen.manifest import values
+from idgen import values
+from idgen.columns import INIT_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE, SCALE_OF, SHOWN_TO, TOLD_SIZES
 from idgen.recipes.recipe import Control, Recipe
 from idgen.recipes.schedulers import SCHEDULERS
 
@@ -19,8 +20,8 @@ def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str])
     inpaint = inpaints(recipe, images)
     unused = {
         "shortcut_scale": "shortcut_scale" not in recipe.columns,
-        "strength": "init_image_uri" not in images or inpaint,  # with the control inpaint: from noise
-        "mask_mode": not inpaint or "mask_image_uri" not in images,
+        "strength": INIT_IMAGE not in images or inpaint,  # with the control inpaint: from noise
+        "mask_mode": not inpaint or MASK_IMAGE not in images,
         "paste_back": not inpaint,
         "face_fit": not has_control(recipe, "identity") or "face_keypoints" in given,
         "face_pass": "face_pass" not in recipe.columns,
@@ -28,7 +29,7 @@ def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str])
     if "face_box" in given:
         defaults["face_fit"] = "place"
     defaults = {name: value for name, value in defaults.items() if not unused.get(name)}
-    return defaults | {scale_column(control.name): control.scale for control in _used(recipe, images)}
+    return defaults | {SCALE_OF[control.name]: control.scale for control in _used(recipe, images)}
 
 
 def has_control(recipe: Recipe, name: str) -> bool:
@@ -38,12 +39,7 @@ def has_control(recipe: Recipe, name: str) -> bool:
 
 def inpaints(recipe: Recipe, images: Collection[str]) -> bool:
     """Return whether rows that set these image columns are shown to the control inpaint."""
-    return has_control(recipe, "inpaint") and "init_image_uri" in images
-
-
-def scale_column(control: str) -> str:
-    """Return the column of a control's strength; it is set in rows that use the control, and in no others."""
-    return "controlnet_conditioning_scale" if control == "identity" else f"control_{control}_scale"
+    return has_control(recipe, "inpaint") and INIT_IMAGE in images
 
 
 def check_together(
@@ -59,7 +55,7 @@ def check_together(
     if recipe.base.steps and steps not in recipe.base.steps:
         allowed = " or ".join(str(number) for number in recipe.base.steps)
         raise values.bad("num_inference_steps", f"the base of {recipe.name} was made for {allowed}")
-    if "strength" in columns and "init_image_uri" not in images:
+    if "strength" in columns and INIT_IMAGE not in images:
         raise values.bad("strength", "has no use without init_image_uri")
     if "strength" in columns and steps * float(f"{columns['strength']:.6g}") < 1:  # float32's 0.02 of 50 is 1
         raise values.bad("strength", f"leaves none of {steps} steps; at least {1 / steps:.3g}")
@@ -70,11 +66,9 @@ def check_together(
 
 
 def _check_controls(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
-    for name in columns:
-        kind = name.removeprefix("control_").removesuffix("_scale")
-        image = "init_image_uri" if kind == "inpaint" else f"control_{kind}_uri"
-        if name == f"control_{kind}_scale" and image not in images:
-            raise values.bad(name, f"has no use without {image}")
+    for name, image in SHOWN_TO.items():
+        if SCALE_OF[name] in columns and image not in images:
+            raise values.bad(SCALE_OF[name], f"has no use without {image}")
     used = _used(recipe, images)
     for name in ("control_guidance_start", "control_guidance_end"):
         if name in columns and not used:
@@ -92,8 +86,8 @@ def _check_face(columns: Mapping[str, Any], images: Collection[str]) -> None:
         raise values.bad("face_keypoints", "says where the face is, as face_box does; give one of them")
     if points is not None and fit is not None:
         raise values.bad("face_fit", "has no use with face_keypoints, which say where the face is; leave it empty")
-    if points is not None and "face_pose_uri" in images:
-        raise values.bad("face_pose_uri", "gives the face's points, as face_keypoints does; give one of them")
+    if points is not None and POSE_IMAGE in images:
+        raise values.bad(POSE_IMAGE, "gives the face's points, as face_keypoints does; give one of them")
     if box is not None and fit not in (None, "place"):
         raise values.bad("face_fit", f"{fit} has no use with face_box, which says where the face is; leave it empty")
     if box is None and fit == "place":
@@ -108,23 +102,20 @@ def _check_told_sizes(columns: Mapping[str, Any]) -> None:
                 raise values.bad(name, f"needs {missing} beside it")
 
 
-_TOLD_TOGETHER = (
-    ("original_width_px", "original_height_px"),
-    ("target_width_px", "target_height_px"),
-    ("crop_top_px", "crop_left_px"),
-)
+_TOLD_TOGETHER = tuple(zip(TOLD_SIZES[::2], TOLD_SIZES[1::2], strict=True))
+"""Height and width, top and left: each of them stands beside its other in the table."""
 
 
 def _check_inpaint(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
     if inpaints(recipe, images):
-        if "mask_mode" in columns and "mask_image_uri" not in images:
+        if "mask_mode" in columns and MASK_IMAGE not in images:
             raise values.bad(
                 "mask_mode", "has no use without mask_image_uri: what is transparent in init_image_uri is made anew"
             )
         return
-    lacks = f"as {recipe.name} has no control inpaint" if "init_image_uri" in images else "without init_image_uri"
-    if "mask_image_uri" in images:
-        raise values.bad("mask_image_uri", f"has no use {lacks}")
+    lacks = f"as {recipe.name} has no control inpaint" if INIT_IMAGE in images else "without init_image_uri"
+    if MASK_IMAGE in images:
+        raise values.bad(MASK_IMAGE, f"has no use {lacks}")
     if "mask_mode" in columns:
         raise values.bad("mask_mode", f"has no use {lacks}")
     if columns.get("paste_back"):
@@ -134,4 +125,4 @@ def _check_inpaint(columns: Mapping[str, Any], recipe: Recipe, images: Collectio
 def _used(recipe: Recipe, images: Collection[str]) -> list[Control]:
     """Return the controls that rows with these images are made with; every row has a face for identity."""
     shown = {"identity": True, "inpaint": inpaints(recipe, images)}
-    return [one for one in recipe.controls if shown.get(one.name, f"control_{one.name}_uri" in images)]
+    return [one for one in recipe.controls if shown.get(one.name, MAP_OF.get(one.name) in images)]

@@ -11,61 +11,25 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import pyarrow as pa
+
+from idgen import values
+from idgen.column import Column, Role, Scope
+from idgen.columns import BY_NAME, COLUMNS, INIT_IMAGE, LOOK_IMAGE, MAP_OF, SCALE_OF
 from idgen.errors import Code, RowError
-from idgen.manifest import values
-from idgen.manifest.columns import BY_NAME, CONTROLS, IMAGES, TOLD_SIZES
 from idgen.manifest.keys import canonical, canonical_float, short_hash
 from idgen.manifest.rules import check_together, defaults_of
-from idgen.manifest.values import Cell, Check
+from idgen.recipes.column_rules import may_set
 from idgen.recipes.recipe import Recipe
-from idgen.recipes.schedulers import MAX_STEPS
 from idgen.recipes.variants import needs
 from idgen.suggestions import unknown_recipe
+from idgen.values import Cell
 
-PER_ROW = frozenset(
-    {
-        "row_id", "reference_uri", "reference_uris", "reference_sha256", "prompt", "negative_prompt", "num_images",
-        "seed", "sku", "person_id", "shot", "output_name", *IMAGES,
-    }
-)  # fmt: skip
-"""Columns that resolve.py handles row by row."""
+SHARED = tuple(column for column in COLUMNS if not column.is_row_by_row and column.role is not Role.RECIPE)
+"""Columns that are resolved here; the recipe's own defaults pass their checks too."""
 
-MAX_TOLD_PX = 16_384
-"""Of sizes that the nets are told of: more than a camera's photos have."""
-_SCALE = values.number(0.0, 10.0)
-_SHARE = values.number(0.0, 1.0)
-
-CHECKS: dict[str, Check] = {
-    "face_select": values.face_select,
-    "width": values.side,
-    "height": values.side,
-    "num_inference_steps": values.whole_number(1, MAX_STEPS),
-    "scheduler": values.text(64),
-    "guidance_scale": values.number(0.0, 100.0),
-    "ip_adapter_scale": _SCALE,
-    "shortcut_scale": _SCALE,
-    "ip_adapter_scales": values.scales,
-    "lora_scale": _SCALE,
-    "controlnet_conditioning_scale": _SCALE,
-    "control_guidance_start": _SHARE,
-    "control_guidance_end": _SHARE,
-    "face_box": values.box,
-    "face_keypoints": values.shares(10, -0.5, 1.5),
-    "face_angle_deg": values.number(-180.0, 180.0),
-    "face_fit": values.one_of("fit", "cover", "place"),
-    "face_pass": values.one_of("off", "auto"),
-    "mask_mode": values.one_of("repaint_white", "keep_white"),
-    "strength": values.number(0.01, 1.0),
-    "paste_back": values.boolean,
-    "output_format": values.one_of(*values.FORMATS),
-    **{f"control_{kind}_scale": _SCALE for kind in ("inpaint", *CONTROLS)},
-    **{name: values.whole_number(1 if side else 0, MAX_TOLD_PX) for name, side in TOLD_SIZES.items()},
-}
-"""How each shared column is checked; the recipe's own defaults pass the same checks. Of a face that is cut off some
-points lie outside the picture; that all of them do is found where it is drawn (faces/keypoints.py)."""
-
-_SAYS_NOTHING = {"face_pass": "off", "paste_back": False}
-"""Values that leave the picture as it is without the column, so that they leave the key as it is too."""
+_LOADED = ("recipe", "lora_scale")
+"""Columns that decide what is loaded: rows that differ in one are in other load groups, and so never in one batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +102,17 @@ class SettingsTable:
     def _resolve(self, given: dict[str, Cell], images: tuple[str, ...]) -> Settings:
         recipe = self._recipe(given)
         for name in (*given, *images):
-            if not BY_NAME[name].common and name not in recipe.columns:
+            if not may_set(recipe, BY_NAME[name]):
                 raise RowError(Code.COLUMN_NOT_USED, f"{name}: recipe {recipe.name} cannot use it")
         for name in recipe.required_columns:
             if name not in given and name not in images:
                 raise RowError(Code.MISSING_VALUE, f"{name}: recipe {recipe.name} needs it")
         defaults = {**defaults_of(recipe, given, images), "output_format": self._default_format}
         columns: dict[str, Any] = {"recipe": recipe.name}
-        for name, check in CHECKS.items():
-            value = given.get(name, defaults.get(name))
+        for column in SHARED:
+            value = given.get(column.name, defaults.get(column.name))
             if value is not None:
-                columns[name] = check(name, value, recipe)
+                columns[column.name] = column.check(column.name, value, recipe)
         if "ip_adapter_scale" in given and recipe.adapters[0].name in dict(columns.get("ip_adapter_scales") or ()):
             raise values.bad(
                 "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale gives as well"
@@ -166,7 +130,7 @@ class SettingsTable:
             load_group=_load_group(columns, recipe_hash),
             bucket_name=_bucket_name(columns, images),
             needs_face=face_needs.analysis,
-            takes_picture=face_needs.picture_prompt and "ip_adapter_image_uri" in recipe.columns,
+            takes_picture=face_needs.picture_prompt and LOOK_IMAGE in recipe.columns,
         )
 
     def _recipe(self, given: Mapping[str, Cell]) -> Recipe:
@@ -181,18 +145,18 @@ class SettingsTable:
 def _contents(columns: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     contents: dict[str, Any] = {}
     for name, value in columns.items():
-        if BY_NAME[name].part != "-" and not _says_nothing(name, columns):
-            contents[name] = canonical(dict(value) if name == "ip_adapter_scales" else value)
+        column = BY_NAME[name]
+        if column.scope is not Scope.CARRIED and not _says_nothing(column, columns):
+            contents[name] = canonical(dict(value) if pa.types.is_map(column.type) else value)
     if "face_pass" in contents and recipe.face_pass is not None:
         contents["face_pass"] = canonical(asdict(recipe.face_pass))
     return contents
 
 
-def _says_nothing(name: str, columns: Mapping[str, Any]) -> bool:
-    """Whether the picture is the same without the column; of told sizes also those that the picture has anyway."""
-    if name in TOLD_SIZES:
-        return bool(columns[name] == columns.get(TOLD_SIZES[name], 0))
-    return bool(columns[name] == _SAYS_NOTHING.get(name))
+def _says_nothing(column: Column, columns: Mapping[str, Any]) -> bool:
+    """Whether the picture is the same without the column."""
+    neutral = columns.get(column.neutral_as) if column.neutral_as else column.neutral
+    return neutral is not None and bool(columns[column.name] == neutral)
 
 
 def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
@@ -209,12 +173,12 @@ def _bucket_name(columns: Mapping[str, Any], images: Collection[str]) -> str:
     splits = {
         name: canonical(value)
         for name, value in columns.items()
-        if BY_NAME[name].part == "B" and name not in ("recipe", "lora_scale") and not _says_nothing(name, columns)
+        if BY_NAME[name].scope is Scope.BATCH and name not in _LOADED and not _says_nothing(BY_NAME[name], columns)
     }
     words = [f"{columns['width']}x{columns['height']}", str(columns["num_inference_steps"]), columns["scheduler"]]
     words.append(f"g{canonical_float(columns['guidance_scale'])}")
-    words += ["init"] * ("init_image_uri" in images)
-    words += ["inpaint"] * ("control_inpaint_scale" in columns)
-    words += [kind for kind in CONTROLS if f"control_{kind}_uri" in images]
+    words += ["init"] * (INIT_IMAGE in images)
+    words += ["inpaint"] * (SCALE_OF["inpaint"] in columns)
+    words += [control for control, column in MAP_OF.items() if column in images]
     words += ["face pass"] * (columns.get("face_pass") == "auto")
     return " ".join((*words, short_hash(splits)))

@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from idgen.columns import INIT_IMAGE, MAP_OF, SCALE_OF
 from idgen.config import PlannerConfig
-from idgen.manifest.columns import CONTROLS
 from idgen.recipes.recipe import Recipe
 from idgen.schemas import PICTURES
 from idgen.stores.protocol import ObjectStore
@@ -29,10 +29,10 @@ MAX_INPUT_BYTES = 512 * 2**20
 """Of a shard's input images, before they are packed: they all pass from one actor to the next as one block."""
 
 INPUT_IMAGES = {
-    "init_image_uri": 3,
-    "control_inpaint_scale": 1,
-    "controlnet_conditioning_scale": 3,
-    **dict.fromkeys((f"control_{kind}_uri" for kind in CONTROLS), 3),
+    INIT_IMAGE: 3,
+    SCALE_OF["inpaint"]: 1,
+    SCALE_OF["identity"]: 3,
+    **dict.fromkeys(MAP_OF.values(), 3),
 }
 """Column -> bytes a pixel of the image that the faces stage hands on at the picture's size where the column is set. Of
 the second and third these are the mask, from a file or from the init image's transparency, and the face's points."""

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import duckdb
 
-from idgen.manifest.asking import ORDINAL
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
-from idgen.sampling.sizes import near_trained, nearest_size
+from idgen.recipes.sizes import near_trained, nearest_size
 
 SHOWN = 3
 """Sizes that the warning names, the commonest ones."""
@@ -36,7 +37,8 @@ def untrained_sizes(
 
 def _is_untrained(recipe: Recipe, width: int, height: int) -> bool:
     own = (recipe.defaults.width, recipe.defaults.height)
-    if recipe.base.kind == "sd15" or own == (width, height) or own[0] * own[1] < _MADE_FOR_PIXELS:
+    trained_on_these = FAMILIES[recipe.base.kind].bucketed_sizes
+    if not trained_on_these or own == (width, height) or own[0] * own[1] < _MADE_FOR_PIXELS:
         return False
     return not near_trained(width, height)
 

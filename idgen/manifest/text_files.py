@@ -10,7 +10,7 @@ import pyarrow as pa
 from idgen.errors import Exit, RunError
 from idgen.manifest.csv_rows import Row, check_row, csv_rows, separator_of
 from idgen.manifest.file_errors import file_errors
-from idgen.manifest.files import BATCH_ROWS, Files
+from idgen.manifest.files import BATCH_ROWS, ManifestFiles
 from idgen.manifest.names import with_names
 
 _CHUNK_BYTES = 2**20
@@ -22,7 +22,7 @@ def _text_schema(names: Iterable[str]) -> pa.Schema:
 
 
 @contextmanager
-def _opened(files: Files, path: str, newline: str) -> Generator[io.TextIOWrapper, None, None]:
+def _opened(files: ManifestFiles, path: str, newline: str) -> Generator[io.TextIOWrapper, None, None]:
     """Open a file as text: UTF-8, or UTF-16 where it begins with that mark, as Excel's "Unicode text" does."""
     with files.filesystem.open_input_stream(path) as stream, io.BufferedReader(stream, _CHUNK_BYTES) as buffered:
         encoding = "utf-16" if buffered.peek(2)[:2] in _UTF16 else "utf-8-sig"
@@ -30,7 +30,7 @@ def _opened(files: Files, path: str, newline: str) -> Generator[io.TextIOWrapper
             yield text
 
 
-def csv_schema(files: Files) -> pa.Schema:
+def csv_schema(files: ManifestFiles) -> pa.Schema:
     """Return the columns of all files, as text. Raises RunError(USAGE) for a name that stands twice in a header.
 
     A file without any byte has no rows and no say, unless all are such.
@@ -63,7 +63,7 @@ def _put_back(first: str, lines: Iterator[str]) -> Iterator[str]:
     yield from lines
 
 
-def read_csv(files: Files, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def read_csv(files: ManifestFiles, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield a file's rows; an empty cell is null, "" is empty text. Raises CsvError for a row that is none."""
     with _opened(files, path, "") as text:
         names, separator, rows = _header(text)
@@ -83,7 +83,7 @@ def _batch(names: list[str], rows: list[Row]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=_text_schema(names))
 
 
-def jsonl_schema(files: Files) -> pa.Schema:
+def jsonl_schema(files: ManifestFiles) -> pa.Schema:
     """Return every name that any line uses, as text. Raises RunError(USAGE) for a line that is no JSON object."""
     names: dict[str, None] = {}
     for path in files.paths:
@@ -93,7 +93,7 @@ def jsonl_schema(files: Files) -> pa.Schema:
     return _text_schema(names)
 
 
-def _json_rows(files: Files, path: str) -> Iterator[dict[str, str | None]]:
+def _json_rows(files: ManifestFiles, path: str) -> Iterator[dict[str, str | None]]:
     """Yield every line's object with its values as text; numbers keep the spelling of the file."""
     keep = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
     with _opened(files, path, "\n") as text:  # only \n ends a line: prompts may hold other separators
@@ -116,7 +116,7 @@ def _as_text(cell: object, exact: object) -> str | None:
     return json.dumps(exact, ensure_ascii=False)
 
 
-def read_jsonl(files: Files, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def read_jsonl(files: ManifestFiles, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Yield a file's rows; numbers keep their spelling, lists and objects become JSON text."""
     rows: list[dict[str, str | None]] = []
     for row in _json_rows(files, path):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
+from idgen.lru_cache import LruCache
 from idgen.networks import transfers
-from idgen.remembered import Remembered
 from idgen.weights import single_files
 from idgen.weights.unused import patterns
 
@@ -51,7 +51,7 @@ class ImageEncoder:
         self.model = model.requires_grad_(False).eval()
         self.encodings = 0
         """Pictures that went through the model, zeros not counted."""
-        self._cache: Remembered[bytes, Features] = Remembered(lambda _: 1, CACHED_PICTURES)
+        self._cache: LruCache[bytes, Features] = LruCache(lambda _: 1, CACHED_PICTURES)
 
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype) -> "ImageEncoder":

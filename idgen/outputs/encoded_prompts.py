@@ -4,8 +4,10 @@ Not in a run's folder, as the run that goes on after a killed one has another id
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping
 
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
 
@@ -20,7 +22,19 @@ def encoder_of(recipe: Recipe, identities: Mapping[str, Mapping[str, str]]) -> s
     """
     if not recipe.base.text_ahead:
         return ""
-    return f"{identities[recipe.name]['text'][:16]}-{recipe.base.dtype}"
+    own = identities[recipe.name]
+    reader = own["text"] if FAMILIES[recipe.base.kind].text_apart else _digest_of_reader(recipe, own)
+    return f"{reader[:16]}-{recipe.base.dtype}"
+
+
+def _digest_of_reader(recipe: Recipe, identity: Mapping[str, str]) -> str:
+    """Return hex digits over what decides the texts of a text encoder that is a part of its base.
+
+    That is the base as a whole, LoRAs, which may change it, and how the recipe reads prompts.
+    """
+    loras = [(identity[f"lora:{lora.name}"], lora.scale) for lora in recipe.base.loras]
+    facts = [identity["base"], loras, recipe.prompt_syntax, recipe.long_prompt]
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
 
 
 def digest(prompt: str) -> str:

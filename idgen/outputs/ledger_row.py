@@ -12,8 +12,9 @@ import pyarrow as pa
 from idgen import __version__
 from idgen.checks.looking import NOTHING_FOUND, Findings
 from idgen.checks.table import FINDING_COLUMNS
+from idgen.column import Column
+from idgen.columns import ADDRESSES, COLUMNS, LABELS
 from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
-from idgen.manifest.columns import COLUMNS, Column
 from idgen.schemas import LEDGER
 from idgen.sources.redact import redact_text, redact_uri, redact_uris
 
@@ -114,7 +115,7 @@ def _image_columns(image: StoredImage) -> dict[str, Any]:
 _COPIED_TEXT = (
     "key", "replaces", "recipe", "recipe_hash", "output_name", "prompt", "negative_prompt",
 )  # fmt: skip
-_IDS = ("row_id", "sku", "person_id", "shot")
+_IDS = ("row_id", *LABELS)
 _COPIED = (
     "attempt", "image_index", "seed", "width", "height", "reference_digest", "reference_box",
     "reference_score", "reference_faces", "target_keypoints",
@@ -127,7 +128,7 @@ def _references(picture: Mapping[str, Any]) -> list[str]:
 
 
 def _setting(column: Column, value: Any, signature_parameters: Sequence[str]) -> object:  # noqa: ANN401
-    if column.name.endswith("_uri"):
+    if column.name in ADDRESSES:
         return redact_uri(value, signature_parameters)
     if pa.types.is_map(column.type):
         return {name: _short(number) for name, number in dict(value).items()}

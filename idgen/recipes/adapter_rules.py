@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from idgen.recipes.families import short_titles
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.recipes.variants import VARIANTS
 
@@ -22,11 +23,9 @@ def faults(recipe: Recipe) -> Iterable[str]:
 
 def _base_faults(adapter: AdapterSpec, base: str) -> Iterable[str]:
     """Kolors has SDXL's layers, but text of its own."""
-    variant = VARIANTS[adapter.kind]
-    made_for = "Kolors" if variant.kolors else "SDXL" if variant.sdxl else "SD 1.5 and SDXL"
-    fits = ("kolors",) if variant.kolors else ("sdxl",) if variant.sdxl else ("sd15", "sdxl")
-    if base not in fits:
-        yield f"{adapter.kind} is made for {made_for}, the recipe's base is {base}"
+    families = VARIANTS[adapter.kind].families
+    if base not in families:
+        yield f"{adapter.kind} is made for {short_titles(families)}, the recipe's base is {base}"
 
 
 def _own_faults(adapter: AdapterSpec) -> Iterable[str]:

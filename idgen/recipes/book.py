@@ -17,14 +17,15 @@ from omegaconf.errors import OmegaConfBaseException
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.installation import CONFIGS
+from idgen.lru_cache import LruCache
+from idgen.recipes.families import DEFAULT_FAMILY, FamilyName
 from idgen.recipes.layers import Layer, changed, table
 from idgen.recipes.recipe import Base, Defaults, FacePass, Licence, Recipe
 from idgen.recipes.validation import check_recipe
-from idgen.remembered import Remembered
 from idgen.suggestions import suggestion, unknown_recipe
 from idgen.yaml_files import explain, read_yaml
 
-_recipes: Remembered[tuple[str, str], Recipe] = Remembered(lambda _: 1, 512)
+_recipes: LruCache[tuple[str, str], Recipe] = LruCache(lambda _: 1, 512)
 """Made and checked in this process, by name and settings: each takes 20 ms, and the shipped ones are 40."""
 
 
@@ -33,7 +34,7 @@ class BaseFile:
     """What a file of configs/bases says: a base, and what recipes on it do differently."""
 
     title: str = ""
-    family: Literal["sd15", "sdxl", "kolors"] = "sd15"
+    family: FamilyName = DEFAULT_FAMILY
     """Recipes whose own base is of this kind go with it."""
     base: Base = field(default_factory=Base)
     """Takes the place of the recipe's base as a whole."""

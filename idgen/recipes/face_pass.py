@@ -7,7 +7,7 @@ from idgen.recipes.schedulers import SCHEDULERS
 from idgen.suggestions import suggestion
 
 _STRENGTHS = {"guidance_scale": 100.0, "ip_adapter_scale": 10.0, "controlnet_conditioning_scale": 10.0}
-"""Setting -> the most that a row's column of that name may say (manifest/settings.py)."""
+"""Setting -> the most that a row's column of that name may say (columns.py)."""
 
 
 def faults(recipe: Recipe) -> Iterable[str]:

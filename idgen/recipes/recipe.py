@@ -9,6 +9,8 @@ idgen/tiny/world.py), or `drawn:<name>`, one of the drawn world (small trained o
 from dataclasses import dataclass, field
 from typing import Literal
 
+from idgen.recipes.families import DEFAULT_FAMILY, FAMILIES, FamilyName
+
 Dtype = Literal["float32", "float16", "bfloat16"]
 
 
@@ -28,7 +30,8 @@ class Lora:
 class Base:
     """The diffusion model that everything else hangs on."""
 
-    kind: Literal["sd15", "sdxl", "kolors"] = "sd15"
+    kind: FamilyName = DEFAULT_FAMILY
+    """A line of idgen/recipes/families.py."""
     weights: str = ""
     """Location of a folder in diffusers layout, or of one .safetensors file in the original layout."""
     config: str = ""
@@ -43,8 +46,8 @@ class Base:
     steps: list[int] = field(default_factory=list)
     """Numbers of steps the base was distilled for; empty = any. Rows that ask for another number are refused."""
     text: Literal["inline", "ahead"] | None = None
-    """Where prompts are encoded: beside the UNet, or ahead by actors that end before sampling begins. Null = ahead for
-    kolors, whose text encoder takes 12.5 GB, inline for the others. Changes no picture."""
+    """Where prompts are encoded: beside the UNet, or ahead by actors that end before sampling begins. Null = as its
+    family does: ahead for kolors, whose text encoder takes 12.5 GB, inline for the others. Changes no picture."""
     dtype: Dtype = "float16"
     """Of the UNet and the text encoder."""
     vae_dtype: Dtype = "float32"
@@ -53,7 +56,7 @@ class Base:
     @property
     def text_ahead(self) -> bool:
         """Whether prompts are encoded ahead: the sampling actors then need no text encoder."""
-        return (self.text or ("ahead" if self.kind == "kolors" else "inline")) == "ahead"
+        return FAMILIES[self.kind].text_ahead if self.text is None else self.text == "ahead"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +231,7 @@ class Recipe:
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
     columns: list[str] = field(default_factory=list)
-    """Manifest columns that rows of this recipe may set, beyond those every recipe has (manifest/columns.py)."""
+    """Manifest columns that rows of this recipe may set, beyond those every recipe has (columns.py)."""
     required_columns: list[str] = field(default_factory=list)
     """Of `columns`: those without which a row of this recipe makes no sense."""
     prompt_required: bool = True

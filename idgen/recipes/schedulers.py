@@ -9,9 +9,9 @@ Kolors).
 
 from dataclasses import dataclass, field
 
+from idgen.columns import MAX_STEPS
+
 Setting = str | int | float | bool
-MAX_STEPS = 1000
-"""Of every scheduler that has no limit of its own: as many as the models were trained with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable
 
+from idgen.columns import NETS, SHOWN_TO
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import BY_NAME, CONTROLS, NETS, TOLD_SIZES
-from idgen.recipes import adapter_rules, face_pass
+from idgen.recipes import adapter_rules, column_rules, face_pass
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
-from idgen.recipes.variants import VARIANTS, needs
+from idgen.recipes.variants import needs
 from idgen.suggestions import suggestion
 
 DETECTOR_STEP_PX = 32
 """Pixels of the coarsest grid that detectors look with."""
-_OF_IDENTITY = (
-    "controlnet_conditioning_scale", "face_pose_uri", "face_box", "face_keypoints", "face_angle_deg", "face_fit",
-)  # fmt: skip
-_OF_INPAINT = ("mask_image_uri", "mask_mode", "paste_back", "control_inpaint_scale")
-"""Columns that only one control looks at; a recipe that has it may leave any of them out."""
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -44,28 +40,19 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     side = recipe.face_pack.det_size_px
     if side < 1 or side % DETECTOR_STEP_PX:
         yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, as 640 is"
-    for column in recipe.columns:
-        if column not in BY_NAME:
-            yield f"no manifest column {column!r}{suggestion(column, BY_NAME)}"
-    for column in recipe.required_columns:
-        if column not in recipe.columns:
-            yield f"required_columns: {column!r} is none of columns"
-    useless = _useless_columns(recipe)
-    yield from (f"column {column} has no use {useless[column]}" for column in recipe.columns if column in useless)
+    yield from column_rules.faults(recipe)
 
 
 def _base_faults(recipe: Recipe) -> Iterable[str]:
-    """What one kind of base cannot do."""
-    base = recipe.base
-    kolors = base.kind == "kolors"
-    if base.text == "ahead" and not kolors:
-        yield f"base.text: ahead is for kolors; {base.kind} encodes prompts beside its UNet"
-    if kolors and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
-        yield "prompt_syntax, long_prompt: are for CLIP's text encoders (sd15, sdxl), not for Kolors'"
-    if kolors and base.config:
-        yield "base.config: is for a base in a single file; Kolors is a folder in diffusers layout"
-    if kolors and recipe.controls:
-        yield "controls: Kolors' ControlNets are not built"
+    """What one family of bases cannot do."""
+    family = FAMILIES[recipe.base.kind]
+    if not family.clip_text and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
+        on_clip = ", ".join(name for name, one in FAMILIES.items() if one.clip_text)
+        yield f"prompt_syntax, long_prompt: are for CLIP's text encoders ({on_clip}), not for {family.owners}"
+    if not family.file_prefixes and recipe.base.config:
+        yield f"base.config: is for a base in a single file; {family.title} is a folder in diffusers layout"
+    if not family.controls and recipe.controls:
+        yield f"controls: {family.owners} ControlNets are not built"
 
 
 def _scale_faults(recipe: Recipe) -> Iterable[str]:
@@ -80,48 +67,14 @@ def _scale_faults(recipe: Recipe) -> Iterable[str]:
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:
     for control in recipe.controls:
-        column = "init_image_uri" if control.name == "inpaint" else f"control_{control.name}_uri"
+        shown = SHOWN_TO.get(control.name)
         if control.name not in NETS:
             yield f"controls: {control.name!r} must be one of {', '.join(NETS)}"
-        elif control.name != "identity" and column not in recipe.columns:
-            yield f"control {control.name}: no row can use it, as columns lack {column}"
+        elif shown is not None and shown not in recipe.columns:
+            yield f"control {control.name}: no row can use it, as columns lack {shown}"
         if control.name == "identity" and control.context == "text":
             yield "control identity: looks at the face's tokens, context: text is for others"
         if control.config and control.name != "identity" and control.context != "face":
             yield f"control {control.name}: config is read for nets that look at the face's tokens"
         if not 0.0 <= control.start < control.end <= 1.0:
             yield f"control {control.name}: start must be less than end, both in 0..1"
-
-
-def _useless_columns(recipe: Recipe) -> dict[str, str]:
-    """Return the columns that would change nothing, with why."""
-    variants = [VARIANTS[adapter.kind] for adapter in recipe.adapters]
-    controls = {control.name for control in recipe.controls}
-    pictures = needs(recipe).pictures
-    uses = {
-        "ip_adapter_image_uri": (needs(recipe).picture_prompt, "without an adapter that looks at a picture"),
-        "reference_mask_uri": (any(need.kind == "face" for need in pictures), "without an adapter of face pictures"),
-        "ip_adapter_scale": (bool(variants), "without an adapter"),
-        "ip_adapter_scales": (bool(variants), "without an adapter"),
-        "lora_scale": (any(variant.lora for variant in variants), "without an adapter that has a LoRA"),
-        "shortcut_scale": (
-            any("shortcut_scale" in variant.options for variant in variants),
-            "without a faceid_plusv2 adapter",
-        ),
-        "strength": ("init_image_uri" in recipe.columns, "without init_image_uri"),
-        "control_guidance_start": (bool(controls), "without a control"),
-        "control_guidance_end": (bool(controls), "without a control"),
-        **{
-            f"control_{name}_{part}": (name in controls, f"without a control {name}")
-            for name in CONTROLS
-            for part in ("uri", "scale")
-        },
-        "face_pass": (
-            recipe.face_pass is not None and ("identity" in controls or needs(recipe).embedding),
-            "without face_pass settings and an adapter that knows the face",
-        ),
-        **dict.fromkeys(TOLD_SIZES, (recipe.base.kind != "sd15", "on sd15, whose nets are told no sizes")),
-        **dict.fromkeys(_OF_IDENTITY, ("identity" in controls, "without a control identity")),
-        **dict.fromkeys(_OF_INPAINT, ("inpaint" in controls, "without a control inpaint")),
-    }
-    return {column: why for column, (useful, why) in uses.items() if not useful}

@@ -4,10 +4,11 @@ Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for it
 ComfyUI_IPAdapter_plus, as its authors published no code; InstantID's, PuLID's and SDXL_EcomID_ComfyUI's repositories.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from idgen.recipes.families import ON_CLIP, ON_KOLORS, ON_SDXL, FamilyName
 from idgen.recipes.recipe import AdapterSpec, Recipe
 
 CLIP_PX = 224
@@ -15,12 +16,6 @@ CLIP_PX = 224
 
 ALIGNED_512_PX = 512
 """Side of what PuLID's face parser looks at."""
-
-TRAINING_CHECKPOINT = (
-    "a checkpoint of an IP-Adapter's training: its authors' README shows how to turn it into image_proj and "
-    "ip_adapter; give that file"
-)
-"""What a file is that `is_training_checkpoint`."""
 
 PictureKind = Literal["picture", "face", "aligned", "bbox", "ffhq"]
 """picture = the whole picture prompt; face = a square around the face; aligned = insightface's norm_crop; bbox = the
@@ -95,12 +90,10 @@ class Variant:
     """Its authors run the image encoder in float32 beside a float16 base."""
     zero_features: bool = False
     """Nobody has zeros for hidden states, not the encoder's of an all-zero picture."""
-    kolors: bool = False
-    """Made for Kolors, whose UNet projects the text encoder's states; the others are for SD1.5 and SDXL."""
+    families: tuple[FamilyName, ...] = ON_CLIP
+    """Of the bases that it was made for."""
     through_text: bool = False
-    """Tokens are as wide as the text encoder's states, and go once through the UNet's projection of those."""
-    sdxl: bool = False
-    """Made for SDXL alone."""
+    """Tokens are as wide as the text encoder's states, and go once through the denoiser's projection of those."""
     context: bool = False
     """Gives what an IdentityNet looks at."""
     pulid: PulidSettings | None = None
@@ -124,20 +117,20 @@ VARIANTS: dict[str, Variant] = {
     "faceid_portrait_unnorm": Variant(projection="resampler", tokens=16, embedding="raw"),
     "kolors_faceid_plus": Variant(
         projection="faceid_plus", tokens=6, embedding="raw", picture="bbox", features="hidden_states", shortcut=True,
-        clip_px=336, clip_float32=True, zero_features=True, kolors=True, through_text=True,
+        clip_px=336, clip_float32=True, zero_features=True, families=ON_KOLORS, through_text=True,
     ),
     "kolors_ip_adapter_plus": Variant(
-        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, kolors=True
+        projection="resampler", tokens=16, picture="picture", features="hidden_states", clip_px=336, families=ON_KOLORS
     ),
-    "instantid": Variant(projection="resampler", tokens=16, embedding="raw", sdxl=True, context=True),
+    "instantid": Variant(projection="resampler", tokens=16, embedding="raw", families=ON_SDXL, context=True),
     "pulid_v1": Variant(
-        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, pulid=PULID_V1
+        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, families=ON_SDXL, pulid=PULID_V1
     ),
     "pulid_v1_1": Variant(
-        projection="pulid", tokens=32, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, pulid=PULID_V1_1
+        projection="pulid", tokens=32, embedding="raw", picture="ffhq", clip_px=336, families=ON_SDXL, pulid=PULID_V1_1
     ),
     "ecomid": Variant(
-        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, sdxl=True, context=True,
+        projection="pulid", tokens=10, embedding="raw", picture="ffhq", clip_px=336, families=ON_SDXL, context=True,
         pulid=ECOMID,
     ),
 }  # fmt: skip
@@ -200,8 +193,3 @@ def needs(recipe: Recipe) -> FaceNeeds:
     pictures = [need for spec in recipe.adapters if (need := picture_need(spec)) is not None]
     embedding = any(VARIANTS[spec.kind].embedding is not None for spec in recipe.adapters)
     return FaceNeeds(embedding, tuple(dict.fromkeys(pictures)))
-
-
-def is_training_checkpoint(names: Iterable[str]) -> bool:
-    """Tell by the names of its tensors whether a file is what the authors' training writes, not what they publish."""
-    return any(name.startswith("image_proj_model.") for name in names)

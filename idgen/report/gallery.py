@@ -17,10 +17,13 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
+from idgen.checks.table import FINDING_COLUMNS
+from idgen.column import in_words
+from idgen.columns import BY_NAME, IMAGES, LABELS
 from idgen.config import ReportConfig
 from idgen.errors import CODES, Code
 from idgen.report.inputs import ground_of, inputs_of
-from idgen.report.rows import COLUMNS, STATUSES, Shown, read_results, run_folder
+from idgen.report.rows import COLUMNS, STATUSES, RunResults, read_results, run_folder
 from idgen.report.run_card import Section, balance, brief, run_sections, to_html, to_markdown
 from idgen.report.status import read_json
 from idgen.report.thumbnails import Addresses, ReadPhoto, make_thumbnails, photo_name, result_name
@@ -28,7 +31,7 @@ from idgen.stores.protocol import ObjectStore
 
 _SCRIPTS = ("rows.js", "inputs.js", "cards.js", "dialog.js", "app.js")
 _TO_OUTPUT = "../../../"  # from runs/<run_id>/report/index.html to the output
-_FLOATS = ("seconds", "face_similarity_before", "face_similarity")
+_FLOATS = tuple(name for name, type_ in COLUMNS.items() if pa.types.is_floating(type_))
 _POINT_NUMBERS = 10
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 
@@ -72,7 +75,7 @@ def write_report(
 
 def build_page(
     run_id: str,
-    shown: Shown,
+    shown: RunResults,
     thumbnails: set[str],
     *,
     sections: Sequence[Section] = (),
@@ -102,7 +105,7 @@ def build_page(
     )
 
 
-def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
+def page_json(run_id: str, shown: RunResults, thumbnails: set[str]) -> str:
     """Return the page's data as JSON that may stand inside a script element: no <, > or & and no line separators."""
     columns = {name: _packed(values) for name, values in _columns(shown.table, thumbnails).items()}
     data = {
@@ -113,6 +116,9 @@ def page_json(run_id: str, shown: Shown, thumbnails: set[str]) -> str:
         "problems": shown.problems,
         "codes": {code: _code_facts(code) for code in sorted({*shown.problems, *shown.table["code"].to_pylist()})},
         "columns": columns,
+        "labels": {name: BY_NAME[name].shown_as for name in LABELS},
+        "findings": {column.name: in_words(column.name) for column in FINDING_COLUMNS},
+        "images": {name: BY_NAME[name].shown_as for name in IMAGES},
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)

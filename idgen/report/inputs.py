@@ -2,16 +2,10 @@
 
 import json
 
-from idgen.manifest.columns import CONTROLS
+from idgen.columns import IMAGES, MAP_OF, MASK_IMAGE
 from idgen.sources.images import Ground
 
-MAPS = tuple(f"control_{name}_uri" for name in CONTROLS)
-INPUTS = (
-    "reference_mask_uri", "ip_adapter_image_uri", "face_pose_uri", "init_image_uri", "mask_image_uri", *MAPS,
-)  # fmt: skip
-"""Columns that hold one picture's address, in the order in which they are shown."""
-
-_ON_BLACK = frozenset({"mask_image_uri", *MAPS})
+_ON_BLACK = frozenset({MASK_IMAGE, *MAP_OF.values()})
 
 
 def inputs_of(settings: str | None) -> dict[str, str]:
@@ -22,7 +16,7 @@ def inputs_of(settings: str | None) -> dict[str, str]:
         given = json.loads(settings)
     except ValueError:  # the page shows such settings as they are
         return {}
-    found = {name: given.get(name) for name in INPUTS} if isinstance(given, dict) else {}
+    found = {name: given.get(name) for name in IMAGES} if isinstance(given, dict) else {}
     return {name: uri for name, uri in found.items() if isinstance(uri, str) and uri}
 
 

@@ -12,7 +12,7 @@ _WINDOW_S = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class StatusCounts:
     """Pictures asked for, and how many of them ended as what so far."""
 
     asked: int
@@ -35,7 +35,7 @@ class Counts:
 class Speed:
     """Pictures per second over the last two minutes.
 
-    Counts from the first picture on, so neither the models' loading time, nor what was skipped or refused by the
+    StatusCounts from the first picture on, so neither the models' loading time, nor what was skipped or refused by the
     plan, nor what an earlier driver of the same run made is in the rate.
     """
 
@@ -44,7 +44,7 @@ class Speed:
         self._samples: deque[tuple[float, int]] = deque()  # (when, pictures worked on since the start)
         self._first: int | None = None
 
-    def add(self, now_s: float, counts: Counts) -> None:
+    def add(self, now_s: float, counts: StatusCounts) -> None:
         """Note the counts at a time (seconds of any clock that only goes forward)."""
         worked = counts.ok + counts.rejected + counts.failed
         if self._first is None:
@@ -91,7 +91,7 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
-def format_progress(counts: Counts, per_second: float | None) -> str:
+def format_progress(counts: StatusCounts, per_second: float | None) -> str:
     """Return one line: share done, counts by status, what is left, rate and time left."""
     share = 100.0 * counts.done / counts.asked if counts.asked else 100.0
     share = share if counts.left == 0 else min(share, 99.9)
@@ -101,7 +101,9 @@ def format_progress(counts: Counts, per_second: float | None) -> str:
     return "  ".join([*words, f"ETA {duration(eta_s(counts.left, per_second))}"])
 
 
-def progress_record(run_id: str, counts: Counts, per_second: float | None, *, started_at: str = "") -> dict[str, Any]:
+def progress_record(
+    run_id: str, counts: StatusCounts, per_second: float | None, *, started_at: str = ""
+) -> dict[str, Any]:
     """Return what stands in runs/<run_id>/progress.json: the counts, `left`, `images_per_s`, `eta_s`, `written_at`."""
     return {
         "run_id": run_id,
@@ -127,10 +129,10 @@ class ProgressLine:
         self._stream, self._every_s, self._width, self._clock = stream, every_s, width, clock
         self._tty = stream.isatty()
         self._printed_s: float | None = None
-        self._counts: Counts | None = None
+        self._counts: StatusCounts | None = None
         self._told = ""
 
-    def update(self, counts: Counts) -> None:
+    def update(self, counts: StatusCounts) -> None:
         """Take the newest counts, and print when it is time to."""
         now_s = self._clock()
         self.speed.add(now_s, counts)

@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.checks.table import FINDING_COLUMNS
+from idgen.columns import LABELS
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -23,10 +25,10 @@ COLUMNS: dict[str, pa.DataType] = {
         pa.string(),
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
-    **dict.fromkeys(("sku", "person_id", "shot", "output_name", "carried", "finished_at"), pa.string()),
-    "face_pass_result": pa.string(),
+    **dict.fromkeys((*LABELS, "output_name", "carried", "finished_at"), pa.string()),
     **dict.fromkeys(("image_index", "seed", "attempt", "width", "height"), pa.int64()),
-    **dict.fromkeys(("seconds", "face_similarity_before", "face_similarity"), pa.float64()),
+    "seconds": pa.float64(),
+    **{column.name: pa.float64() if pa.types.is_floating(column.type) else column.type for column in FINDING_COLUMNS},
     "warnings": _STRINGS,
     "reference_uris": _STRINGS,
     "reference_faces": pa.list_(pa.int64()),
@@ -52,7 +54,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class RunResults:
     """A run's results: `tally` and `problems` (code -> pictures without image) count all; `table`: rows shown."""
 
     tally: Tally
@@ -67,7 +69,7 @@ def run_folder(run_id: str) -> str:
     return f"runs/{run_id}"
 
 
-def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
+def read_results(store: ObjectStore, run_id: str, max_rows: int) -> RunResults:
     """Count all of results.parquet and read at most `max_rows` pictures of it, in the manifest's order.
 
     Of a larger run what has no image comes first (up to half of the rows), then the manifest's first pictures.
@@ -84,7 +86,7 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> Shown:
         raise StoreError(f"results.parquet of run {run_id} cannot be read") from error
     with handle, pq.ParquetFile(handle) as file:
         marks = _marks(file)
-        return Shown(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))
+        return RunResults(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))
 
 
 def _marks(file: pq.ParquetFile) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import Any
 from pyarrow.fs import FileSelector, FileType
 
 from idgen.errors import Exit, RunError
-from idgen.report.progress import Counts, duration, format_progress
+from idgen.report.progress import StatusCounts, duration, format_progress
 from idgen.report.rows import run_folder
 from idgen.report.run_card import one_line
 from idgen.stores.protocol import ObjectStore
@@ -24,7 +24,7 @@ class RunStatus:
 
     run_id: str
     state: str
-    counts: Counts
+    counts: StatusCounts
     images_per_s: float | None
     age_s: float | None
     """Since the last sign of life: of progress.json, or of summary.json when the run has ended."""
@@ -101,12 +101,12 @@ def read_json(store: ObjectStore, path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def counts_of(facts: Mapping[str, Any]) -> Counts:
+def counts_of(facts: Mapping[str, Any]) -> StatusCounts:
     """Return the counts of a progress.json or summary.json, which stand at its top or under `counts`."""
     inner = facts.get("counts")
     source = inner if isinstance(inner, Mapping) else facts
     names = ("asked", "ok", "rejected", "failed", "skipped")
-    return Counts(**{name: _whole(source.get(name)) for name in names})
+    return StatusCounts(**{name: _whole(source.get(name)) for name in names})
 
 
 def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, ended: bool) -> RunStatus:
@@ -133,7 +133,7 @@ def _planned(run_id: str, plan: Mapping[str, Any], age_s: float) -> RunStatus:
     return RunStatus(
         run_id=run_id,
         state="planned",
-        counts=Counts(asked=_whole(plan.get("asked")), rejected=refused, skipped=skipped),
+        counts=StatusCounts(asked=_whole(plan.get("asked")), rejected=refused, skipped=skipped),
         images_per_s=None,
         age_s=age_s,
         exit_code=None,

@@ -45,7 +45,7 @@ ReadPhoto = Callable[[str, Ground], NDArray[np.uint8]]
 """From a URI, and what shows where the picture is transparent, to upright sRGB pixels [H, W, 3]; may raise anything."""
 
 Addresses = Mapping[str, Mapping[str, Sequence[str]]]
-"""Key -> column (reference_uris or one of inputs.INPUTS) -> full URIs; with signatures, so never written anywhere."""
+"""Key -> column (reference_uris or one of columns.IMAGES) -> full URIs; with signatures, so never written anywhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from idgen.adapters.protocol import Adapter, Options, Person, Tokens
+from idgen.lru_cache import LruCache
 from idgen.networks import transfers
-from idgen.remembered import Remembered
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -25,7 +25,7 @@ _NUMBERS = "numbers"
 
 
 @dataclass(slots=True)
-class Counts:
+class WorkCounts:
     """How often the dear things ran; tests and the run's summary read them."""
 
     prompt_encodings: int = 0
@@ -114,13 +114,13 @@ class PromptCache:
     def __init__(
         self,
         encode: Callable[[str | None], Text],
-        counts: Counts,
+        counts: WorkCounts,
         max_bytes: int = CACHE_BYTES,
     ) -> None:
         """`encode` makes one prompt's text, and what stands for no prompt of None."""
         self._encode = encode
         self._counts = counts
-        self._entries: Remembered[str | None, Text] = Remembered(lambda text: text.nbytes, max_bytes)
+        self._entries: LruCache[str | None, Text] = LruCache(lambda text: text.nbytes, max_bytes)
 
     def get(self, prompts: Sequence[str | None], length: int = 0) -> tuple[Tensor, Tensor | None]:
         """Return embeddings [B, L, D] and pooled ones [B, P] or None; None among the prompts is no text at all.
@@ -164,9 +164,9 @@ class PromptCache:
 class TokenCache:
     """Tokens by (identity, adapter, its options)."""
 
-    def __init__(self, counts: Counts, max_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, counts: WorkCounts, max_bytes: int = CACHE_BYTES) -> None:
         self._counts = counts
-        self._entries: Remembered[Hashable, Tokens] = Remembered(_tokens_bytes, max_bytes)
+        self._entries: LruCache[Hashable, Tokens] = LruCache(_tokens_bytes, max_bytes)
 
     def get(self, adapter: Adapter, person: Person, options: Options) -> Tokens:
         """Return `person`'s tokens; options that this adapter does not use make no difference."""

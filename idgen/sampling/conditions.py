@@ -1,21 +1,11 @@
-"""From rows to tensors: everything the denoiser gets for one batch, looked up in the caches or made."""
+"""Everything the denoiser gets for one batch."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from idgen.adapters.protocol import Adapter, Person, Tokens
-from idgen.networks import transfers
-from idgen.sampling import time_ids
-from idgen.sampling.bases import LoadedBase
-from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
-from idgen.sampling.control_images import control_image
-from idgen.sampling.controls import IDENTITY
-from idgen.sampling.rows import Bucket, ControlUse, SampleRow
-from idgen.sampling.starts import Starts
+from idgen.sampling.rows import ControlUse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +17,7 @@ class Conditions:
     negative: Tensor | None = None
     """[B, L, D], None without guidance."""
     pooled: Tensor | None = None
-    """[B, P], SDXL only."""
+    """[B, P], of families that have it."""
     negative_pooled: Tensor | None = None
     tokens: list[Tensor]
     """Per adapter [R, n, T, D], float32."""
@@ -38,9 +28,9 @@ class Conditions:
     identity_scale: Tensor
     """[R], float32: IdentityNet's strength."""
     noise: Tensor
-    """[B, 4, h, w], float32, unit variance, on the CPU."""
+    """[B, C, h, w], float32, unit variance, on the CPU."""
     start: Tensor | None = None
-    """[B, 4, h, w], float32: latents of the start pictures, None when the noise is the start."""
+    """[B, C, h, w], float32: latents of the start pictures, None when the noise is the start."""
     controls: tuple[ControlUse, ...] = ()
     """Those of the bucket that are not of scale 0 in all rows: the nets that are run."""
     control_images: list[Tensor]
@@ -49,123 +39,3 @@ class Conditions:
     """Per row, as they stand after `noise` was drawn."""
     time_ids: Tensor | None = None
     """[R, 6], float32: sizes that the nets are told of; None where each row's are the bucket's."""
-
-
-class Conditioner:
-    """The caches of one loaded recipe. `counts` says how often the dear things ran."""
-
-    def __init__(self, base: LoadedBase, adapters: Sequence[Adapter], device: torch.device) -> None:
-        self.counts = Counts()
-        self.prompts = PromptCache(partial(_encode, base), self.counts)  # a method would make a cycle, see Sampler
-        self.tokens = TokenCache(self.counts)
-        self.starts = Starts(base.pipeline.vae)
-        self._base = base
-        self._adapters = list(adapters)
-        self._device = device
-
-    @torch.inference_mode()
-    def condition(self, rows: Sequence[SampleRow], bucket: Bucket, guided: bool) -> Conditions:
-        """Return what `rows` need; `guided` = with unconditional rows."""
-        generators = [torch.Generator().manual_seed(row.seed) for row in rows]
-        # as diffusers draws: first from what the encoder gives, then the noise
-        starts = [
-            self.starts.get(row.init_image, generator)
-            for row, generator in zip(rows, generators, strict=True)
-            if bucket.strength is not None and row.init_image is not None
-        ]
-        length = max(self._length(row, guided) for row in rows)
-        prompt, pooled = self.prompts.get([row.prompt for row in rows], length)
-        negatives = [row.negative_prompt for row in rows]
-        negative, negative_pooled = self.prompts.get(negatives, length) if guided else (None, None)
-        made = [self._tokens(adapter, rows) for adapter in self._adapters]
-        controls = _counting(rows, bucket)
-        return Conditions(
-            prompt=prompt,
-            negative=negative,
-            pooled=pooled,
-            negative_pooled=negative_pooled,
-            tokens=[_halves([(one.cond, one.uncond) for one in tokens], guided) for tokens in made],
-            scales=[
-                self._strengths([row.scale(adapter.name, at) for row in rows], guided).view(-1, 1, 1)
-                for at, adapter in enumerate(self._adapters)
-            ],
-            context=_context(made, guided),
-            identity_scale=self._strengths([row.identity_scale for row in rows], guided),
-            noise=torch.stack([self._noise(generator, bucket) for generator in generators]),
-            start=torch.stack(starts) if starts else None,
-            controls=controls,
-            control_images=[torch.stack([control_image(use.name, row) for row in rows]) for use in controls],
-            generators=generators,
-            time_ids=self._time_ids(rows, bucket, guided),
-        )
-
-    @torch.inference_mode()
-    def alike(self, rows: Sequence[SampleRow], guided: bool) -> list[list[int]]:
-        """Return the numbers of the rows in groups of one length of text; all in one, where no prompt is in pieces."""
-        groups: dict[int, list[int]] = {}
-        for number, row in enumerate(rows):
-            groups.setdefault(self._length(row, guided), []).append(number)
-        return list(groups.values())
-
-    @torch.inference_mode()
-    def warnings(self, rows: Sequence[SampleRow], guided: bool) -> list[list[str]]:
-        """Return what to tell about each row of a sampled batch: prompts too long for the text encoder."""
-        kinds = ("prompt", "negative_prompt") if guided else ("prompt",)
-        notes = []
-        for row in rows:
-            cut = {kind: self.prompts.tokens_cut(getattr(row, kind)) for kind in kinds}
-            notes.append([f"{kind}_cut: the last {n} tokens are not read" for kind, n in cut.items() if n])
-        return notes
-
-    def clear(self) -> None:
-        """Empty the caches."""
-        for cache in (self.prompts, self.tokens, self.starts):
-            cache.clear()
-        for adapter in self._adapters:
-            adapter.forget()
-
-    def _length(self, row: SampleRow, guided: bool) -> int:
-        """Return how long a row's embeddings are: its prompt's and its negative prompt's, whichever is longer."""
-        return max(map(self.prompts.length, (row.prompt, row.negative_prompt) if guided else (row.prompt,)))
-
-    def _tokens(self, adapter: Adapter, rows: Sequence[SampleRow]) -> list[Tokens]:
-        return [self.tokens.get(adapter, Person(row.id_embedding, row.crops), row.options) for row in rows]
-
-    def _strengths(self, strengths: Sequence[float], guided: bool) -> Tensor:
-        """[R] of a number per row: unconditional rows are as strong as their conditional ones."""
-        return transfers.upload(torch.tensor([*strengths, *(strengths if guided else ())]), self._device)
-
-    def _time_ids(self, rows: Sequence[SampleRow], bucket: Bucket, guided: bool) -> Tensor | None:
-        """[R, 6]: unconditional rows are told the same, as in the pipelines unless they are told otherwise."""
-        ids = time_ids.of_rows(rows, bucket)
-        return None if ids is None else transfers.upload(ids.repeat(1 + guided, 1), self._device)
-
-    def _noise(self, generator: torch.Generator, bucket: Bucket) -> Tensor:
-        """[4, h, w] in float32 whatever the dtype: the same seed starts the same picture on every machine."""
-        factor = self._base.pipeline.vae_scale_factor
-        channels = self._base.pipeline.unet.config.in_channels
-        return torch.randn(channels, bucket.height // factor, bucket.width // factor, generator=generator)
-
-
-def _encode(base: LoadedBase, prompt: str | None) -> Text:
-    return base.no_text() if prompt is None else base.encode(prompt)
-
-
-def _counting(rows: Sequence[SampleRow], bucket: Bucket) -> tuple[ControlUse, ...]:
-    """Return the controls that change some row; what a net makes times 0 need not be made."""
-    shown = any(row.identity_scale != 0 for row in rows)
-    return tuple(use for use in bucket.controls if (shown if use.name == IDENTITY else use.scale != 0))
-
-
-def _context(made: Sequence[Sequence[Tokens]], guided: bool) -> Tensor | None:
-    """[R, P, T, D] of the adapter that gives contexts; the recipe has one at most that a net looks at."""
-    for tokens in made:
-        contexts = [one.context for one in tokens if one.context is not None]
-        if contexts:
-            return _halves(contexts, guided)
-    return None
-
-
-def _halves(pairs: Sequence[tuple[Tensor, Tensor]], guided: bool) -> Tensor:
-    """[R, ...] of each row's conditional and unconditional tensors: the unconditional ones, if any, come first."""
-    return torch.stack([*(uncond for _, uncond in pairs if guided), *(cond for cond, _ in pairs)])

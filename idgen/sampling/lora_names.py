@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from idgen.errors import Exit, RunError
+from idgen.weights.recognition import INSTEAD
 from idgen.weights.single_files import left_over
 
 PREFIXES = {
@@ -30,18 +31,6 @@ _NAMED_HALF = re.compile(r"\.(lora_[AB])\.[^.]+\.weight$")
 """The end of a name that has peft's own name of the adapter in it, as `lora_A.default.weight` in its state_dict."""
 _BARE_UNET = re.compile(r"(down_blocks|mid_block|up_blocks)\.")
 """Beginning of names in diffusers' oldest files, which hold the UNet's LoRA alone."""
-OTHERS: dict[str, str] = {
-    r".*\.hada_\w+": "a LoHa (LyCORIS)",
-    r".*\.lokr_\w+": "a LoKr (LyCORIS)",
-    r".*\.(dora_scale|lora_magnitude_vector(\.\w+)*)": "a DoRA",
-    r".*\.lora_mid\.weight": "a LoCon with a Tucker core (LyCORIS)",
-    r".*\.(oft|boft)_\w+(\.\w+)*": "an OFT",
-    r".*\.on_input": "an (IA)3 (LyCORIS)",
-    r".*\.(diff|diff_b|w_norm|b_norm)": "a LyCORIS of whole weights",
-    r"bundle_emb\..*": "a LoRA with embeddings of its own words",
-    r"(image_proj|ip_adapter|adapter_modules)\..*": "an IP-Adapter's file, which adapters take",
-}
-"""Names of tensors that no plain LoRA has -> what such a file is."""
 
 
 def plain(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -52,8 +41,8 @@ def plain(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     """
     folded = fold_alphas(unnamed(tensors, path))
     odd = sorted(name for name in folded if _other_half(name) is None)
-    for pattern, what in OTHERS.items():
-        if found := [name for name in odd if re.fullmatch(pattern, name)]:
+    for pattern, what in INSTEAD["lora"].items():
+        if found := [name for name in odd if re.match(pattern, name)]:
             raise RunError(
                 Exit.USAGE,
                 f"{path} is {what}, no plain LoRA: nothing here reads {len(found)} of its tensors "

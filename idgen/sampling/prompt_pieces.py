@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from idgen.recipes.prompt_weights import holds_marks, parse
 from idgen.recipes.recipe import Recipe
-from idgen.sampling.prompt_weights import holds_marks, parse
 
 _LEAST = 1e-6
 """A mean so near to 0 says nothing about strength."""

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import diffusers
 import torch
@@ -20,19 +20,21 @@ from torch import nn
 
 from idgen import weights
 from idgen.errors import Exit, RunError
-from idgen.recipes.recipe import Base
+from idgen.recipes.families import FAMILIES
+from idgen.recipes.recipe import Base, Dtype
 from idgen.sampling import part_names
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes, dtypes_of, shapes_of
 
 Pipeline = Any
 """diffusers carries no types."""
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in get_args(Dtype)}
 
 UNET_PREFIX = "model.diffusion_model."
 VAE_PREFIXES = ("first_stage_model.", "vae.")
 PREFIXES = {"unet": (UNET_PREFIX,), "vae": VAE_PREFIXES}
 """Of the original layout."""
-WHOLE = (UNET_PREFIX, *VAE_PREFIXES, "cond_stage_model.", "conditioner.embedders.")
+WHOLE = (UNET_PREFIX, *VAE_PREFIXES, *(one.text_prefix for one in FAMILIES.values() if one.text_prefix))
 """Of all parts of a base, of whatever family."""
 TEXT_ENCODERS = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
 """Folder in diffusers layout -> class in transformers."""
@@ -46,10 +48,10 @@ class Files:
     """Folder in diffusers layout, or a single file."""
     config: Path
     """Folder in diffusers layout with the settings and the tokenizers; the same as `weights` when that is a folder."""
-    unet: Path
+    denoiser: Path
     """Folder or file; the UNet of `weights` when nothing takes its place."""
     vae: Path
-    """Folder or file, as `unet`."""
+    """Folder or file, as `denoiser`."""
     variant: str | None
     """What diffusers calls so: fp16 when the base's folder has no other."""
 
@@ -67,21 +69,21 @@ def find(spec: Base) -> Files:
     if not (config / "model_index.json").is_file():
         raise RunError(Exit.USAGE, f"{config} is no base in diffusers layout: it has no model_index.json")
     single = at.is_file()
-    unet = weights.locate(spec.unet) if spec.unet else at if single else at / "unet"
+    denoiser = weights.locate(spec.unet) if spec.unet else at if single else at / FAMILIES[spec.kind].denoiser
     vae = weights.locate(spec.vae) if spec.vae else at if single else at / "vae"
-    for path in (at, unet, vae):
+    for path in (at, denoiser, vae):
         if path.is_file() and path.suffix != ".safetensors":
             raise RunError(
                 Exit.USAGE, f"{path} may be a pickle, which can run code; give the .safetensors file of these weights"
             )
-    return Files(at, config, unet, vae, None if single else weights.weight_variant(at))
+    return Files(at, config, denoiser, vae, None if single else weights.weight_variant(at))
 
 
 def read_unet(files: Files) -> nn.Module:
     """Return the UNet in the precision it is stored in: LoRAs are merged in float32 before the one and only cast."""
-    with explained(f"{files.unet} cannot be read as a UNet for a base like {files.config}"):
-        stored = stored_dtype(_weight_files(files.unet, files.variant), UNET_PREFIX)
-        return _read(diffusers.UNet2DConditionModel, "unet", files, files.unet, stored)
+    with explained(f"{files.denoiser} cannot be read as a UNet for a base like {files.config}"):
+        stored = stored_dtype(_weight_files(files.denoiser, files.variant), UNET_PREFIX)
+        return _read(diffusers.UNet2DConditionModel, "unet", files, files.denoiser, stored)
 
 
 def read_vae(files: Files, dtype: torch.dtype) -> nn.Module:

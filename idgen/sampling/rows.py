@@ -4,19 +4,27 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from idgen.manifest.columns import CONTROLS, NETS, TOLD_SIZES
+from idgen.column import Option, Role, Scope
+from idgen.columns import (
+    BY_NAME,
+    FACE_DRAWING,
+    INIT_IMAGE,
+    MAP_OF,
+    MASK_IMAGE,
+    NETS,
+    SCALE_OF,
+    TOLD_SIZES,
+    names_of,
+)
+from idgen.schemas import EMBEDDING_WIDTH
 
-EMBEDDING_WIDTH = 512
-INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
-IDENTITY_IMAGE = "face_keypoints"
-"""Names of pictures in `images` that the faces stage makes: what a row starts from, what of it is to be made anew, and
-the five points drawn for IdentityNet; control maps have the names of their columns."""
+Kind = TypeVar("Kind", bool, int, float, str)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +55,12 @@ class Bucket:
     has its own (SampleRow.identity_scale)."""
     face_pass: bool = False
     """Small faces of the finished pictures are sampled again."""
+    options: tuple[tuple[str, Option], ...] = ()
+    """Columns of role OPTION and scope BATCH that the rows set, with their values."""
+
+    def option(self, name: str, default: Kind) -> Kind:
+        """Return what the rows say in a column of role OPTION and scope BATCH, `default` where they say nothing."""
+        return _option(_BATCH_OPTIONS, dict(self.options), name, default)
 
     @classmethod
     def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
@@ -59,8 +73,9 @@ class Bucket:
             guidance_scale=float(picture["guidance_scale"]),
             n_references=len(picture["id_embedding"] or ()) // EMBEDDING_WIDTH,
             strength=_share(picture.get("strength")),
-            controls=tuple(_control(name, picture) for name in NETS if picture.get(_scale_column(name)) is not None),
+            controls=tuple(_control(name, picture) for name in NETS if picture.get(SCALE_OF[name]) is not None),
             face_pass=picture.get("face_pass") == "auto",
+            options=tuple(_given(_BATCH_OPTIONS, picture).items()),
         )
 
 
@@ -79,8 +94,8 @@ class SampleRow:
     """Of the recipe's first adapter, where `ip_adapter_scales` does not name it."""
     ip_adapter_scales: Mapping[str, float] = field(default_factory=dict)
     """By adapter name; 1 for others that are absent."""
-    options: Mapping[str, float] = field(default_factory=dict)
-    """Columns that change an adapter's tokens."""
+    options: Mapping[str, Option] = field(default_factory=dict)
+    """Columns of role OPTION and scope ROW that the row sets: those of adapters, and all that needs no field here."""
     crops: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     """Name of a variants.PictureNeed -> [n, S, S, 3]."""
     init_image: NDArray[np.uint8] | None = None
@@ -108,33 +123,45 @@ class SampleRow:
             id_embedding=np.asarray(picture["id_embedding"] or (), np.float32).reshape(-1, EMBEDDING_WIDTH),
             ip_adapter_scale=_or(picture.get("ip_adapter_scale"), 1.0),
             ip_adapter_scales=dict(picture.get("ip_adapter_scales") or {}),
-            options={name: float(picture[name]) for name in _OPTIONS if picture.get(name) is not None},
+            options=_given(_ROW_OPTIONS, picture),
             crops={name: _crops(parts) for name, parts in dict(picture.get("crops") or ()).items()},
             init_image=_image(images[INIT_IMAGE]) if INIT_IMAGE in images else None,
             control_images={name: _image(images[key]) for name, key in _IMAGE_OF.items() if key in images},
             mask=_image(images[MASK_IMAGE])[..., 0] if MASK_IMAGE in images else None,
             paste_back=bool(picture.get("paste_back")),
-            identity_scale=_or(picture.get("controlnet_conditioning_scale"), 1.0),
-            told_sizes={name: int(picture[name]) for name in TOLD_SIZES if picture.get(name) is not None},
+            identity_scale=_or(picture.get(SCALE_OF["identity"]), 1.0),
+            told_sizes=_given(TOLD_SIZES, picture),
         )
+
+    def option(self, name: str, default: Kind) -> Kind:
+        """Return what the row says in a column of role OPTION and scope ROW, `default` where it says nothing."""
+        return _option(_ROW_OPTIONS, self.options, name, default)
 
     def scale(self, adapter: str, position: int) -> float:
         """Return the strength of the recipe's adapter number `position`."""
         return self.ip_adapter_scales.get(adapter, self.ip_adapter_scale if position == 0 else 1.0)
 
 
-_OPTIONS = ("shortcut_scale",)
-_IMAGE_OF = {"identity": IDENTITY_IMAGE, **{name: f"control_{name}_uri" for name in CONTROLS}}
+_ROW_OPTIONS = tuple(name for name in names_of(Role.OPTION) if BY_NAME[name].scope is Scope.ROW)
+_BATCH_OPTIONS = tuple(name for name in names_of(Role.OPTION) if BY_NAME[name].scope is Scope.BATCH)
+_IMAGE_OF = {"identity": FACE_DRAWING, **MAP_OF}
+"""Control -> what its image is called among those that the faces stage makes."""
 
 
-def _scale_column(name: str) -> str:
-    """Return the column that is set in rows which use the control."""
-    return "controlnet_conditioning_scale" if name == "identity" else f"control_{name}_scale"
+def _given(names: Sequence[str], picture: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: picture[name] for name in names if picture.get(name) is not None}
+
+
+def _option(known: Sequence[str], given: Mapping[str, Option], name: str, default: Kind) -> Kind:
+    """Raises ValueError for a name that is no such column: a slip of the pen would silently give the default."""
+    if name not in known:
+        raise ValueError(f"{name} is none of the options {', '.join(known)}")
+    return cast(Kind, given.get(name, default))
 
 
 def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
     start, end = (_share(picture.get(f"control_guidance_{edge}")) for edge in ("start", "end"))
-    scale = 1.0 if name == "identity" else _or(picture.get(_scale_column(name)), 1.0)
+    scale = 1.0 if name == "identity" else _or(picture.get(SCALE_OF[name]), 1.0)
     return ControlUse(name=name, scale=scale, start=start, end=end)
 
 

@@ -1,39 +1,33 @@
-"""Samples one batch: tokens and prompts from the caches, one stock diffusers pipeline call, decode.
+"""Samples one batch: tokens and prompts from the caches, the denoiser step by step, decode.
 
 A row's picture does not depend on the rows beside it (beyond rounding): every row has its own generator, prompt,
 negative prompt, people and scales; everything else is the bucket's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from idgen import weights
 from idgen.adapters import table
 from idgen.adapters.protocol import Adapter
 from idgen.errors import Code, RowError
 from idgen.machine_faults import is_shortage
-from idgen.networks import attention
-from idgen.networks.branch import Branch
 from idgen.recipes.recipe import Recipe
-from idgen.sampling import bases, controls, schedulers, time_ids
+from idgen.sampling import bases, schedulers
 from idgen.sampling.batches import OutOfMemory
-from idgen.sampling.conditions import Conditioner, Conditions
-from idgen.sampling.decoding import decode
+from idgen.sampling.conditioner import Conditioner
+from idgen.sampling.conditions import Conditions
+from idgen.sampling.controls import Nets
+from idgen.sampling.families.protocol import LoadedBase, OnStep, TextSource
 from idgen.sampling.memory import give_back_memory, loading
-from idgen.sampling.pipelines import Pipelines, check_controls
 from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.sampling.texts import TextSource
-
-OnStep = Callable[[int, Tensor], None]
-"""Called after every scheduler step with its number and the latents."""
 
 RECOMPILE_LIMIT = 64
 """Every count of rows, with and without guidance, and every size is a graph of its own; dynamo gives up after 8."""
@@ -44,11 +38,11 @@ class Sampler:
 
     def __init__(
         self,
-        base: bases.LoadedBase,
+        base: LoadedBase,
         adapters: Sequence[Adapter],
         device: torch.device,
         *,
-        nets: controls.Nets | None = None,
+        nets: Nets | None = None,
         recipe: Recipe | None = None,
     ) -> None:
         """`nets` are the ControlNets that `recipe` names; without a recipe there are none."""
@@ -61,8 +55,8 @@ class Sampler:
         self.conditioner = Conditioner(base, adapters, device)
         self.counts = self.conditioner.counts
         self.nets = nets or {}
-        self._pipelines = Pipelines(base, self.nets, {control.name: control for control in recipe.controls})
-        self._base_schedule = dict(self.pipeline.scheduler.config)
+        self.denoising = base.denoising(self.nets, recipe.controls)
+        self._base_schedule = base.schedule
         self._spacing = recipe.timestep_spacing
 
     @classmethod
@@ -75,7 +69,7 @@ class Sampler:
         compile: bool = False,  # noqa: A002
         texts: TextSource | None = None,
     ) -> "Sampler":
-        """Load the recipe's base and adapters from local files; `compile` compiles the UNet's repeated blocks.
+        """Load the recipe's base and adapters from local files; `compile` compiles the denoiser's repeated blocks.
 
         `texts` has the prompts where they were encoded ahead: the text encoder is not loaded then. Raises RunError when
         weights are missing, do not fit each other, or do not fit the device.
@@ -90,24 +84,20 @@ class Sampler:
     def _load(cls, recipe: Recipe, lora_scale: float, device: torch.device, texts: TextSource | None) -> "Sampler":
         base = bases.load(recipe.base, texts)
         base.prompts = Reading.of(recipe)
-        unet = base.pipeline.unet
-        attention.install(unet)
         adapters = table.make_all(recipe.adapters, lora_scale, base.dtype)
         for adapter, spec in zip(adapters, recipe.adapters, strict=True):
             context = [weights.locate(spec.context_weights)] if spec.context_weights else []
-            adapter.load(unet, [weights.locate(spec.weights, spec.revision), *context])
+            base.hang(adapter, [weights.locate(spec.weights, spec.revision), *context])
             adapter.to(device)
         base.place(device)
-        check_controls(base.pipeline, recipe.controls)
-        nets = controls.load(recipe.controls, base.dtype, device)
-        controls.check_fits(nets, unet, sum(adapter.gives_context for adapter in adapters))
-        for net in (unet, *nets.values()):
+        nets = base.load_nets(recipe.controls, sum(adapter.gives_context for adapter in adapters), device)
+        for net in (base.denoiser, *nets.values()):
             schedulers.queue_timesteps(net)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
 
     def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401
-        """Compile the UNet's repeated blocks on their first use; `options` are torch.compile's."""
-        self.pipeline.unet.compile_repeated_blocks(fullgraph=True, **options)
+        """Compile the denoiser's repeated blocks on their first use; `options` are torch.compile's."""
+        self.base.denoiser.compile_repeated_blocks(fullgraph=True, **options)
         self.compiled = True
 
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[NDArray[np.uint8] | RowError]:
@@ -141,7 +131,7 @@ class Sampler:
         latents = self.denoise(self.condition(rows, bucket), bucket)
         return [
             RowError(Code.NON_FINITE, "the decoded picture is not finite") if picture is None else picture.numpy()
-            for picture in decode(self.pipeline.vae, latents)
+            for picture in self.base.decode(latents)
         ]
 
     def warnings(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[list[str]]:
@@ -154,58 +144,23 @@ class Sampler:
 
     @torch.inference_mode()
     def denoise(self, conditions: Conditions, bucket: Bucket, on_step: OnStep | None = None) -> Tensor:
-        """Run the pipeline to its last latents [B, 4, h, w], in the UNet's dtype on the device."""
+        """Run all steps; return the last latents [B, C, h, w], in the denoiser's dtype on the device."""
         if self.compiled:  # here, because the setting is the thread's own and actors' threads change
             torch._dynamo.config.recompile_limit = RECOMPILE_LIMIT
         self.bind(conditions)
         bucket = replace(bucket, controls=conditions.controls)
-        pipeline = self._pipelines.get(bucket)
-        pipeline.scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
-        if conditions.start is not None:
-            pipeline.noise = conditions.noise
-        with time_ids.told([self.pipeline.unet, *self.nets.values()], conditions.time_ids):
-            result = pipeline(
-                **self._pipelines.arguments(conditions, bucket, self.device),
-                callback_on_step_end=_forward_steps(on_step) if on_step else None,
-            )
-        latents: Tensor = result[0]
-        return latents
+        scheduler = schedulers.make(bucket.scheduler, self._base_schedule, self._spacing)
+        return self.denoising.run(conditions, bucket, scheduler, on_step)
 
     def bind(self, conditions: Conditions) -> None:
-        """Make keys and values of text and tokens, in the UNet and in the nets, once for all steps of the batch."""
-        negative = conditions.negative
-        states = conditions.prompt if negative is None else torch.cat([negative, conditions.prompt])
-        unet = self.pipeline.unet
-        projects = unet.config.encoder_hid_dim_type == "text_proj"
-        attention.bind_text(unet, unet.encoder_hid_proj(states) if projects else states)
-        used = {use.name for use in conditions.controls}
-        controls.bind(self.nets, used, states, conditions.context, conditions.identity_scale)
-        for adapter, tokens, scale in zip(self.adapters, conditions.tokens, conditions.scales, strict=True):
-            seen = _through_text(unet, tokens) if adapter.through_text else tokens
-            for branch in adapter.branches:
-                cast(Branch, branch).bind(seen, scale, self.base.dtype)
+        """Make whatever is the same in all steps of the batch, in the denoiser and in the nets."""
+        self.base.bind(conditions, self.adapters, self.nets)
 
     def guided(self, bucket: Bucket) -> bool:
-        """The pipelines' own rule for classifier-free guidance."""
-        return bucket.guidance_scale > 1 and self.pipeline.unet.config.time_cond_proj_dim is None
+        """Tell whether rows of `bucket` have unconditional ones beside them."""
+        return self.base.guided(bucket.guidance_scale)
 
     def release(self) -> None:
         """Let go of the last batch's tensors and of the device memory they held."""
-        attention.unbind(self.pipeline.unet)
-        controls.unbind(self.nets)
+        self.base.unbind(self.nets)
         give_back_memory(self.device)
-
-
-def _through_text(unet: Any, tokens: Tensor) -> Tensor:  # noqa: ANN401
-    """Return `tokens` [R, n, T, D] as the UNet projects text; like all that is done to tokens, in float32."""
-    linear = unet.encoder_hid_proj
-    return functional.linear(tokens, linear.weight.float(), linear.bias.float())
-
-
-def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
-    def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
-        """Hand a step's latents on; what diffusers calls."""
-        on_step(step, tensors["latents"])
-        return tensors
-
-    return forward

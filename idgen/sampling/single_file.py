@@ -9,7 +9,7 @@ from torch import nn
 from idgen.errors import Exit, RunError
 from idgen.sampling import part_names
 from idgen.sampling.reading import VAE_PREFIXES, Pipeline
-from idgen.weights import single_files
+from idgen.weights import recognition, single_files
 from idgen.weights.headers import dtypes_of, shapes_of
 
 
@@ -20,7 +20,7 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     """
     dtypes = dtypes_of(path)
     missing = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in dtypes)]
-    if looks := single_files.other_part(list(dtypes)):
+    if looks := recognition.instead("base", dtypes):
         raise RunError(Exit.USAGE, f"{path} is {looks}")
     if missing:
         raise RunError(

@@ -10,8 +10,8 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from numpy.typing import NDArray
 from torch import Tensor
 
+from idgen.lru_cache import LruCache
 from idgen.networks import transfers
-from idgen.remembered import Remembered
 
 MAX_BYTES = 64 * 2**20
 """Of what the encoder gave, on the device: 128 pictures of 1024 px. Product photos come again within a shard; the faces
@@ -23,7 +23,7 @@ class Starts:
 
     def __init__(self, vae: Any, max_bytes: int = MAX_BYTES) -> None:  # noqa: ANN401
         self._vae = vae
-        self._moments: Remembered[Hashable, Tensor] = Remembered(lambda moments: moments.nbytes, max_bytes)
+        self._moments: LruCache[Hashable, Tensor] = LruCache(lambda moments: moments.nbytes, max_bytes)
         self.encodings = 0
 
     def get(self, image: NDArray[np.uint8], generator: torch.Generator) -> Tensor:

@@ -1,38 +1,16 @@
-"""Prompts that were encoded ahead: who makes them, and where the sampler gets them from."""
+"""Prompts that were encoded ahead: where the sampler gets them from."""
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
-
-import torch
 
 from idgen.errors import Code, RowError
 from idgen.outputs import encoded_prompts
-from idgen.recipes.recipe import Base
 from idgen.sampling.caches import Text
-from idgen.sampling.kolors_text import KolorsText
-from idgen.sampling.memory import loading
 from idgen.stores.protocol import ObjectMissing, ObjectStore, StoreError
 
 
-class TextSource(Protocol):
-    """What a base that has no text encoder asks instead."""
-
-    def get(self, prompt: str) -> Text:
-        """Return what the text encoder made of `prompt`, on the CPU. Raises RowError."""
-        ...
-
-
-class TextEncoder(Protocol):
-    """A text encoder without the rest of its base."""
-
-    def encode(self, prompt: str) -> Text:
-        """Return one prompt's embeddings."""
-        ...
-
-
 class StoredTexts:
-    """The texts of one encoder in the output's store; follows TextSource.
+    """The texts of one encoder in the output's store; follows families.protocol.TextSource.
 
     Keeps nothing itself: the sampler's PromptCache does.
     """
@@ -61,13 +39,3 @@ class StoredTexts:
             raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
         except StoreError as error:
             raise RowError(Code.TEXT_MISSING, f"{path} cannot be read: {error}") from error
-
-
-def load_encoder(spec: Base, device: str) -> TextEncoder:
-    """Return the text encoder of a base whose prompts are encoded ahead.
-
-    Raises RunError when files are missing, cannot be read, or do not fit the device.
-    """
-    assert spec.kind == "kolors", "recipes/validation.py refuses others"
-    with loading(f"the text encoder of {spec.weights}", device):
-        return KolorsText.load(spec, torch.device(device))

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from idgen.manifest.columns import TOLD_SIZES
+from idgen.columns import BY_NAME, TOLD_SIZES
 from idgen.sampling.rows import Bucket, SampleRow
 
 
@@ -23,8 +23,9 @@ def of_rows(rows: Sequence[SampleRow], bucket: Bucket) -> Tensor | None:
     """
     if not any(row.told_sizes for row in rows):
         return None
-    own = {"width": bucket.width, "height": bucket.height, "": 0}
-    ids = [[row.told_sizes.get(name, own[side]) for name, side in TOLD_SIZES.items()] for row in rows]
+    size = {"width": bucket.width, "height": bucket.height}
+    own = {name: size.get(BY_NAME[name].neutral_as, BY_NAME[name].neutral) for name in TOLD_SIZES}
+    ids = [[row.told_sizes.get(name, own[name]) for name in TOLD_SIZES] for row in rows]
     return torch.tensor(ids, dtype=torch.float32)
 
 

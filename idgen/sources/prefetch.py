@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from idgen.errors import Code, RowError
-from idgen.remembered import Remembered
+from idgen.lru_cache import LruCache
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Prefetch:
     def __init__(self, source: Source, threads: int) -> None:
         self._source = source
         self._threads = max(1, threads)
-        self._remembered: Remembered[str, bytes] = Remembered(len, REMEMBERED_BYTES)
+        self._remembered: LruCache[str, bytes] = LruCache(len, REMEMBERED_BYTES)
         self.fetches = 0
 
     def fetched(

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from idgen.recipes.variants import VARIANTS, Variant
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.tiny import image_encoders, kolors, sd15, sdxl
 from idgen.tiny.files import ADAPTERS, INSTANTID, AdapterFile
 from idgen.tiny.random_weights import draw
@@ -21,7 +22,7 @@ Shapes = dict[str, tuple[int, ...]]
 Layers = list[tuple[str, Any]]
 """Every attention of a UNet in the official order: (name of its processor, the layer)."""
 
-EMBEDDING_WIDTH, HIDDEN_WIDTH, LORA_RANK = 512, 128, 8
+HIDDEN_WIDTH, LORA_RANK = 128, 8
 RESAMPLER_DEPTH, RESAMPLER_HEADS, HEAD_WIDTH = 4, 2, 64
 VALUE_GAIN = {"mlp": 5.0}
 """Of to_v_ip by projection: 257 tokens in one softmax cancel each other out more than 4 or 16 do."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.product import shirt
 from idgen.tiny.render import draw_portrait, draw_scene
 
@@ -96,7 +96,7 @@ def write_demo(folder: Path) -> Path:
 
 
 def _draw(person: int, look: Look, path: Path) -> None:
-    drawing = draw_portrait(Person.sample(person), look, PHOTO_PX)
+    drawing = draw_portrait(DrawnPerson.sample(person), look, PHOTO_PX)
     Image.fromarray(drawing.image).save(path, optimize=True)
 
 

@@ -1,4 +1,4 @@
-"""Who is drawn and how: identities (`Person`) and everything else about one picture (`Look`).
+"""Who is drawn and how: identities (`DrawnPerson`) and everything else about one picture (`Look`).
 
 Lengths are in face units: the head's centre is (0, 0), x to the right, y down, and a broad face is 2.0 wide.
 A person never changes between pictures; a look never tells who it is. Names double as words for prompts.
@@ -42,7 +42,7 @@ EXPRESSIONS: tuple[str, ...] = ("serious", "smiling", "laughing", "surprised")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class DrawnPerson:
     """An identity: the numbers that stay the same in every drawing of this person. Lengths in face units."""
 
     skin: RGB
@@ -75,7 +75,7 @@ class Person:
     blush: float  # 0 to 1
 
     @classmethod
-    def sample(cls, seed: int) -> Person:
+    def sample(cls, seed: int) -> DrawnPerson:
         """The person of this seed; equal seeds give equal people."""
         rng = np.random.default_rng([seed, 101])
         skin_at = float(rng.uniform(0, len(SKINS) - 1))

@@ -14,6 +14,7 @@ from torch import Tensor
 from idgen.networks.eva_clip import EvaConfig, EvaTower, rotations
 from idgen.networks.face_parser import FaceParser
 from idgen.networks.pulid import IdEncoder, IdFormer
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.tiny import adapters, sdxl
 from idgen.tiny.files import PATHS
 from idgen.tiny.random_weights import Module, draw, fill
@@ -35,7 +36,7 @@ Tensors = dict[str, Tensor]
 
 def write(folder: Path) -> None:
     """Write PuLID v1 (flat, and under IP-Adapter's names), v1.1, the tower and the parser."""
-    cond = adapters.EMBEDDING_WIDTH + EVA.pooled_width
+    cond = EMBEDDING_WIDTH + EVA.pooled_width
     first = _half(fill(IdEncoder(cond, WIDTH, EVA.width, WIDTH, sdxl.TEXT_WIDTH), "pulid_v1"))
     former = IdFormer(cond, EVA.width, WIDTH, WIDTH, sdxl.TEXT_WIDTH, QUERIES, LAYERS_PER_LEVEL, (WIDTH, WIDTH))
     second = _half(fill(former, "pulid_v1_1"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render_backdrop import draw_backdrop
 from idgen.tiny.render_canvas import Frame, Sheet
 from idgen.tiny.render_clutter import draw_clutter
@@ -30,7 +30,7 @@ class Drawing:
     keypoints: NDArray[np.float32]  # [n, 5, 2] left eye, right eye, nose, left, right mouth corner as seen, px
 
 
-def draw_portrait(person: Person, look: Look, size_px: int = 256) -> Drawing:
+def draw_portrait(person: DrawnPerson, look: Look, size_px: int = 256) -> Drawing:
     """One person in a square picture of `size_px`, head about two thirds of its height."""
     sheet = Sheet(size_px, size_px)
     draw_backdrop(sheet, look.scene, look.scene_seed)
@@ -43,7 +43,7 @@ def draw_portrait(person: Person, look: Look, size_px: int = 256) -> Drawing:
     return _finish(sheet, [Head(person, look, frame)], look)
 
 
-def draw_scene(people: Sequence[Person], seed: int, width_px: int = 320, height_px: int = 320) -> Drawing:
+def draw_scene(people: Sequence[DrawnPerson], seed: int, width_px: int = 320, height_px: int = 320) -> Drawing:
     """Several people of different sizes among clutter; with no people a picture without any face.
 
     Looks, places and sizes come from the seed. Nobody covers another one's face.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from idgen.tiny.people import SHIRTS, Look, Person, mix
+from idgen.tiny.people import SHIRTS, DrawnPerson, Look, mix
 from idgen.tiny.render_canvas import Frame, Points, Sheet, arc, bend, loop, oval
 from idgen.tiny.render_hair import draw_hair_behind, draw_hair_front
 
@@ -20,7 +20,7 @@ _SMILE = {"serious": 0.015, "smiling": 0.16, "laughing": 0.2, "surprised": -0.02
 class Head:
     """A person's head in a frame; turns points on the face with the look's yaw and pitch."""
 
-    person: Person
+    person: DrawnPerson
     look: Look
     frame: Frame
 

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from idgen.tiny.people import Person, mix
+from idgen.tiny.people import DrawnPerson, mix
 from idgen.tiny.render_canvas import Frame, Points, Sheet, arc, loop, oval
 
 _CAPPED = {"short": 0.16, "quiff": 0.14, "bob": 0.2, "long": 0.16, "wavy": 0.2, "bun": 0.12, "pigtails": 0.14}
 
 
-def draw_hair_behind(sheet: Sheet, frame: Frame, person: Person) -> None:
+def draw_hair_behind(sheet: Sheet, frame: Frame, person: DrawnPerson) -> None:
     """The layer behind neck and face; nothing for most short styles."""
     width, height, volume = person.face_width, person.face_height, person.hair_volume
     shade = mix(person.hair, (0, 0, 0), 0.09)
@@ -39,7 +39,7 @@ def draw_hair_behind(sheet: Sheet, frame: Frame, person: Person) -> None:
             sheet.fill(frame, oval(side * (width + 0.3), 0.42, 0.27 * volume, 0.6), shade)
 
 
-def draw_hair_front(sheet: Sheet, frame: Frame, person: Person, turn: float) -> None:
+def draw_hair_front(sheet: Sheet, frame: Frame, person: DrawnPerson, turn: float) -> None:
     """The layer over the forehead; `turn` moves the hairline with the face (face units)."""
     width, height, volume, hair = person.face_width, person.face_height, person.hair_volume, person.hair
     style = person.hair_style
@@ -74,7 +74,7 @@ def draw_hair_front(sheet: Sheet, frame: Frame, person: Person, turn: float) -> 
 _TEMPLE = {"short": -0.22, "quiff": -0.3, "bob": 0.42, "long": 0.3, "wavy": 0.3, "bun": -0.16, "pigtails": -0.08}
 
 
-def _line(person: Person) -> tuple[float, float, float]:
+def _line(person: DrawnPerson) -> tuple[float, float, float]:
     """Heights of the hairline: left, middle, right."""
     high, side = -person.face_height + 0.34, person.hair_side
     if person.hair_style == "bob":  # a straight fringe
@@ -86,7 +86,7 @@ def _line(person: Person) -> tuple[float, float, float]:
     return high + 0.16 - 0.14 * side, high + 0.05, high + 0.16 + 0.14 * side  # swept to one side
 
 
-def _cap(person: Person, turn: float, thick: float, temple: float, line: tuple[float, float, float]) -> Points:
+def _cap(person: DrawnPerson, turn: float, thick: float, temple: float, line: tuple[float, float, float]) -> Points:
     """Hair on the skull: over the top from temple to temple, back along the hairline."""
     width, height = person.face_width, person.face_height
     outside = arc(0, temple, width + thick * 0.6, height + thick + temple, math.pi, 2 * math.pi, 32)

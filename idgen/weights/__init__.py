@@ -8,7 +8,7 @@ from idgen.weights.hashes import hash_cache
 from idgen.weights.locations import locate
 from idgen.weights.part_rules import check_parts
 from idgen.weights.roles import (
-    Part,
+    WeightPart,
     check_node,
     face_pack_identity,
     files_of,
@@ -20,7 +20,7 @@ from idgen.weights.roles import (
 )
 
 __all__ = [
-    "Part",
+    "WeightPart",
     "check_node",
     "check_parts",
     "component_variant",

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES, FamilyName
 
-LATENT_SCALES = {"sd15": 0.18215, "sdxl": 0.13025, "kolors": 0.13025}
-"""base.kind -> what its VAE's latents are multiplied by, which a VAE's tensors do not tell."""
-_LATENT_CHANNELS = 4
-_TEXTS = {"cond_stage_model.": "Stable Diffusion 1.5", "conditioner.embedders.": "SDXL"}
+_TEXTS = {one.text_prefix: name for name, one in FAMILIES.items() if one.text_prefix}
 """How names of a whole base in one file begin -> its family."""
-_OF_KIND = {"sd15": "Stable Diffusion 1.5", "sdxl": "SDXL", "kolors": "SDXL"}
-"""base.kind -> family of its VAE."""
+_CHANNELS, _SCALE = 4, 0.18215
+"""diffusers' defaults, of a VAE's settings that are older than these two."""
 _PREDICTIONS = ("epsilon", "v_prediction", "sample")
 _BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
 """What every scheduler of recipes/schedulers.py knows."""
@@ -20,32 +18,27 @@ _OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 """Settings of which a scheduler has one at most; those of a name that says Karras take the place of all."""
 
 
-def family(unet: Mapping[str, Any]) -> str:
-    """Return the base.kind that a UNet of such settings belongs to."""
-    if unet.get("addition_embed_type") is None:
-        return "sd15"
-    return "kolors" if unet.get("encoder_hid_dim_type") == "text_proj" else "sdxl"
-
-
-def check_vae(settings: Mapping[str, Any], kind: str, place: str, names: Iterable[str] = ()) -> None:
+def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: Iterable[str] = ()) -> None:
     """Raise RunError when the VAE at `place` has latents of another family than base.kind `kind`.
 
     `settings` are those of its config.json, `names` those of its tensors where it is a single file.
     """
-    channels = settings.get("latent_channels", _LATENT_CHANNELS)
-    if channels != _LATENT_CHANNELS:
+    family = FAMILIES[kind]
+    channels = settings.get("latent_channels", _CHANNELS)
+    if channels != family.latent_channels:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} has latents of {channels} channels, {kind} has {_LATENT_CHANNELS}: another family's",
+            f"the VAE of {place} has latents of {channels} channels, {kind} has {family.latent_channels}: another "
+            "family's",
         )
-    families = {family for name in names for start, family in _TEXTS.items() if name.startswith(start)}
-    scale = settings.get("scaling_factor", LATENT_SCALES["sd15"])  # diffusers' default, of files older than the setting
-    others = [other for other in LATENT_SCALES.values() if other != LATENT_SCALES[kind]]
-    if scale in others or families - {_OF_KIND[kind]}:
+    found = {other for name in names for start, other in _TEXTS.items() if name.startswith(start)}
+    scale = settings.get("scaling_factor", _SCALE)
+    others = [other.latent_scale for other in FAMILIES.values() if other.latent_scale != family.latent_scale]
+    if scale in others or found - {family.vae_of}:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} is not one of {_OF_KIND[kind]}, which {kind} needs: its latents are another family's, "
-            "and pictures would come out in wrong colours; give a VAE of this family, or none",
+            f"the VAE of {place} is not one of {FAMILIES[family.vae_of].title}, which {kind} needs: its latents are "
+            "another family's, and pictures would come out in wrong colours; give a VAE of this family, or none",
         )
 
 
@@ -71,12 +64,13 @@ def check_schedule(settings: Mapping[str, Any], place: str) -> None:
         raise RunError(Exit.USAGE, f"the scheduler of {place} says {' and '.join(own)}, which exclude each other")
 
 
-def check_texts(folder: Path, kind: str) -> None:
+def check_texts(folder: Path, kind: FamilyName) -> None:
     """Raise RunError when a base's folder lacks a text encoder that its family has; SDXL's refiner lacks the first."""
-    wanted = {"sd15": ("text_encoder",), "sdxl": ("text_encoder", "text_encoder_2")}.get(kind, ())
+    family = FAMILIES[kind]
+    wanted = () if family.text_apart else family.text_encoders
     missing = [name for name in wanted if not (folder / name).is_dir()]
     if missing:
-        is_refiner = missing == ["text_encoder"] and kind == "sdxl"
+        is_refiner = missing == ["text_encoder"] and len(wanted) > 1
         refiner = "; SDXL's refiner lacks it: give the base that it refines" if is_refiner else ""
         raise RunError(Exit.USAGE, f"{folder} has no {missing[0]}, so it is no whole {kind} base{refiner}")
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from idgen.weights.recognition import is_a
+
 NET = "ControlNetModel"
 """Class in diffusers."""
 IMAGE_CHANNELS = 3
-_UNION = ("task_embedding", "control_add_embedding.", "spatial_ch_projs.", "transformer_layes.")
-"""How names of tensors begin that only a union of ControlNets has."""
 _SAME = ("in_channels", "block_out_channels", "layers_per_block")
 """Settings that a net and the UNet it is a copy of have in common, beside the width of the text."""
 
@@ -18,7 +18,7 @@ def kind_fault(settings: Mapping[str, Any], names: Iterable[str] = ()) -> str | 
     `settings` are those of its config.json, `names` those of its tensors, as far as they are known.
     """
     kind = str(settings.get("_class_name", NET if "block_out_channels" in settings else "nothing"))
-    if "Union" in kind or any(name.startswith(_UNION) for name in names):
+    if "Union" in kind or is_a("union_net", names):
         return "a ControlNet Union, many nets in one, which is not supported: give a net of its own for each control"
     return None if kind == NET else f"no ControlNet: its config says {kind}"
 

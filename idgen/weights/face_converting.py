@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from idgen.errors import Exit, RunError
+from idgen.schemas import EMBEDDING_WIDTH
 
 STRIDES = (8, 16, 32)
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
-EMBEDDING_SIZE, _SFACE_SIZE = 512, 128
+_SFACE_SIZE = 128
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +46,7 @@ def convert_face_network(source: Path, target: Path) -> str:
         found = "a detector with five points"
     elif len(outputs) == 1 and _side(model.graph) == _FACE_PX:
         _as_recogniser(model.graph)
-        found = f"a recogniser of {EMBEDDING_SIZE} numbers"
+        found = f"a recogniser of {EMBEDDING_WIDTH} numbers"
     else:
         raise RunError(Exit.USAGE, f"{source} is neither YuNet nor SFace: nothing else is converted into a face pack")
     del model.graph.value_info[:]
@@ -174,7 +175,7 @@ def _as_recogniser(graph: Any) -> None:  # noqa: ANN401
     from onnx import TensorProto, helper, numpy_helper
 
     name, result = _input(graph).name, graph.output[0].name
-    random = np.random.default_rng(0).standard_normal((EMBEDDING_SIZE, _SFACE_SIZE))
+    random = np.random.default_rng(0).standard_normal((EMBEDDING_WIDTH, _SFACE_SIZE))
     wide = np.linalg.qr(random)[0].T.astype(np.float32)  # [128, 512], rows orthonormal
     graph.initializer.append(numpy_helper.from_array(wide, "widen"))
     nodes = [
@@ -183,7 +184,7 @@ def _as_recogniser(graph: Any) -> None:  # noqa: ANN401
         helper.make_node("MatMul", [result, "widen"], ["embedding"]),
     ]
     face = helper.make_tensor_value_info("face", TensorProto.FLOAT, [1, 3, _FACE_PX, _FACE_PX])
-    made = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, EMBEDDING_SIZE])
+    made = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [1, EMBEDDING_WIDTH])
     for field, values in ((graph.node, nodes), (graph.input, [face]), (graph.output, [made])):
         del field[:]
         field.extend(values)

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
-from idgen.weights.face_networks import EMBEDDING_WIDTH
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.weights.headers import Shapes, shapes_of
+from idgen.weights.recognition import PULID_VERSIONS, is_a, own_shapes, projection_of
 
-_VERSIONS = {"v1": "body.0.weight", "v1.1": "id_embedding_mapping.0.weight"}
-"""PuLID's versions -> a tensor of the encoder that only they have, whose width is that of the condition."""
 _ENCODERS = ("id_adapter.", "image_proj.")
 """Beginnings of the encoder's names in the two layouts that PuLID is published in."""
 _KEYS = ("id_to_k.weight", "to_k_ip.weight")
@@ -25,7 +24,7 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
     encoder = {
         name.removeprefix(start): one for start in _ENCODERS for name, one in shapes.items() if name.startswith(start)
     }
-    found = [name for name, mark in _VERSIONS.items() if mark in encoder]
+    found = [name for name, mark in PULID_VERSIONS.items() if mark in encoder]
     branches = [one for name, one in shapes.items() if name.endswith(_KEYS)]
     if found != [version] or not branches:
         looks = f"PuLID {found[0]}" if len(found) == 1 and branches else "something else"
@@ -35,7 +34,7 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
             Exit.USAGE, f"{path} is made for a base whose text is {branches[0][1]} wide, the base's is {text_width}"
         )
     if tower is not None:
-        wanted = (encoder.get("mapping_0.0.weight", (0,))[-1], encoder[_VERSIONS[version]][-1])
+        wanted = (encoder.get("mapping_0.0.weight", (0,))[-1], encoder[PULID_VERSIONS[version]][-1])
         given = (tower["visual.cls_token"][-1], EMBEDDING_WIDTH + tower["visual.head.weight"][0])
         if wanted != given:
             raise RunError(
@@ -48,11 +47,10 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
 
 def tower_shapes(path: Path) -> Shapes:
     """Return the shapes of EVA02-CLIP's file. Raises RunError(USAGE) when it is something else."""
-    marks = {"visual.cls_token", "visual.head.weight", "visual.blocks.0.attn.inner_attn_ln.weight"}
     if not path.is_file():
         raise RunError(Exit.USAGE, f"{path} is a folder: the EVA02-CLIP that PuLID looks through is one file")
     shapes = shapes_of(path)
-    if not marks <= shapes.keys():
+    if not is_a("tower", shapes):
         raise RunError(Exit.USAGE, f"{path} is no EVA02-CLIP in the official layout (visual.*)")
     return shapes
 
@@ -66,7 +64,7 @@ def check_tower(path: Path) -> str:
 def check_parser(path: Path) -> str:
     """Return in a few words what facexlib's parser was found to be. Raises RunError(USAGE) when it is another."""
     shapes = shapes_of(path)
-    if not {"cp.resnet.conv1.weight", "ffm.conv2.weight", "conv_out.conv_out.weight"} <= shapes.keys():
+    if not is_a("face_parser", shapes):
         raise RunError(Exit.USAGE, f"{path} is no face parser as facexlib's parsing_bisenet.pth")
     return f"face parser, {len(shapes)} tensors"
 
@@ -78,7 +76,7 @@ def check_context(path: Path, text_width: int | None) -> str:
     """
     shapes = shapes_of(path)
     reads, makes = (shapes.get(f"image_proj.{name}.weight", (0, 0)) for name in ("proj_in", "proj_out"))
-    if "image_proj.latents" not in shapes or reads[-1] != EMBEDDING_WIDTH:
+    if projection_of(own_shapes(shapes)) != "resampler" or reads[-1] != EMBEDDING_WIDTH:
         raise RunError(Exit.USAGE, f"{path} is no InstantID: its image_proj is not a resampler of faces' embeddings")
     if text_width not in (None, makes[0]):
         raise RunError(
@@ -93,8 +91,8 @@ def check_net(path: Path) -> str:
     Raises RunError(USAGE) when it is none in diffusers' layout.
     """
     shapes = shapes_of(path)
-    if "controlnet_cond_embedding.conv_in.weight" not in shapes:
-        old = any("input_hint_block." in name for name in shapes)
+    if not is_a("net", shapes):
+        old = is_a("original_net", shapes)
         what = "a ControlNet in the original layout: convert it to diffusers'" if old else "no ControlNet"
         raise RunError(Exit.USAGE, f"{path} is {what}")
     return f"ControlNet, {len(shapes)} tensors"

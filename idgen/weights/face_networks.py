@@ -4,9 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
+from idgen.schemas import EMBEDDING_WIDTH
 
-EMBEDDING_WIDTH = 512
-"""Width of a face's embedding."""
 _ALL_NETWORKS = 5
 """Outputs from which on insightface takes a network for a detector."""
 _WITH_POINTS = (9, 15)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.sources.redact import redact_text
 from idgen.weights import archives, downloads
@@ -36,8 +37,8 @@ from idgen.weights.names import (
     variant_of,
     weight_names,
 )
-from idgen.weights.originals import is_original_kolors, original_kolors
-from idgen.weights.roles import Part, files_of
+from idgen.weights.originals import is_original, original
+from idgen.weights.roles import WeightPart, files_of
 
 Say = Callable[[str], None]
 """Takes a line of progress."""
@@ -50,7 +51,7 @@ class _HubFile:
     size: int
 
 
-def fetch(part: Part, recipe: Recipe, say: Say) -> None:
+def fetch(part: WeightPart, recipe: Recipe, say: Say) -> None:
     """Get one part that is not there. Raises RunError that names the file and the command to try again with."""
     place = hub_place(part.location)
     if place is not None:
@@ -65,7 +66,7 @@ def fetch(part: Part, recipe: Recipe, say: Say) -> None:
         )
 
 
-def is_here(part: Part, recipe: Recipe) -> bool:
+def is_here(part: WeightPart, recipe: Recipe) -> bool:
     """Tell whether all files of a part are on this machine."""
     try:
         files_of(part, recipe)
@@ -74,7 +75,7 @@ def is_here(part: Part, recipe: Recipe) -> bool:
     return True
 
 
-def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) -> list[str]:
+def wanted_names(part: WeightPart, recipe: Recipe, names: Sequence[str], path: str) -> list[str]:
     """Return which of a repository's files `part` needs; `path` is the file or folder the location names.
 
     One form of the weights: the fp16 one where the recipe computes in float16 and all components have it. Raises
@@ -100,17 +101,17 @@ def wanted_names(part: Part, recipe: Recipe, names: Sequence[str], path: str) ->
     return [prefix + name for name in found]
 
 
-def _wanted_of_base(part: Part, recipe: Recipe, inside: Sequence[str], half: bool) -> list[str]:
+def _wanted_of_base(part: WeightPart, recipe: Recipe, inside: Sequence[str], half: bool) -> list[str]:
     folders = {name: [file.partition("/")[2] for file in inside if file.startswith(f"{name}/")] for name in COMPONENTS}
-    kolors = recipe.base.kind == "kolors"
-    if kolors and is_original_kolors(folders["text_encoder"]):
-        raise original_kolors(part.location)
+    kind = recipe.base.kind
+    if is_original(folders["text_encoder"], kind):
+        raise original(part.location, kind)
     elsewhere = {name for name, given in (("unet", recipe.base.unet), ("vae", recipe.base.vae)) if given}
     loaded = [name for name in WITH_WEIGHTS if folders[name] and name not in elsewhere and part.kind != "config"]
     variant = "fp16" if half and _has_half([folders[name] for name in loaded]) else None
     found = [name for name in inside if name == "model_index.json"]
     for name, files in folders.items():
-        if kolors and (name in TEXT_COMPONENTS) != (part.kind == "text"):
+        if FAMILIES[kind].text_apart and (name in TEXT_COMPONENTS) != (part.kind == "text"):
             continue
         weights = weight_names(files, variant or variant_of(files)) if name in loaded else []
         settings = filter(is_setting, files)
@@ -128,7 +129,7 @@ def _has_half(folders: Sequence[Sequence[str]]) -> bool:
     return all(any(".fp16" in name for name in weight_names(files, "fp16")) for files in folders)
 
 
-def _fetch_hub(place: HubPlace, part: Part, recipe: Recipe, say: Say) -> None:
+def _fetch_hub(place: HubPlace, part: WeightPart, recipe: Recipe, say: Say) -> None:
     from huggingface_hub import hf_hub_download
 
     listing = _listing(place, part, recipe)
@@ -145,7 +146,7 @@ def _fetch_hub(place: HubPlace, part: Part, recipe: Recipe, say: Say) -> None:
             hf_hub_download(place.repository, name, revision=part.revision)
 
 
-def _listing(place: HubPlace, part: Part, recipe: Recipe) -> list[_HubFile]:
+def _listing(place: HubPlace, part: WeightPart, recipe: Recipe) -> list[_HubFile]:
     from huggingface_hub import HfApi
 
     with _hub_errors(f"{place.repository}:{place.path}".rstrip(":"), recipe):
@@ -207,7 +208,7 @@ def _archive_file(archive: str, recipe: Recipe, say: Say) -> Path:
         return downloads.download(archive, _downloaded() / (Path(urlsplit(archive).path).name or "pack.zip"))
     place = hub_place(archive)
     if place is not None:
-        part = Part(role="face_pack", kind="face_pack", key="face_pack.archive", location=archive)
+        part = WeightPart(role="face_pack", kind="face_pack", key="face_pack.archive", location=archive)
         _fetch_hub(place, part, recipe, say)
     return locate(archive.removeprefix("file://"), recipe=recipe.name)
 

@@ -42,19 +42,19 @@ def weight_files(folder: Path, variant: str | None) -> list[Path]:
     return [folder / name for name in weight_names(_names(folder), variant)]
 
 
-def base_files(folder: Path, *, own_unet: bool, own_vae: bool, text: bool = True) -> Files:
+def base_files(folder: Path, *, own_denoiser: bool, own_vae: bool, text: bool = True, denoiser: str = "unet") -> Files:
     """Return everything in a diffusers folder that decides a picture. Raises RunError(USAGE) when parts are missing.
 
-    Without `own_unet` its settings stay, as weights from elsewhere are loaded into them; without `own_vae` nothing
-    of the VAE does, without `text` nothing that prompts are encoded with.
+    `denoiser` is the folder of its denoiser. Without `own_denoiser` its settings stay, as weights from elsewhere are
+    loaded into them; without `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
     """
-    if not (folder / "unet").is_dir():
-        raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no unet folder")
+    if not (folder / denoiser).is_dir():
+        raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no {denoiser} folder")
     variant = weight_variant(folder)
     components = [name for name in COMPONENTS if (own_vae or name != "vae") and (text or name not in TEXT_COMPONENTS)]
     files: list[Path] = []
     for name in components:
-        bare = name == "unet" and not own_unet
+        bare = name == denoiser and not own_denoiser
         found = list(settings_files(folder / name) if bare else _component_files(folder / name, variant))
         _check_component(folder, name, found, weights=name in WITH_WEIGHTS and not bare)
         files += found

@@ -5,41 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES, FamilyName, family_of
 from idgen.recipes.recipe import AdapterSpec, Recipe
-from idgen.recipes.variants import TRAINING_CHECKPOINT, VARIANTS, Variant, is_training_checkpoint
-from idgen.weights import base_rules, control_rules, face_layouts, face_networks, single_files
-from idgen.weights.face_networks import EMBEDDING_WIDTH
+from idgen.recipes.variants import VARIANTS, Variant
+from idgen.schemas import EMBEDDING_WIDTH
+from idgen.weights import control_rules, face_layouts, face_networks
 from idgen.weights.hashes import Files
 from idgen.weights.headers import Shapes, shapes_of
 from idgen.weights.locations import locate
 from idgen.weights.part_rules import check_part, present, settings, unet_settings
-from idgen.weights.roles import Part, files_of
+from idgen.weights.recognition import FILES, PROJECTIONS, instead, is_a, own_shapes, projection_of
+from idgen.weights.roles import WeightPart, files_of
 
 _ATTENTION_WIDTH_KEY = "cross_attention_dim"
-_PROJECTED_TEXT_KEY = "encoder_hid_dim"
-"""Of a UNet that projects its text, as Kolors' does, the text's width."""
-_BRANCHES = ("ip_adapter.", "adapter_modules.")
-"""Beginnings of the branches' names; the second is Kolors' FaceID-Plus'."""
 _TENSORS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-_INPUTS: dict[str, tuple[str, int]] = {
-    "image": ("image_proj.proj.weight", 1),
-    "resampler": ("image_proj.proj_in.weight", 1),
-    "mlp": ("image_proj.proj.0.weight", 1),
-    "faceid": ("image_proj.proj.0.weight", 1),
-    "faceid_plus": ("image_proj.perceiver_resampler.proj_in.weight", 1),
-}
-"""By projection: the tensor whose width is that of what goes in."""
-_MARKS: dict[str, str] = {
-    "pulid": "image_proj.mapping_0.0.weight",
-    "image": "image_proj.proj.weight",
-    "resampler": "image_proj.latents",
-    "mlp": "image_proj.proj.3.weight",
-    "faceid_plus": "image_proj.perceiver_resampler.proj_in.weight",
-}
-"""By projection: a tensor that no other one has; faceid has none of them."""
 
 
-def check_layout(part: Part, recipe: Recipe) -> str:
+def check_layout(part: WeightPart, recipe: Recipe) -> str:
     """Return in a few words what a part that is there was found to be. Raises RunError(USAGE) when it is another."""
     files = files_of(part, recipe)
     check_part(part, recipe)
@@ -53,13 +35,13 @@ def check_layout(part: Part, recipe: Recipe) -> str:
         case "unet":
             return _check_unet(files[0][1], recipe)
         case "vae":
-            return _check_names(_weights_of(files), r"(first_stage_model\.|vae\.)?decoder\.conv_in\.", "a VAE")
+            return _check_is("vae", _weights_of(files))
         case "base" if files[0][0] == "checkpoint":
             return _check_single_base(files[0][1])
         case "base":
             return _check_base_folder(locate(part.location, part.revision), recipe, len(files))
         case "text":
-            return _check_chatglm(locate(part.location, part.revision), len(files))
+            return _check_text(locate(part.location, part.revision), recipe.base.kind, len(files))
         case "control" if "config.json" not in dict(files) or _has_other_config(part, recipe):
             return _check_net(_weights_of(files), recipe)
         case "control" | "control_config":
@@ -70,12 +52,12 @@ def check_layout(part: Part, recipe: Recipe) -> str:
             return f"{len(files)} files"
 
 
-def _spec(part: Part, recipe: Recipe) -> AdapterSpec:
+def _spec(part: WeightPart, recipe: Recipe) -> AdapterSpec:
     """Return the adapter that a part belongs to."""
     return next(spec for spec in recipe.adapters if spec.name == part.role.partition(":")[2])
 
 
-def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
+def _check_beside_adapter(files: Files, part: WeightPart, recipe: Recipe) -> str:
     """Check what an adapter needs beside its own file."""
     if part.kind == "face_parser":
         return face_layouts.check_parser(files[0][1])
@@ -83,7 +65,7 @@ def _check_beside_adapter(files: Files, part: Part, recipe: Recipe) -> str:
         return face_layouts.check_context(files[0][1], _text_width(recipe))
     if VARIANTS[_spec(part, recipe).kind].pulid is not None:
         return face_layouts.check_tower(locate(part.location))
-    return _check_names(_weights_of(files), r"(.*\.)?vision_model\.", "a CLIP image encoder")
+    return _check_is("image_encoder", _weights_of(files))
 
 
 def _weights_of(files: Files) -> Path:
@@ -91,7 +73,7 @@ def _weights_of(files: Files) -> Path:
     return next((path for _, path in files if path.suffix in _TENSORS), files[0][1])
 
 
-def _has_other_config(part: Part, recipe: Recipe) -> bool:
+def _has_other_config(part: WeightPart, recipe: Recipe) -> bool:
     """Return whether a ControlNet takes the settings of another folder, as EcomID's IdentityNet does."""
     return any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
 
@@ -103,12 +85,13 @@ def _check_net(path: Path, recipe: Recipe) -> str:
 
 
 def _check_unet(path: Path, recipe: Recipe) -> str:
-    said = _check_names(path, r"(model\.diffusion_model\.|unet\.)?(up|output)_blocks\.", "a UNet")
+    said = _check_is("unet", path)
     _check_width(path, _widths_read(path), recipe)
-    projects = any("encoder_hid_proj." in name for name in shapes_of(path))
-    if projects != (recipe.base.kind == "kolors"):
-        what = "a UNet of Kolors" if projects else "no UNet of Kolors"
-        raise RunError(Exit.USAGE, f"{path} is {what}, but the recipe's base.kind is {recipe.base.kind}")
+    for family in FAMILIES.values():
+        own, projects = family.text_projection, any(family.text_projection in name for name in shapes_of(path))
+        if own and projects != (family == FAMILIES[recipe.base.kind]):
+            what = f"{'a' if projects else 'no'} UNet of {family.title}"
+            raise RunError(Exit.USAGE, f"{path} is {what}, but the recipe's base.kind is {recipe.base.kind}")
     return said
 
 
@@ -126,9 +109,9 @@ def _check_width(path: Path, read: list[int], recipe: Recipe) -> None:
 
 def _check_lora(path: Path, recipe: Recipe) -> str:
     shapes = shapes_of(path)
-    if any(name.startswith((*_BRANCHES, "image_proj.")) for name in shapes):
+    if is_a("adapter", shapes):
         raise RunError(Exit.USAGE, f"{path} is not a LoRA: it is an IP-Adapter's file, give it in adapters")
-    said = _check_names(path, r"(.*[._])?lora[._]", "a LoRA")
+    said = _check_is("lora", path)
     first = re.compile(r".*attn2[._]to_k[._](processor\.)?(lora_A|lora_down|lora\.down)\b.*weight")
     _check_width(path, [shape[1] for name, shape in shapes.items() if first.fullmatch(name)], recipe)
     return said
@@ -141,9 +124,9 @@ def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
         tower = face_layouts.tower_shapes(place) if place is not None else None
         return face_layouts.check_pulid(path, variant.pulid.version, _text_width(recipe), tower)
     shapes = shapes_of(path)
-    if is_training_checkpoint(shapes):
-        raise RunError(Exit.USAGE, f"{path} is {TRAINING_CHECKPOINT}")
-    found = _projection(shapes)
+    if is_a("training", shapes):
+        raise RunError(Exit.USAGE, f"{path} is {FILES['training'].what}")
+    found = projection_of(own_shapes(shapes)) if is_a("branches", shapes) else ""
     if found != variant.projection:
         raise RunError(
             Exit.USAGE, f"{path} is no {spec.kind}: its projection is {found or 'unknown'}, not {variant.projection}"
@@ -154,15 +137,6 @@ def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
     _check_text_width(path, shapes, variant, recipe)
     _check_input_width(path, shapes, spec, variant, recipe)
     return f"{spec.kind}, {len(shapes)} tensors"
-
-
-def _projection(shapes: Shapes) -> str:
-    if not any(name.startswith(_BRANCHES) and name.endswith("to_k_ip.weight") for name in shapes):
-        return ""
-    for projection, mark in _MARKS.items():
-        if mark in shapes:
-            return projection
-    return "faceid" if {"image_proj.proj.0.weight", "image_proj.norm.weight"} <= shapes.keys() else ""
 
 
 def _text_width(recipe: Recipe) -> int | None:
@@ -176,7 +150,7 @@ def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Reci
     unet = unet_settings(recipe)
     made = shapes["image_proj.norm.weight"][0] if variant.through_text and "image_proj.norm.weight" in shapes else None
     read = next(shape[1] for name, shape in shapes.items() if name.endswith("to_k_ip.weight"))
-    for found, key in ((read, _ATTENTION_WIDTH_KEY), (made, _PROJECTED_TEXT_KEY)):
+    for found, key in ((read, _ATTENTION_WIDTH_KEY), (made, FAMILIES[recipe.base.kind].text_width_setting)):
         wanted = unet.get(key)
         if isinstance(wanted, int) and found not in (wanted, None):
             raise RunError(
@@ -187,8 +161,8 @@ def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Reci
 
 def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: Variant, recipe: Recipe) -> None:
     """Compare with the image encoder, where it is there, or with the face's embedding."""
-    name, axis = _INPUTS[variant.projection]
-    found = shapes[name][axis]
+    name, axis = PROJECTIONS[variant.projection].reads
+    found = own_shapes(shapes)[name][axis]
     wanted: object = EMBEDDING_WIDTH
     if variant.features is not None:
         folder = present(spec.image_encoder)
@@ -215,32 +189,38 @@ def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) ->
 
 def _check_base_folder(folder: Path, recipe: Recipe, files: int) -> str:
     """Kolors has SDXL's layers, so only its settings tell the two apart."""
-    unet, wanted = settings(folder / "unet" / "config.json"), recipe.base.kind
-    found = base_rules.family(unet)
+    unet, wanted = settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json"), recipe.base.kind
+    found = family_of(unet)
     if unet and found != wanted:
-        what = {"kolors": "a Kolors base"}.get(
-            found, "no Kolors base" if wanted == "kolors" else f"a base of kind {found}"
-        )
-        raise RunError(Exit.USAGE, f"{folder} is {what}, but the recipe's base.kind is {wanted}")
+        raise RunError(Exit.USAGE, f"{folder} is {_what(found, wanted)}, but the recipe's base.kind is {wanted}")
     return f"{files} files"
 
 
-def _check_chatglm(folder: Path, files: int) -> str:
-    kind = settings(folder / "text_encoder" / "config.json").get("model_type")
-    if kind != "chatglm":
-        raise RunError(Exit.USAGE, f"{folder} has no text encoder of Kolors: its config says {kind or 'nothing'}")
-    return f"chatglm, {files} files"
+def _what(found: FamilyName, wanted: FamilyName) -> str:
+    """Return what a base is that is none of the `wanted` family."""
+    if FAMILIES[found].text_projection:
+        return f"a {FAMILIES[found].title} base"
+    return f"no {FAMILIES[wanted].title} base" if FAMILIES[wanted].text_projection else f"a base of kind {found}"
+
+
+def _check_text(folder: Path, kind: FamilyName, files: int) -> str:
+    found = settings(folder / "text_encoder" / "config.json").get("model_type")
+    family = FAMILIES[kind]
+    if found != family.text_model:
+        says = f"its config says {found or 'nothing'}"
+        raise RunError(Exit.USAGE, f"{folder} has no text encoder of {family.title}: {says}")
+    return f"{found}, {files} files"
 
 
 def _check_single_base(path: Path) -> str:
-    if looks := single_files.other_part(list(shapes_of(path))):
+    if looks := instead("base", shapes_of(path)):
         raise RunError(Exit.USAGE, f"{path} is {looks}")
-    return _check_names(path, r"model\.diffusion_model\.", "a base in the original layout")
+    return _check_is("base", path)
 
 
-def _check_names(path: Path, beginning: str, what: str) -> str:
-    """Raise RunError unless a tensor's name begins as the pattern says."""
-    shapes = shapes_of(path)
-    if not any(re.match(beginning, name) for name in shapes):
+def _check_is(kind: str, path: Path) -> str:
+    """Return in a few words what a file was found to be. Raises RunError unless it is of that `kind`."""
+    shapes, what = shapes_of(path), FILES[kind].what
+    if not is_a(kind, shapes):
         raise RunError(Exit.USAGE, f"{path} is not {what}")
     return f"{what}, {len(shapes)} tensors"

@@ -4,33 +4,36 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from idgen.errors import Exit, RunError
-
-KOLORS = "Kwai-Kolors/Kolors-diffusers"
-"""The repository with Kolors in diffusers layout."""
+from idgen.recipes.families import FAMILIES, FamilyName
 
 
-def check_not_original_kolors(folder: Path) -> None:
-    """Raise RunError(USAGE) that names KOLORS when `folder` holds Kolors as its first repository does."""
-    encoder = folder / "text_encoder"
-    if encoder.is_dir() and is_original_kolors(path.name for path in encoder.iterdir()):
-        raise original_kolors(str(folder))
+def check_folder(place: Path, kind: FamilyName) -> None:
+    """Raise RunError(USAGE) unless `place` is a folder, and not a base in its authors' own layout."""
+    if not place.is_dir():
+        title = FAMILIES[kind].title
+        raise RunError(Exit.USAGE, f"{place} is a single file; {title} is read from a folder in diffusers layout only")
+    encoder = place / "text_encoder"
+    if encoder.is_dir() and is_original((path.name for path in encoder.iterdir()), kind):
+        raise original(str(place), kind)
 
 
-def is_original_kolors(names: Iterable[str]) -> bool:
-    """Tell whether a base's text_encoder folder with files of these names is that of Kolors' first repository.
+def is_original(names: Iterable[str], kind: FamilyName) -> bool:
+    """Tell whether a base's text_encoder folder with files of these names is in its authors' own layout.
 
-    It has pickles, and code of its own that works with old versions of transformers only.
+    Kolors' first repository has pickles, and code of its own that works with old versions of transformers only.
     """
     there = set(names)
+    if not FAMILIES[kind].diffusers_layout:
+        return False
     if any(name.endswith(".safetensors") for name in there):
         return False
     return "modeling_chatglm.py" in there or any(name.startswith("pytorch_model") for name in there)
 
 
-def original_kolors(place: str) -> RunError:
-    """Return the error for `place`, a folder or a hub id."""
+def original(place: str, kind: FamilyName) -> RunError:
+    """Return the error for `place`, a folder or a hub id, that says where the same weights are in diffusers layout."""
     return RunError(
         Exit.USAGE,
-        f"{place} is Kolors in its authors' own layout, whose text encoder is a pickle with code of its own; give the "
-        f"same weights in diffusers layout: base.weights={KOLORS}",
+        f"{place} is {FAMILIES[kind].title} in its authors' own layout, whose text encoder is a pickle with code of "
+        f"its own; give the same weights in diffusers layout: base.weights={FAMILIES[kind].diffusers_layout}",
     )

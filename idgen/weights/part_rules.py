@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES, family_of
 from idgen.recipes.recipe import Recipe
 from idgen.weights import base_rules, control_rules, face_networks
 from idgen.weights.headers import dtypes_of
 from idgen.weights.locations import locate
-from idgen.weights.roles import Part, files_of, parts
+from idgen.weights.roles import WeightPart, files_of, parts
 
 
 def check_parts(recipe: Recipe) -> None:
@@ -23,7 +24,7 @@ def check_parts(recipe: Recipe) -> None:
             raise RunError(error.exit_code, f"{where}{error.message}") from error
 
 
-def check_part(part: Part, recipe: Recipe) -> None:
+def check_part(part: WeightPart, recipe: Recipe) -> None:
     """Raise RunError(USAGE) when a part that is there cannot work in `recipe`, as far as settings tell."""
     place = locate(part.location, part.revision)
     match part.kind:
@@ -59,13 +60,13 @@ def present(location: str, revision: str | None = None) -> Path | None:
 def unet_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings of the base's UNet, nothing where it is not there."""
     folder = present(recipe.base.config or recipe.base.weights, recipe.base.revision)
-    return settings(folder / "unet" / "config.json") if folder is not None else {}
+    return settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json") if folder is not None else {}
 
 
 def _check_base(folder: Path, recipe: Recipe) -> None:
     base_rules.check_schedule(settings(folder / "scheduler" / "scheduler_config.json"), str(folder))
-    unet = settings(folder / "unet" / "config.json")
-    if not unet or base_rules.family(unet) != recipe.base.kind:
+    unet = settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json")
+    if not unet or family_of(unet) != recipe.base.kind:
         return  # there is nothing to compare with
     base_rules.check_texts(folder, recipe.base.kind)
     own_vae = settings(folder / "vae" / "config.json")
@@ -80,10 +81,11 @@ def _check_vae(place: Path, recipe: Recipe) -> None:
     if own:
         base_rules.check_vae(own, kind, str(place))
     elif place.is_file() and place.suffix == ".safetensors":
-        base_rules.check_vae({"scaling_factor": base_rules.LATENT_SCALES[kind]}, kind, str(place), dtypes_of(place))
+        own = {"scaling_factor": FAMILIES[kind].latent_scale, "latent_channels": FAMILIES[kind].latent_channels}
+        base_rules.check_vae(own, kind, str(place), dtypes_of(place))
 
 
-def _check_control(folder: Path, part: Part, recipe: Recipe) -> None:
+def _check_control(folder: Path, part: WeightPart, recipe: Recipe) -> None:
     other = any(control.config for control in recipe.controls if control.name == part.role.partition(":")[2])
     replaced = other and part.kind == "control"  # by settings that another folder has
     own = {"_class_name": control_rules.NET} if replaced else settings(folder / "config.json")

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from idgen.errors import Exit, RunError
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
-from idgen.weights import files
+from idgen.weights import files, originals
 from idgen.weights.hashes import Files, HashCache
 from idgen.weights.locations import fetch_command, hub_place, locate
-from idgen.weights.originals import check_not_original_kolors
 
 Kind = Literal[
     "base", "text", "config", "vae", "unet", "lora", "adapter", "image_encoder", "face_parser", "context", "control",
@@ -31,7 +31,7 @@ _BESIDE_ADAPTERS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class WeightPart:
     """One thing that a recipe loads."""
 
     role: str
@@ -45,44 +45,51 @@ class Part:
     """Pinned; None = whatever it is."""
 
 
-def parts(recipe: Recipe) -> list[Part]:
+def parts(recipe: Recipe) -> list[WeightPart]:
     """Return what `recipe` loads. A base in a single file has a part more, its settings, which are no role.
 
-    Kolors' text encoder is a part of its own, `text`: actors that encode prompts ahead load it without the rest of the
-    base, and sampling actors the rest without it.
+    A text encoder that is read without the rest of its base (Kolors') is a part of its own, `text`: actors that encode
+    prompts ahead load it alone, and sampling actors the rest without it.
     """
     base = recipe.base
-    found = [Part(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
-    if base.kind == "kolors":
-        found.append(Part(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision))
+    found = [WeightPart(role="base", kind="base", key="base.weights", location=base.weights, revision=base.revision)]
+    if FAMILIES[base.kind].text_apart:
+        found.append(
+            WeightPart(role="text", kind="text", key="base.weights", location=base.weights, revision=base.revision)
+        )
     for kind, location in (("config", base.config), ("vae", base.vae), ("unet", base.unet)):
         if location:
-            found.append(Part(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
+            found.append(WeightPart(role=kind, kind=kind, key=f"base.{kind}", location=location))  # type: ignore[arg-type]
     for i, lora in enumerate(base.loras):
         found.append(
-            Part(role=f"lora:{lora.name}", kind="lora", key=f"base.loras.{i}.weights", location=lora.weights,
+            WeightPart(role=f"lora:{lora.name}", kind="lora", key=f"base.loras.{i}.weights", location=lora.weights,
                  revision=lora.revision, sha256=lora.sha256)
         )  # fmt: skip
     for i, spec in enumerate(recipe.adapters):
         found.append(
-            Part(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
+            WeightPart(role=f"adapter:{spec.name}", kind="adapter", key=f"adapters.{i}.weights", location=spec.weights,
                  revision=spec.revision, sha256=spec.sha256)
         )  # fmt: skip
         for kind, setting in _BESIDE_ADAPTERS.items():
             if location := getattr(spec, setting):
                 key = f"adapters.{i}.{setting}"
-                found.append(Part(role=f"{kind}:{spec.name}", kind=kind, key=key, location=location))
+                found.append(WeightPart(role=f"{kind}:{spec.name}", kind=kind, key=key, location=location))
     for i, control in enumerate(recipe.controls):
         found.append(
-            Part(role=f"control:{control.name}", kind="control", key=f"controls.{i}.weights", location=control.weights,
-                 revision=control.revision)
-        )  # fmt: skip
+            WeightPart(
+                role=f"control:{control.name}",
+                kind="control",
+                key=f"controls.{i}.weights",
+                location=control.weights,
+                revision=control.revision,
+            )
+        )
         if control.config:
             role, key = f"control_config:{control.name}", f"controls.{i}.config"
-            found.append(Part(role=role, kind="control_config", key=key, location=control.config))
+            found.append(WeightPart(role=role, kind="control_config", key=key, location=control.config))
     if needs_face_pack(recipe):
         found.append(
-            Part(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
+            WeightPart(role="face_pack", kind="face_pack", key="face_pack.weights", location=recipe.face_pack.weights)
         )
     return found
 
@@ -93,7 +100,7 @@ def needs_face_pack(recipe: Recipe) -> bool:
     return wanted.analysis or any(need.kind == "face" for need in wanted.pictures)
 
 
-def files_of(part: Part, recipe: Recipe) -> Files:
+def files_of(part: WeightPart, recipe: Recipe) -> Files:
     """Return the files of a part that decide pictures. Raises RunError(USAGE) that names what is missing."""
     try:
         path = locate(part.location, part.revision, recipe=recipe.name or "<name>")
@@ -105,13 +112,22 @@ def files_of(part: Part, recipe: Recipe) -> Files:
         raise RunError(error.exit_code, message) from error
 
 
-def _complete_files(path: Path, part: Part, recipe: Recipe) -> Files:
+def _complete_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
     base = recipe.base
-    if base.kind == "kolors" and part.kind in ("base", "text"):
-        return _kolors_files(path, part, recipe)
+    if not FAMILIES[base.kind].file_prefixes and part.kind in ("base", "text"):
+        originals.check_folder(path, base.kind)
     match part.kind:
         case "base" if path.is_dir():
-            return files.base_files(path, own_unet=not base.unet, own_vae=not base.vae)
+            family = FAMILIES[base.kind]
+            return files.base_files(
+                path,
+                own_denoiser=not base.unet,
+                own_vae=not base.vae,
+                text=not family.text_apart,
+                denoiser=family.denoiser,
+            )
+        case "text":
+            return files.text_files(path)
         case "base":
             return _single_base_files(path, recipe)
         case "config":
@@ -140,22 +156,12 @@ def _single_base_files(path: Path, recipe: Recipe) -> Files:
     return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
 
 
-def _control_files(path: Path, part: Part, recipe: Recipe) -> Files:
+def _control_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
     if part.kind == "control_config":
         return files.control_settings(path)
     spec = next(control for control in recipe.controls if f"control:{control.name}" == part.role)
     of_face = spec.name == "identity" or spec.context == "face"
     return files.control_files(path, own_settings=not spec.config, of_face=of_face)
-
-
-def _kolors_files(path: Path, part: Part, recipe: Recipe) -> Files:
-    """Return the files of the base without its text encoder, or of the text encoder."""
-    if not path.is_dir():
-        raise RunError(Exit.USAGE, f"{path} is a single file; Kolors is read from a folder in diffusers layout only")
-    check_not_original_kolors(path)
-    if part.kind == "text":
-        return files.text_files(path)
-    return files.base_files(path, own_unet=not recipe.base.unet, own_vae=not recipe.base.vae, text=False)
 
 
 def _vae_settings(recipe: Recipe) -> Files:
@@ -170,11 +176,7 @@ def identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
     `cache` is a JSON file that spares hashing unchanged files again (None = hash all). Raises RunError(USAGE) when
     weights are missing or differ from a pinned sha256.
     """
-    return {
-        **model_identity(recipe, cache=cache),
-        **text_identity(recipe, cache=cache),
-        **face_pack_identity(recipe, cache=cache),
-    }
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind != "config"], cache)
 
 
 def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
@@ -187,8 +189,9 @@ def model_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
 
 
 def text_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
-    """Return what a node loads that encodes prompts ahead: text, or nothing when the base has no such role."""
-    return _hashed(recipe, [part for part in parts(recipe) if part.kind == "text"], cache)
+    """Return what a node loads that encodes prompts ahead: text alone, or all of a base that has no such role."""
+    kinds = ("text",) if FAMILIES[recipe.base.kind].text_apart else ("base", "vae", "unet", "lora")
+    return _hashed(recipe, [part for part in parts(recipe) if part.kind in kinds], cache)
 
 
 def face_pack_identity(recipe: Recipe, *, cache: Path | None) -> dict[str, str]:
@@ -207,7 +210,7 @@ def check_node(recipe: Recipe, found: Mapping[str, str], expected: Mapping[str, 
         )
 
 
-def check_pin(part: Part, path: Path, found: str, recipe: str) -> None:
+def check_pin(part: WeightPart, path: Path, found: str, recipe: str) -> None:
     """Raise RunError(USAGE) when the file is not the pinned one."""
     if part.sha256 is not None and part.sha256.lower() != found:
         raise RunError(
@@ -217,14 +220,14 @@ def check_pin(part: Part, path: Path, found: str, recipe: str) -> None:
         )
 
 
-def _hashed(recipe: Recipe, wanted: list[Part], cache: Path | None) -> dict[str, str]:
+def _hashed(recipe: Recipe, wanted: list[WeightPart], cache: Path | None) -> dict[str, str]:
     hashes = HashCache(cache)
     roles = {part.role: digest(part, recipe, hashes) for part in wanted}
     hashes.save()
     return roles
 
 
-def digest(part: Part, recipe: Recipe, hashes: HashCache) -> str:
+def digest(part: WeightPart, recipe: Recipe, hashes: HashCache) -> str:
     """Return a part's sha256: the file's own, or of a folder one over its files. Raises RunError(USAGE)."""
     found = files_of(part, recipe)
     if part.kind not in ONE_FILE:

@@ -100,16 +100,6 @@ def weights_of(names: Iterable[str]) -> list[str]:
     return [name for name in unread(names, "file") if not _MARKS.fullmatch(name)]
 
 
-def other_part(names: list[str]) -> str | None:
-    """Return what a file is that people give for a base, with what to do; None when it may be one."""
-    starts = {name.partition(".")[0] for name in names}
-    if starts & {"input_blocks", "down_blocks"}:
-        return "a UNet alone: give it as base.unet, beside a whole base in base.weights"
-    if any(name.startswith("conditioner.embedders.0.model.") for name in names):
-        return "SDXL's refiner, which has one text encoder: give the base that it refines"
-    return None
-
-
 def left_over(source: Path | str, names: list[str], why: str) -> RunError:
     """Return the error of a file with tensors of these `names` that nothing reads; `why` follows them."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""

@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from idgen.recipes.families import FAMILIES
+from idgen.recipes.prompt_weights import parse
 from idgen.recipes.recipe import Recipe
-from idgen.sampling.prompt_weights import parse
 from idgen.weights.locations import locate
 
-KOLORS_TOKENS = 256
-"""The pipelines' own number, two of them marks; longer prompts are cut."""
-CLIP_TOKENS = 77
-"""Of every CLIP text encoder; some tokenizers do not say so."""
 _MARKS = 2
+"""Of a prompt's beginning, among the tokens of ChatGLM."""
 
 
 def cut_counter(recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
@@ -26,7 +24,8 @@ def cut_counter(recipe: Recipe) -> Callable[[Sequence[str]], list[int]] | None:
     try:
         at = locate(base.weights, base.revision)
         folder = (locate(base.config) if at.is_file() and base.config else at) / "tokenizer"
-        return _pieces_cut(folder) if base.kind == "kolors" else _clip_cut(folder, recipe)
+        family = FAMILIES[base.kind]
+        return _clip_cut(folder, recipe) if family.clip_text else _pieces_cut(folder, family.text_tokens)
     except Exception:  # tokenizers raises nothing more special, and a warning must not end a run
         return None
 
@@ -37,7 +36,7 @@ def _clip_cut(folder: Path, recipe: Recipe) -> Callable[[Sequence[str]], list[in
     from transformers import CLIPTokenizer  # a second and a half, for runs with long prompts only
 
     tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    room = min(tokenizer.model_max_length, CLIP_TOKENS)
+    room = min(tokenizer.model_max_length, FAMILIES[recipe.base.kind].text_tokens)
 
     def cut(texts: Sequence[str]) -> list[int]:
         """Count as sampling/prompt_pieces.py does, but for words that a weight parts in the middle."""
@@ -49,13 +48,13 @@ def _clip_cut(folder: Path, recipe: Recipe) -> Callable[[Sequence[str]], list[in
     return cut
 
 
-def _pieces_cut(folder: Path) -> Callable[[Sequence[str]], list[int]]:
+def _pieces_cut(folder: Path, room: int) -> Callable[[Sequence[str]], list[int]]:
     from sentencepiece import SentencePieceProcessor
 
     pieces: Any = SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
 
     def cut(texts: Sequence[str]) -> list[int]:
         """Count as ChatGLM's tokenizer does."""
-        return [max(0, len(ids) + _MARKS - KOLORS_TOKENS) for ids in pieces.encode(list(texts))]
+        return [max(0, len(ids) + _MARKS - room) for ids in pieces.encode(list(texts))]
 
     return cut

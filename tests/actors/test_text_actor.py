@@ -21,7 +21,10 @@ from idgen.outputs import encoded_prompts
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import dataset
 from idgen.recipes.recipe import Base, Recipe
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling import bases
+from idgen.sampling.caches import Text
+from idgen.sampling.families.kolors_text import KolorsText
+from idgen.sampling.prompt_pieces import Reading
 from idgen.schemas import ANALYSED, TEXT_COUNTS
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import StoreError
@@ -39,21 +42,22 @@ def identities():
 class Texts:
     """A text actor and what it is given; `again` is what Ray starts in the place of one that died."""
 
-    def __init__(self, folder, identities):
+    def __init__(self, folder, identities, recipe=RECIPE):
         self.store = open_store(str(folder / "out"))
         self.monitor = MonitorState(0)
-        self.encoder = encoder_of(RECIPE, identities)
+        self.name = recipe.name
+        self.encoder = encoder_of(recipe, identities)
         self.run = RunFacts(
             output=self.store.root,
             run_id="run",
-            recipes={"kolors": RECIPE},
+            recipes={recipe.name: recipe},
             identities=identities,
             signature_parameters=[],
         )
         self.again()
 
     def again(self):
-        settings = TextSettings(texts=TextsConfig(num_gpus=0), device="auto", encoders={self.encoder: "kolors"})
+        settings = TextSettings(texts=TextsConfig(num_gpus=0), device="auto", encoders={self.encoder: self.name})
         self.actor = TextActor(self.run, settings, self.monitor)
 
     def encode(self, prompts, name="0"):
@@ -159,6 +163,21 @@ def test_an_encoder_that_fails_on_everything_ends_the_run_and_not_every_row(made
         made.encode([f"prompt {number}" for number in range(50)])
     assert caught.value.exit_code == Exit.TOO_MANY_FAILED
     assert len(calls) == 20
+
+
+def test_a_recipe_of_another_family_is_encoded_as_it_reads_prompts(tmp_path):
+    plain = Recipe(name="sdxl", base=Base(kind="sdxl", weights="tiny:sdxl", dtype="float32", text="ahead"))
+    found = {}
+    for recipe in (plain, dataclasses.replace(plain, prompt_syntax="weighted")):
+        made = Texts(tmp_path, {"sdxl": weights.identity(recipe, cache=None)}, recipe)
+        assert made.encode(["a (red:1.5) coat"]) == (1, 0, {})
+        found[recipe.prompt_syntax] = Text.from_bytes(made.store.get(made.path("a (red:1.5) coat")))
+        inline = bases.load(recipe.base)
+        inline.prompts = Reading.of(recipe)
+        inline.place(torch.device("cpu"))
+        with torch.inference_mode():
+            assert torch.equal(found[recipe.prompt_syntax].whole(), inline.encode("a (red:1.5) coat").embeddings)
+    assert not torch.equal(found["plain"].embeddings, found["weighted"].embeddings)
 
 
 def test_a_device_that_is_full_for_a_moment_is_waited_for(made, monkeypatch):

@@ -10,6 +10,7 @@ from idgen.adapters.ip_adapter import IpAdapter
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import VARIANTS
+from idgen.sampling.families.cross_attention import host_of
 from idgen.tiny import world
 
 IP_KINDS = [kind for kind, variant in VARIANTS.items() if kind != "instantid" and variant.pulid is None]
@@ -31,7 +32,7 @@ def load(name: str, family: str = "sd15", *, lora_scale: float = 1.0) -> IpAdapt
     """The adapter of a tiny file (`doubles.tiny_recipe.adapter` has the names), in a UNet that is thrown away."""
     spec = spec_of(name, family)
     made = IpAdapter(spec, lora_scale=lora_scale, encoder=encoder(spec.image_encoder))
-    made.load(fresh_unet(family), [path_of(spec)])
+    made.load(host_of(fresh_unet(family)), [path_of(spec)])
     return made
 
 

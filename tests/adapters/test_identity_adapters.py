@@ -12,12 +12,13 @@ from doubles.tiny_recipe import person, picture
 
 from idgen import weights
 from idgen.adapters import table
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.adapters.protocol import Person
+from idgen.lru_cache import LruCache
 from idgen.networks import pulid
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.recipes.variants import VARIANTS, needs, picture_need
-from idgen.remembered import Remembered
+from idgen.sampling.families.cross_attention import host_of
 
 KINDS = ("instantid", "pulid_v1", "pulid_v1_1", "ecomid")
 PULID = KINDS[1:]
@@ -26,7 +27,7 @@ NEED = picture_need(spec_of("ecomid"))
 
 
 @lru_cache
-def eye() -> FaceEye:
+def eye() -> FaceEncoder:
     """The tiny tower and parser, one for all tests."""
     torch.set_num_threads(1)
     return table.eyes([spec_of("ecomid")], torch.float32)["identity"]
@@ -36,7 +37,7 @@ def load(spec: AdapterSpec):
     """The adapter of a recipe's entry, in a UNet that is thrown away, as the sampler loads it."""
     made = table.make(spec, 1.0, {spec.name: eye()} if spec.image_encoder else {})
     context = [weights.locate(spec.context_weights)] if spec.context_weights else []
-    made.load(fresh_unet("sdxl"), [path_of(spec), *context])
+    made.load(host_of(fresh_unet("sdxl")), [path_of(spec), *context])
     return made
 
 
@@ -198,8 +199,8 @@ def test_branches_join_as_the_recipe_says():
 def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(v1, ecomid, monkeypatch):
     named = {"a": "pulid_v1", "b": "pulid_v1_1", "c": "instantid"}
     both = [replace(spec_of(kind), name=name) for name, kind in named.items()]
-    loads, plain = [], FaceEye.load
-    monkeypatch.setattr(FaceEye, "load", lambda *files: loads.append(files) or plain(*files))
+    loads, plain = [], FaceEncoder.load
+    monkeypatch.setattr(FaceEncoder, "load", lambda *files: loads.append(files) or plain(*files))
     shared = table.eyes(both, torch.float16)
     assert len(loads) == 1
     assert shared.keys() == {"a", "b"}
@@ -222,7 +223,7 @@ def test_adapters_that_name_the_same_files_share_an_eye_and_a_face_is_seen_once(
 
 
 def test_an_eye_remembers_a_few_faces_alone(monkeypatch):
-    monkeypatch.setattr(eye(), "_cache", Remembered(lambda _: 1, 2))
+    monkeypatch.setattr(eye(), "_cache", LruCache(lambda _: 1, 2))
     faces = picture(20, 3, 512)
     faces[1:] = 255 - faces[:1] // np.array([[[[2]]], [[[3]]]], np.uint8)
     before = eye().encodings

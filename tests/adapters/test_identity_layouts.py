@@ -10,11 +10,12 @@ from doubles.tiny_recipe import adapter as spec_of
 from networks.test_pulid import v1, v1_1
 
 from idgen.adapters import pulid_files
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.adapters.instantid import InstantId
 from idgen.adapters.pulid import Pulid
 from idgen.networks.eva_clip import EvaConfig, EvaTower
 from idgen.networks.face_parser import FaceParser
+from idgen.sampling.families.cross_attention import host_of
 
 INSTANTID = Official("ip-adapter.bin", "instantid", "sdxl", "", 16, 0, 51, 140)
 BRANCHES = INSTANTID.adapter()
@@ -35,10 +36,10 @@ def on_meta(**tables):
     }
 
 
-def full_size_eye() -> FaceEye:
+def full_size_eye() -> FaceEncoder:
     """EVA02-CLIP-L and the parser as they are made, without weights."""
     with torch.device("meta"):
-        return FaceEye(EvaTower(EvaConfig()), FaceParser())
+        return FaceEncoder(EvaTower(EvaConfig()), FaceParser())
 
 
 def test_instantids_published_file_is_read_strictly_and_has_so_many_bytes():
@@ -46,7 +47,7 @@ def test_instantids_published_file_is_read_strictly_and_has_so_many_bytes():
     assert (len(RESAMPLER), len(BRANCHES)) == (51, 140)
     assert 4 * sum(tensor.numel() for tensor in weights.values()) == 1_691_063_296
     adapter = InstantId(spec_of("instantid"))
-    adapter.fit(unet("sdxl"), weights, "ip-adapter.bin")
+    adapter.fit(host_of(unet("sdxl")), weights, "ip-adapter.bin")
     assert {key: tuple(tensor.shape) for key, tensor in adapter.resampler.state_dict().items()} == RESAMPLER
     assert sum(tensor.numel() for tensor in adapter.resampler.parameters()) == 81_978_624
     assert sum(tensor.numel() for tensor in adapter.branches.parameters()) == 340_787_200
@@ -56,7 +57,7 @@ def test_instantids_published_file_is_read_strictly_and_has_so_many_bytes():
 def test_pulids_published_files_go_with_the_published_tower_and_ecomids_context_is_the_resampler_alone(kind):
     adapter = Pulid(spec_of(kind), eye=full_size_eye())
     weights = on_meta(image_proj=ENCODERS[kind], ip_adapter=BRANCHES)
-    adapter.fit(unet("sdxl"), pulid_files.split(weights, adapter.settings.version, "a file"), "a file")
+    adapter.fit(host_of(unet("sdxl")), pulid_files.split(weights, adapter.settings.version, "a file"), "a file")
     assert {key: tuple(tensor.shape) for key, tensor in adapter.encoder.state_dict().items()} == ENCODERS[kind]
     assert [branch.k.weight.shape for branch in adapter.branches] == [
         shape for key, shape in BRANCHES.items() if key.endswith("to_k_ip.weight")

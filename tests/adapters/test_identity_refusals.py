@@ -15,6 +15,7 @@ from idgen.adapters.instantid import InstantId
 from idgen.adapters.protocol import Person
 from idgen.adapters.pulid import Pulid
 from idgen.errors import Exit, RunError
+from idgen.sampling.families.cross_attention import host_of
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_tower_of_other_widths_is_refused_with_the_one_that_is_needed(change, 
 def test_a_file_for_sdxl_is_refused_on_another_base(kind):
     spec = spec_of(kind)
     with pytest.raises(RunError, match=r"for SDXL \(70 cross-attentions, .*the recipe's base is Stable Diffusion 1"):
-        table.make(spec, 1.0, {spec.name: eye()}).load(fresh_unet("sd15"), [path_of(spec)])
+        table.make(spec, 1.0, {spec.name: eye()}).load(host_of(fresh_unet("sd15")), [path_of(spec)])
 
 
 def test_a_person_without_what_the_adapter_needs_is_a_bug_that_says_so():

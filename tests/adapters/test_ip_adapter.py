@@ -18,6 +18,7 @@ from idgen.errors import RunError
 from idgen.networks import checkpoints
 from idgen.networks.attention import layer
 from idgen.recipes.variants import VARIANTS, picture_need
+from idgen.sampling.families.cross_attention import host_of
 from idgen.tiny import sd15, world
 
 TOKENS = {
@@ -46,7 +47,7 @@ def any_kind(request):
 def faceid():
     unet = fresh_unet()
     adapter = IpAdapter(spec_of("faceid"), lora_scale=0.5)
-    adapter.load(unet, [world.locate("faceid_sd15")])
+    adapter.load(host_of(unet), [world.locate("faceid_sd15")])
     return adapter, unet
 
 
@@ -201,7 +202,7 @@ def test_missing_unknown_and_misshapen_tensors_are_refused_by_name(state, tmp_pa
     change(changed)
     torch.save(changed, tmp_path / "changed.bin")
     with pytest.raises(RunError, match=f"(?s)changed.bin.*{message}"):
-        IpAdapter(spec_of("faceid")).load(fresh_unet(), [tmp_path / "changed.bin"])
+        IpAdapter(spec_of("faceid")).load(host_of(fresh_unet()), [tmp_path / "changed.bin"])
 
 
 @pytest.mark.parametrize("kind", IP_KINDS)
@@ -214,12 +215,14 @@ def test_any_missing_tensor_of_any_kind_is_refused(kind):
         rest = {key: tensor for key, tensor in weights.items() if key != name}
         adapter = IpAdapter(spec, encoder=encoder(spec.image_encoder))
         with pytest.raises(RunError, match=name.partition(".")[2].replace(".", r"\.")):
-            adapter.fit(unet, rest, "a file")
+            adapter.fit(host_of(unet), rest, "a file")
 
 
 def test_the_hubs_separate_lora_file_is_not_taken_for_the_adapter():
     with pytest.raises(RunError, match="separate LoRA file"):
-        IpAdapter(spec_of("faceid")).load(fresh_unet(), [world.ensure() / "ip-adapter-faceid_sd15_lora.safetensors"])
+        IpAdapter(spec_of("faceid")).load(
+            host_of(fresh_unet()), [world.ensure() / "ip-adapter-faceid_sd15_lora.safetensors"]
+        )
 
 
 def test_the_separate_lora_file_holds_the_same_weights(state):
@@ -233,7 +236,7 @@ def test_the_separate_lora_file_holds_the_same_weights(state):
 def test_a_pinned_hash_is_checked(tmp_path):
     adapter = IpAdapter(replace(spec_of("faceid"), sha256="0" * 64))
     with pytest.raises(RunError, match="pins"):
-        adapter.load(fresh_unet(), [world.locate("faceid_sd15")])
+        adapter.load(host_of(fresh_unet()), [world.locate("faceid_sd15")])
 
 
 def test_a_person_without_what_the_adapter_needs_is_a_bug_that_says_so():

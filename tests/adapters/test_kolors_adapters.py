@@ -12,6 +12,7 @@ from idgen.adapters import table
 from idgen.adapters.ip_adapter import IpAdapter
 from idgen.adapters.protocol import Person
 from idgen.networks.attention import is_cross
+from idgen.sampling.families.cross_attention import host_of
 
 FACE, PICTURE = "bbox-336-rgb-crop-336", "picture-336-rgb-crop-336"
 KINDS = ("kolors_faceid_plus", "kolors_ip_adapter_plus")
@@ -91,7 +92,7 @@ def test_both_adapters_in_one_unet_are_what_stock_diffusers_computes_of_the_same
     )
     seen = []
     for adapter, scale in zip(adapters, (0.8, 0.5), strict=True):
-        adapter.load(unet, [path_of(spec_of(adapter.kind, "kolors"))])
+        adapter.load(host_of(unet), [path_of(spec_of(adapter.kind, "kolors"))])
         made = torch.stack([one.cond for one in adapter.encode([someone(1, 2), someone(2, 2)], {})])  # [2, 2, T, D]
         seen.append(unet.encoder_hid_proj(made) if adapter.through_text else made)
         for branch in adapter.branches:

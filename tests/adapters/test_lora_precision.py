@@ -8,6 +8,7 @@ from doubles.tiny_recipe import adapter as spec_of
 
 from idgen.adapters import table
 from idgen.full_size.memory import is_mapped
+from idgen.sampling.families.cross_attention import host_of
 from idgen.tiny import world
 
 HALF = torch.float16
@@ -23,7 +24,7 @@ def merged(names, dtype, scale=0.7):
     unet = stored_unet()
     specs = [spec_of(name) for name in names]
     for adapter, spec in zip(table.make_all(specs, scale, dtype), specs, strict=True):
-        adapter.load(unet, [path_of(spec)])
+        adapter.load(host_of(unet), [path_of(spec)])
     return {name: one for name, one in unet.state_dict().items() if ".branches." not in name}
 
 
@@ -44,7 +45,7 @@ def test_two_loras_are_added_up_before_the_cast():
     unet = stored_unet()
     for _ in range(2):  # each as if it were the last
         (adapter,) = table.make_all([spec], 0.7, HALF)
-        adapter.load(unet, [path_of(spec)])
+        adapter.load(host_of(unet), [path_of(spec)])
     twice_cast = unet.state_dict()
     assert any(not torch.equal(one, twice_cast[name]) for name, one in merged(["faceid", "faceid"], HALF).items())
 
@@ -54,5 +55,5 @@ def test_an_adapters_matrices_are_pages_of_its_file_be_it_a_pickle_or_not(kind):
     spec = spec_of(kind)
     unet = UNet2DConditionModel.from_pretrained(world.locate("sdxl" if kind == "instantid" else "sd15") / "unet")
     (adapter,) = table.make_all([spec], 1.0, torch.float32)
-    adapter.load(unet, [path_of(spec)])
+    adapter.load(host_of(unet), [path_of(spec)])
     assert all(is_mapped(part.weight) for branch in adapter.branches for part in (branch.k, branch.v))

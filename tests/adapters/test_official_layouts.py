@@ -16,6 +16,7 @@ from idgen.networks.attention import layer
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import picture_need
+from idgen.sampling.families.cross_attention import host_of
 
 ATTENTIONS = {"sd15": 32, "sdxl": 140, "kolors": 140}
 
@@ -33,7 +34,7 @@ def load(official: Official, network) -> IpAdapter:
     """The adapter of a published file, on the meta device, through the product's own loader."""
     spec = AdapterSpec(name="a", kind=official.kind, image_encoder=official.encoder)
     adapter = IpAdapter(spec, encoder=encoder(official.encoder))
-    adapter.fit(network, official.on_meta(), official.file)
+    adapter.fit(host_of(network), official.on_meta(), official.file)
     adapter.to(torch.device("meta"))
     return adapter
 
@@ -100,7 +101,7 @@ def test_any_wrong_shape_at_full_size_is_refused():
         weights[key] = torch.empty([weights[key].shape[0] + 1, *weights[key].shape[1:]], device="meta")
         spec = AdapterSpec(name="a", kind=official.kind)
         with pytest.raises(RunError, match=re.escape(official.file)):
-            IpAdapter(spec, encoder=encoder("vit_h")).fit(unet("sd15"), weights, official.file)
+            IpAdapter(spec, encoder=encoder("vit_h")).fit(host_of(unet("sd15")), weights, official.file)
 
 
 def test_the_published_kolors_faceid_plus_has_so_many_parameters_and_our_modules_have_all_of_them():
@@ -145,4 +146,4 @@ def test_a_kolors_file_with_a_wrong_shape_is_refused(key, shape):
     weights = official.on_meta() | {key: torch.empty(shape, device="meta")}
     spec = AdapterSpec(name="a", kind=official.kind)
     with pytest.raises(RunError, match=re.escape(official.file)):
-        IpAdapter(spec, encoder=encoder(official.encoder)).fit(unet("kolors"), weights, official.file)
+        IpAdapter(spec, encoder=encoder(official.encoder)).fit(host_of(unet("kolors")), weights, official.file)

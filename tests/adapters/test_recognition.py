@@ -11,6 +11,7 @@ from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.recipes.recipe import AdapterSpec
 from idgen.recipes.variants import VARIANTS
+from idgen.sampling.families.cross_attention import host_of
 from idgen.tiny.files import ADAPTERS
 
 FAMILY = {"faceid_portrait_unnorm": "sdxl", "kolors_faceid_plus": "kolors", "kolors_ip_adapter_plus": "kolors"}
@@ -48,7 +49,7 @@ def refusal_of(spec: AdapterSpec, weights, unet) -> str:
     """What is said about `weights` in a file."""
     before = {name: tensor.clone() for name, tensor in unet.state_dict().items()}
     with pytest.raises(RunError) as caught:
-        IpAdapter(spec, encoder=encoder(spec.image_encoder)).fit(unet, weights, "the file")
+        IpAdapter(spec, encoder=encoder(spec.image_encoder)).fit(host_of(unet), weights, "the file")
     assert caught.value.exit_code == Exit.USAGE
     assert all(tensor.equal(before[name]) for name, tensor in unet.state_dict().items())
     return str(caught.value)
@@ -67,7 +68,7 @@ def test_every_kinds_own_file_is_taken_for_that_kind(kind):
     family = FAMILY.get(kind, "sd15")
     spec = spec_of(kind, family)
     adapter = IpAdapter(spec, encoder=encoder(spec.image_encoder))
-    adapter.fit(fresh_unet(family), checkpoints.read(path_of(spec)), "the file")
+    adapter.fit(host_of(fresh_unet(family)), checkpoints.read(path_of(spec)), "the file")
     assert adapter.projection is not None
 
 
@@ -152,7 +153,7 @@ def test_kolors_layers_may_be_called_ip_adapter_as_elsewhere():
         name.replace("adapter_modules.", "ip_adapter."): one for name, one in checkpoints.read(path_of(spec)).items()
     }
     adapter = IpAdapter(spec, encoder=encoder(spec.image_encoder))
-    adapter.fit(fresh_unet("kolors"), weights, "the file")
+    adapter.fit(host_of(fresh_unet("kolors")), weights, "the file")
     assert len(adapter.branches) == 70
 
 

@@ -30,7 +30,7 @@ from idgen.sampling.decoding import decode
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.settings import load_config
-from idgen.tiny.people import EXPRESSIONS, SCENES, SHIRTS, Look, Person
+from idgen.tiny.people import EXPRESSIONS, SCENES, SHIRTS, DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 BATCH = 25
@@ -158,7 +158,7 @@ def _bounds(space: Workspace, eye: Eye, crowd: Crowd) -> None:
     for at in range(plan.evaluated_people * plan.evaluated_prompts):
         look = Look.sample(people.HELD_OUT + 555 + at, calm=True)
         person = at // plan.evaluated_prompts
-        drawn.append(draw_portrait(Person.sample(people.HELD_OUT + person), look, plan.picture_px).image)
+        drawn.append(draw_portrait(DrawnPerson.sample(people.HELD_OUT + person), look, plan.picture_px).image)
         wanted.append(Wanted(person, Facts.of_look(look)))
     space.note("evaluate", recipe="drawn", **measure(wanted, drawn, eye, crowd.embeddings))
     net = autoencoder.load(space)

@@ -22,7 +22,7 @@ from drawn_world.rounding import rounded
 from idgen.config import FacesConfig
 from idgen.errors import RowError
 from idgen.faces.analysis import Face, FaceAnalyser
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 from idgen.tiny.world import locate
 
@@ -96,7 +96,7 @@ class Eye:
 
 def photo(person: int) -> Pixels:
     """Return the reference photo of a person."""
-    return draw_portrait(Person.sample(person), Look.sample(person + 77, calm=True), PHOTO_PX).image
+    return draw_portrait(DrawnPerson.sample(person), Look.sample(person + 77, calm=True), PHOTO_PX).image
 
 
 def measure(

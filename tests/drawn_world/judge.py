@@ -17,7 +17,7 @@ from drawn_world.pictures import Pictures, facts_loss, harder, unit
 from drawn_world.plan import Plan
 from drawn_world.recogniser import face_crops
 from drawn_world.workspace import Workspace
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 SIZES_PX = (80, 96, 128, 192)
@@ -39,7 +39,7 @@ def train_judge(space: Workspace) -> None:
     shape = (plan.judged_people, plan.judged_looks, Judge.SIDE_PX, Judge.SIDE_PX, 3)
     drawings.fill(space, _crops, {"judged": plan.judged_people}, {"judged": (shape, "u1")}, (plan,))
     crops = drawings.load(space, "judged")
-    wanted = np.stack([attributes(Person.sample(people.JUDGED + at)) for at in range(plan.judged_people)])
+    wanted = np.stack([attributes(DrawnPerson.sample(people.JUDGED + at)) for at in range(plan.judged_people)])
     torch.manual_seed(plan.seed + 1)
     net = Judge()
     centres, numbers = nn.Linear(512, len(crops), bias=False), nn.Linear(512, wanted.shape[1])
@@ -92,7 +92,7 @@ def _crops(arrays: dict[str, NDArray[np.uint8]], start: int, stop: int, plan: Pl
     torch.set_num_threads(1)
     for at in range(start, stop):
         rng = np.random.default_rng([people.JUDGED + at, 7])
-        person = Person.sample(people.JUDGED + at)
+        person = DrawnPerson.sample(people.JUDGED + at)
         for look in range(plan.judged_looks):
             drawn = draw_portrait(
                 person, Look.sample(int(rng.integers(2**40)), calm=look % 2 == 0), int(rng.choice(SIZES_PX))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawn_world.face_pack.data import ARCFACE_POINTS, similarity
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import Drawing, draw_portrait
 
 TRAINED, HELD_OUT, JUDGED = 10_000_000, 20_000_000, 30_000_000
@@ -36,7 +36,7 @@ class Reference:
 def calm(person: int, number: int, px: int) -> tuple[Drawing, Look]:
     """Picture `number` of a person: large, nearly frontal."""
     look = Look.sample(person * 64 + number, calm=True)
-    return draw_portrait(Person.sample(person), look, px), look
+    return draw_portrait(DrawnPerson.sample(person), look, px), look
 
 
 def placed(person: int, number: int, px: int) -> tuple[Drawing, Look]:
@@ -53,14 +53,14 @@ def placed(person: int, number: int, px: int) -> tuple[Drawing, Look]:
         roll=float(rng.normal(0, 0.3)) if rng.random() < 0.7 else float(rng.uniform(-0.7, 0.7)),
         yaw=float(rng.uniform(-0.15, 0.15)),
     )
-    return draw_portrait(Person.sample(person), look, px), look
+    return draw_portrait(DrawnPerson.sample(person), look, px), look
 
 
 def reference(person: int, number: int) -> Reference:
     """Photo `number` of a person, as users bring them: of several sizes, most of them calm."""
     rng = np.random.default_rng([person, number, 909])
     look = Look.sample(person * 64 + 16 + number, calm=bool(rng.random() < 0.75))
-    drawing = draw_portrait(Person.sample(person), look, int(rng.choice(REFERENCE_PX)))
+    drawing = draw_portrait(DrawnPerson.sample(person), look, int(rng.choice(REFERENCE_PX)))
     return found(drawing, rng)
 
 

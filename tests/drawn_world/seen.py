@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from drawn_world import drawings, people
 from drawn_world.plan import Plan
 from drawn_world.workspace import Workspace
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.faces.alignment import align
 from idgen.networks.eva_clip import EvaConfig
 from idgen.networks.image_encoder import ImageEncoder
@@ -63,7 +63,7 @@ def _look(arrays: dict[str, NDArray[np.float16]], start: int, stop: int, folder:
 
     torch.set_num_threads(1)
     clip_h, clip_l = (ImageEncoder.load(folder / name, torch.float32) for name in CLIP)
-    eye = FaceEye.load(folder / "eva" / "EVA02_CLIP_L_336_psz14_s6B.pt", folder / "face_parser.pth")
+    eye = FaceEncoder.load(folder / "eva" / "EVA02_CLIP_L_336_psz14_s6B.pt", folder / "face_parser.pth")
     for person in range(start, stop):
         for number in range(plan.references):
             photo = people.reference(people.TRAINED + person, number)

@@ -14,9 +14,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 from drawn_world import layouts
 from drawn_world.workspace import Workspace
+from idgen.sampling.families.kolors_text import TOKENS
 from idgen.tiny import sentence_pieces, tokenizer
 from idgen.tiny.folders import made_once
-from idgen.weights.token_counts import KOLORS_TOKENS
 
 Prompts = Sequence[str | None]
 Words = dict[str, Any]
@@ -76,7 +76,7 @@ class KolorsText(nn.Module):
 
     def forward(self, prompts: Prompts) -> Words:
         """Return what the UNet is called with."""
-        given = self.words([prompt or "" for prompt in prompts], padding="max_length", max_length=KOLORS_TOKENS,
+        given = self.words([prompt or "" for prompt in prompts], padding="max_length", max_length=TOKENS,
                            truncation=True, return_tensors="pt")  # fmt: skip
         device = next(self.parameters()).device
         states = self.text_encoder(

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from idgen.columns import IMAGES
 from idgen.config import Config, RunConfig
 from idgen.driver.finish import _addresses, check_licences, exit_code
 from idgen.errors import Exit, RunError
 from idgen.manifest.results import Balance
 from idgen.recipes.recipe import Licence, Recipe
-from idgen.report.inputs import INPUTS
 
 RUN = SimpleNamespace(config=Config(run=RunConfig(max_failed_fraction=0.25)))
 STOPPED = SimpleNamespace(exit_code=Exit.STOPPED, faults=("wrong file",))
@@ -65,7 +65,7 @@ def test_a_commercial_run_refuses_research_weights_before_anything_starts():
 
 def test_the_gallery_gets_the_full_addresses_of_all_that_the_shown_rows_are_made_of(tmp_path):
     pq.write_table(pa.table({"key": ["a", "b", "c"]}), tmp_path / "results.parquet")
-    asked = {name: pa.nulls(4, pa.string()) for name in INPUTS} | {
+    asked = {name: pa.nulls(4, pa.string()) for name in IMAGES} | {
         "key": ["a", "b", "c", "d"],
         "reference_uris": [["s3://face"], [], None, ["s3://not-shown"]],
         "mask_image_uri": ["https://mask?sig=2", None, None, "s3://not-shown"],

@@ -16,7 +16,7 @@ from idgen.errors import Code, Exit, RowError, RunError
 from idgen.faces.analysis import FaceAnalyser, choose
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
@@ -83,7 +83,7 @@ def analyser():
 
 
 def portrait(seed, size_px=256):
-    return draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), size_px).image
+    return draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), size_px).image
 
 
 def cosine(first, second):
@@ -92,7 +92,7 @@ def cosine(first, second):
 
 @needs_pack
 def test_the_face_of_a_portrait_is_where_it_was_drawn(analyser):
-    drawing = draw_portrait(Person.sample(7), Look.sample(7, calm=True), 256)
+    drawing = draw_portrait(DrawnPerson.sample(7), Look.sample(7, calm=True), 256)
     face = analyser.analyse(drawing.image, "largest")
     assert face.embedding.shape == (512,)
     assert face.embedding.dtype == np.float32
@@ -123,7 +123,7 @@ def test_two_photos_of_a_person_are_nearer_than_two_people(analyser):
     first = [analyser.analyse(portrait(seed), "largest").embedding for seed in people]
     second = [
         analyser.analyse(
-            draw_portrait(Person.sample(seed), Look.sample(900 + seed, calm=True)).image, "largest"
+            draw_portrait(DrawnPerson.sample(seed), Look.sample(900 + seed, calm=True)).image, "largest"
         ).embedding
         for seed in people
     ]
@@ -231,7 +231,7 @@ def test_loading_and_analysing_print_nothing(capfd):
 def test_from_file_to_identity_each_reference_is_analysed_once(tmp_path, analyser):
     paths = [tmp_path / f"{seed}.png" for seed in range(20, 26)]
     for seed, path in zip(range(20, 26), paths, strict=True):
-        drawing = draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256)
+        drawing = draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 256)
         assert cv2.imwrite(str(path), drawing.image[:, :, ::-1])
     reader = ReferenceReader(
         Fetcher(SourcesConfig(), extra_roots=[str(tmp_path)]), lambda pack: analyser, SourcesConfig(warn_side_px=64)

@@ -14,11 +14,11 @@ from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.crops import FACE_SCALE, aligned, cut, face_square
 from idgen.recipes.variants import PictureNeed
 from idgen.sources.clip_pixels import prepare
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
-DRAWING = draw_portrait(Person.sample(7), Look.sample(7, calm=True), 256)
+DRAWING = draw_portrait(DrawnPerson.sample(7), Look.sample(7, calm=True), 256)
 WHITE = np.array([255, 255, 255])
 
 

@@ -14,11 +14,11 @@ from idgen.faces.file_analysis import OpenedFiles, look
 from idgen.faces.file_tasks import FileTask
 from idgen.recipes.recipe import AdapterSpec, FacePack
 from idgen.recipes.variants import PictureNeed, picture_need
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
-DRAWING = draw_portrait(Person.sample(7), Look.sample(7, calm=True), 256)
+DRAWING = draw_portrait(DrawnPerson.sample(7), Look.sample(7, calm=True), 256)
 NEED = PictureNeed("bbox", 336, "rgb", "crop", 336)
 
 

@@ -20,7 +20,7 @@ from idgen.faces.keypoints import FaceTarget, SourceFace, angle_deg, draw, targe
 from idgen.faces.references import ReferenceReader, Request
 from idgen.recipes.variants import FaceNeeds, PictureNeed
 from idgen.sources.fetch import Fetcher
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
@@ -49,7 +49,7 @@ class Room:
 
     def photo(self, seed):
         """A lying photo, so that no picture here has its shape."""
-        portrait = draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256).image
+        portrait = draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 256).image
         return self.saved(f"{seed}.png", np.pad(portrait, ((0, 0), (90, 30), (0, 0)), "edge"))
 
     def read(self, *requests):
@@ -142,7 +142,7 @@ def test_the_first_of_several_references_is_in_the_drawing(room):
 
 
 def test_one_face_is_chosen_for_every_part(room, analyser):
-    two = [draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256).image for seed in (3, 4)]
+    two = [draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 256).image for seed in (3, 4)]
     scene = np.hstack(two)
     uri = room.saved("two.png", scene)
     left, right = room.read(*(ask(uri, FaceTarget(), face_select=f"index:{n}") for n in (0, 1)))
@@ -250,7 +250,7 @@ def test_points_of_a_pose_that_make_no_face_are_the_pose_photo_s_fault():
 
 
 def test_somebody_who_lies_in_the_pose_photo_is_not_put_upright(room):
-    upright = draw_portrait(Person.sample(8), Look.sample(8, calm=True), 320).image
+    upright = draw_portrait(DrawnPerson.sample(8), Look.sample(8, calm=True), 320).image
     lying = room.saved("lying.png", np.ascontiguousarray(np.rot90(upright)))
     as_reference, as_pose = room.read(ask(lying, FaceTarget()), ask(room.photo(7), FaceTarget(), face_pose_uri=lying))
     assert "photo_turned" in [warning.partition(":")[0] for warning in as_reference.warnings]

@@ -18,7 +18,7 @@ from idgen.recipes.variants import FaceNeeds, PictureNeed
 from idgen.sources.clip_pixels import prepare
 from idgen.sources.fetch import Fetcher
 from idgen.sources.input_images import cover
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
@@ -33,7 +33,7 @@ NOTHING = FaceNeeds(False, ())
 
 
 def portrait(seed):
-    return draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256).image
+    return draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 256).image
 
 
 def saved(path, rgb, **options):

@@ -16,7 +16,7 @@ from idgen.faces.analysis import FaceAnalyser
 from idgen.faces.detection import Found
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 PACK = Path(idgen.tiny.__file__).parent / "facepack"
@@ -41,7 +41,7 @@ def looks(analyser, monkeypatch):
 
 
 def portrait(seed, size_px=320):
-    return draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), size_px).image
+    return draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), size_px).image
 
 
 def ordinary():
@@ -146,7 +146,7 @@ def test_a_pack_that_is_less_generous_stays_so_in_further_looks():
 
 def close_up(seed, badge_seed):
     """A face that fills the frame, 512 px wide, with another person's on a badge in the corner."""
-    drawing = draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 640)
+    drawing = draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 640)
     left, top, right, bottom = (int(edge) for edge in drawing.boxes[0])
     inset_x, inset_y = (right - left) // 6, (bottom - top) // 6
     face = drawing.image[top + inset_y : bottom - inset_y, left + inset_x : right - inset_x]

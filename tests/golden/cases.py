@@ -22,7 +22,8 @@ from torch import Tensor
 
 from idgen.recipes.recipe import AdapterSpec, Base, Recipe
 from idgen.recipes.variants import picture_need
-from idgen.sampling.rows import EMBEDDING_WIDTH, Bucket, SampleRow
+from idgen.sampling.rows import Bucket, SampleRow
+from idgen.schemas import EMBEDDING_WIDTH
 from idgen.sources import clip_pixels
 
 HERE = Path(__file__).parent

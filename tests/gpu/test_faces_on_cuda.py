@@ -10,7 +10,7 @@ import idgen.tiny
 from idgen.config import FacesConfig
 from idgen.faces import providers
 from idgen.faces.analysis import FaceAnalyser
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 pytestmark = [
@@ -32,7 +32,7 @@ def test_the_face_is_the_cpu_s():
         assert model.session.get_providers()[0] == "CUDAExecutionProvider"
         assert model.session.get_provider_options()["CUDAExecutionProvider"]["use_tf32"] == "0"
     for seed in range(7, 11):
-        image = draw_portrait(Person.sample(seed), Look.sample(seed, calm=True), 256).image
+        image = draw_portrait(DrawnPerson.sample(seed), Look.sample(seed, calm=True), 256).image
         one, other = there.analyse(image, "largest"), here.analyse(image, "largest")
         assert np.abs(one.box - other.box).max() < 0.5
         assert np.abs(one.keypoints - other.keypoints).max() < 0.5

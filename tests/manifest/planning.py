@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen.columns import BY_NAME
 from idgen.config import Config, PlannerConfig, RunConfig, SelectConfig
-from idgen.manifest.columns import BY_NAME
-from idgen.manifest.judging import Force
 from idgen.manifest.planner import PlanSummary, plan, plan_retries
 from idgen.manifest.results import Balance, write_results
 from idgen.manifest.shards import ShardRef, read_shard, shards
+from idgen.manifest.verdicts import Force
 from idgen.outputs.ledger import ledger_files, write_part
 from idgen.outputs.ledger_row import StoredImage, ledger_row
 from idgen.recipes.recipe import AdapterSpec, Recipe

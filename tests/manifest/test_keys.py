@@ -7,10 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planning import HASHES, RECIPES, Desk, row
 
+from idgen.column import Scope
+from idgen.columns import BY_NAME
 from idgen.config import SourcesConfig
-from idgen.manifest.columns import BY_NAME
+from idgen.manifest.addresses import Addresses
 from idgen.manifest.keys import canonical_float
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
@@ -35,7 +36,7 @@ def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES):
     """Resolve a manifest that is a table."""
     names = manifest.column_names
     (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
-    places = Places(folder, SourcesConfig().signature_parameters)
+    places = Addresses(folder, SourcesConfig().signature_parameters)
     table = SettingsTable(recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"])
     return Resolver(names, table, places).resolve(batch).to_pylist()
 
@@ -62,7 +63,7 @@ def test_what_decides_the_pixels_is_in_the_key(column: str, value):
 
 def test_only_ids_names_and_formats_decide_nothing():
     for name, column in BY_NAME.items():
-        assert (column.part == "-") == (
+        assert (column.scope is Scope.CARRIED) == (
             name in ("row_id", "num_images", "sku", "person_id", "shot", "output_name", "output_format")
         )
 

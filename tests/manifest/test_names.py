@@ -3,8 +3,8 @@
 import pytest
 from planning import Desk, row
 
+from idgen.columns import BY_NAME
 from idgen.errors import RunError
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.names import check_names, near_miss, slips_between
 
 SHOP_WORDS = """

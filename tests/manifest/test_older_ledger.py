@@ -12,7 +12,7 @@ import pytest
 from planning import RECIPE, Desk, row
 
 from idgen.errors import Code
-from idgen.manifest.judging import Force
+from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.ledger import dataset, ledger_files, write_part
 from idgen.outputs.verify import verify
@@ -85,7 +85,7 @@ def test_merged_with_newer_parts_each_row_keeps_what_it_has(old):
     old.plan(ROWS)
     (ref,) = old.refs()
     (picture,) = old.pictures()
-    told = old._told(ref, picture | NEW, "ok")
+    told = old._told(ref, picture, "ok") | NEW
     write_part(old.store, old.run_id, ref.name, 1, 0, [told])
     compact(old.store, old.run_id)
     (merged,) = ledger_files(old.store)

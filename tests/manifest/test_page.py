@@ -6,9 +6,8 @@ import pytest
 from planning import Desk, row
 from test_inpaint_columns import ALL, HASHES, MODEL
 
-from idgen.manifest.columns import BY_NAME, COLUMNS
+from idgen.columns import BY_NAME, COLUMNS
 from idgen.manifest.page import schema_table, with_table
-from idgen.manifest.settings import CHECKS
 from idgen.sources.input_images import MASK_NOISE
 
 PAGE = Path(__file__).parents[2] / "manifests" / "README.md"
@@ -57,7 +56,7 @@ def test_the_page_s_figures_are_the_code_s():
     assert f"within {MASK_NOISE} levels of black or white" in page
     assert "face boxes 0 to 1, face points -0.5 to 1.5, angles -180 to 180" in page
     for name, value in (("face_keypoints", [-0.5, 1.5] * 5), ("face_box", [0, 0, 1, 1]), ("face_angle_deg", -180)):
-        assert CHECKS[name](name, value, MODEL) == value
+        assert BY_NAME[name].check(name, value, MODEL) == value
 
 
 def _listing(column: str):

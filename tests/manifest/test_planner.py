@@ -14,7 +14,7 @@ from planning import Desk, row, write_manifest
 
 from idgen.config import RunConfig
 from idgen.errors import Exit, RunError
-from idgen.manifest.judging import Force
+from idgen.manifest.verdicts import Force
 from idgen.outputs.ledger import ledger_files
 from idgen.stores.protocol import StoreError
 

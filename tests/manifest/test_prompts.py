@@ -8,6 +8,7 @@ from planning import HASHES, RECIPE, row
 from idgen.manifest.planner import RETRIES, TO_MAKE
 from idgen.manifest.prompts import BLOCK_PROMPTS, text_blocks, write_prompts
 from idgen.outputs.encoded_prompts import digest
+from idgen.recipes.recipe import FacePass
 
 ENCODERS = {"faceid": "glm-float16", "other": "glm-float16"}
 
@@ -18,7 +19,7 @@ def asked(desk):
 
     def find(chosen=TO_MAKE, encoders=ENCODERS, stored=()):
         listing = {"glm-float16": [digest(prompt) for prompt in stored]}
-        count = write_prompts(encoders, chosen, lambda name: listing.get(name, ()), desk.scratch, 256)
+        count = write_prompts(desk.recipes, encoders, chosen, lambda name: listing.get(name, ()), desk.scratch, 256)
         found = {}
         for block in text_blocks(desk.scratch, ""):
             found.setdefault(block.encoder, []).extend(block.prompts)
@@ -51,6 +52,22 @@ def test_a_negative_prompt_counts_with_guidance_alone_and_none_is_the_empty_one(
     assert asked(encoders={"faceid": "glm-float16"}) == {"glm-float16": ["red", "ugly"]}
 
 
+def test_where_prompts_are_read_in_pieces_the_empty_one_counts_too(desk, asked):
+    desk.recipes, desk.hashes = {"faceid": replace(RECIPE, long_prompt="chunks")}, HASHES
+    desk.plan([row(1, prompt="red", guidance_scale=1.0)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["", "red"]}
+
+
+def test_a_face_pass_with_guidance_needs_the_negative_prompt_of_a_row_without(desk, asked):
+    repaired = replace(RECIPE, face_pass=FacePass(), columns=[*RECIPE.columns, "face_pass"])
+    desk.recipes, desk.hashes = {"faceid": repaired}, HASHES
+    given = {"negative_prompt": "ugly", "guidance_scale": 1.0}
+    desk.plan([row(1, prompt="red", face_pass="off", **given), row(2, prompt="blue", **given)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["blue", "red"]}
+    desk.plan([row(1, prompt="red", face_pass="auto", **given), row(2, prompt="blue", **given)])
+    assert asked(encoders={"faceid": "clip"}) == {"clip": ["blue", "red", "ugly"]}
+
+
 def test_what_is_stored_already_or_settled_is_left_out(desk, asked):
     rows = [row(n, prompt=f"look {n}", guidance_scale=1.0) for n in range(4)]
     desk.plan(rows[:1])
@@ -71,7 +88,7 @@ def test_a_second_pass_asks_for_its_own_prompts(desk, asked):
 def test_blocks_hold_one_encoder_each_and_everything_once(desk):
     both = [("faceid", n) for n in range(100)] + [("other", n) for n in range(30)]
     desk.plan([row(i, recipe=name, prompt=f"look {n}", guidance_scale=1.0) for i, (name, n) in enumerate(both)])
-    write_prompts({"faceid": "a", "other": "b"}, TO_MAKE, lambda _: (), desk.scratch, 256)
+    write_prompts(desk.recipes, {"faceid": "a", "other": "b"}, TO_MAKE, lambda _: (), desk.scratch, 256)
     blocks = list(text_blocks(desk.scratch, "again-"))
     assert len({block.name for block in blocks}) == len(blocks)
     assert all(block.name.startswith("again-") and 0 < len(block.prompts) <= BLOCK_PROMPTS for block in blocks)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from planning import Desk, row
 from test_keys import pictures, resolved
 
+from idgen.columns import BY_NAME
 from idgen.errors import CODES, Code
-from idgen.manifest.columns import BY_NAME
 from idgen.manifest.settings import SettingsTable
 from idgen.schemas import PICTURES
 

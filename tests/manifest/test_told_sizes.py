@@ -7,8 +7,8 @@ import pytest
 from planning import Desk, row
 from test_keys import pictures
 
+from idgen.columns import TOLD_SIZES
 from idgen.errors import Code
-from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipes.recipe import AdapterSpec, Base, Recipe
 
 SDXL = Recipe(
@@ -107,5 +107,5 @@ def test_they_are_told_in_plan_ledger_results_and_failed_rows(desk: Desk, ending
     _, results, failed = desk.results()
     settings = {found["row_id"]: json.loads(found["settings"] or "{}") for found in results}
     assert settings["row-1"].items() >= WHOLE.items()
-    assert not settings["row-3"].keys() & TOLD_SIZES.keys()
+    assert not settings["row-3"].keys() & set(TOLD_SIZES)
     assert [int(failed[0][name]) for name in TOLD_SIZES] == [WHOLE[name] for name in TOLD_SIZES]

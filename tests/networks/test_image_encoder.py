@@ -13,8 +13,8 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionModelWithProjection
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from idgen.errors import Exit, RunError
+from idgen.lru_cache import LruCache
 from idgen.networks.image_encoder import ImageEncoder, dtype_beside, normalise
-from idgen.remembered import Remembered
 from idgen.tiny import world
 
 
@@ -53,7 +53,7 @@ def test_what_stands_beside_a_picture_changes_no_bit_of_it(encoder):
 
 
 def test_equal_pictures_are_encoded_once_and_the_least_used_are_forgotten(encoder, monkeypatch):
-    monkeypatch.setattr(encoder, "_cache", Remembered(lambda _: 1, 2))
+    monkeypatch.setattr(encoder, "_cache", LruCache(lambda _: 1, 2))
     first, second, third = picture(1), picture(2), picture(3)
     encoder.features(np.concatenate([first, first, second]))
     assert encoder.encodings == 2

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from idgen.columns import TOLD_SIZES
 from idgen.errors import Exit, RunError
-from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipes.recipe import AdapterSpec, Base, Control, Defaults, Lora, Recipe
 from idgen.recipes.validation import check_recipe
 
@@ -39,6 +39,8 @@ POSES = ["control_pose_uri"]
         Recipe(base=replace(KOLORS, text="inline"), adapters=[KOLORS_PICTURE]),
         Recipe(base=replace(KOLORS, text="ahead")),
         Recipe(base=Base(text="inline"), adapters=[FACEID]),
+        Recipe(base=Base(text="ahead"), adapters=[FACEID]),
+        Recipe(base=Base(kind="sdxl", text="ahead"), prompt_syntax="weighted", long_prompt="chunks"),
     ],
 )
 def test_a_sound_recipe_passes(recipe):
@@ -91,8 +93,6 @@ def test_a_sound_recipe_passes(recipe):
         ),
         (Recipe(base=KOLORS, adapters=[V2]), "faceid_plusv2 is made for SD 1.5 and SDXL, the recipe's base is kolors"),
         (Recipe(base=KOLORS, controls=[POSE], columns=POSES), "controls: Kolors' ControlNets are not built"),
-        (Recipe(base=Base(text="ahead")), "base.text: ahead is for kolors; sd15 encodes"),
-        (Recipe(base=Base(kind="sdxl", text="ahead")), "base.text: ahead is for kolors"),
         (Recipe(base=Base(kind="kolors"), prompt_syntax="weighted"), "prompt_syntax, long_prompt: are for CLIP's"),
         (Recipe(base=Base(kind="kolors"), long_prompt="chunks"), "prompt_syntax, long_prompt: are for CLIP's"),
         (Recipe(base=replace(KOLORS, config="/base")), "base.config"),

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from doubles.shipped import BASES, BOOK, FACES, IDENTITY, PLAIN
 
+from idgen.columns import TOLD_SIZES
 from idgen.config import Config
-from idgen.manifest.columns import TOLD_SIZES
 from idgen.recipes.book import load_recipes
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.schedulers import SCHEDULERS
 from idgen.recipes.variants import VARIANTS, needs
-from idgen.weights import needs_face_pack, originals, parts
+from idgen.weights import needs_face_pack, parts
 from idgen.weights.locations import hub_place
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def test_kolors_recipes_ask_for_what_their_authors_samples_do():
         assert (asked.guidance_scale, asked.scheduler, recipe.timestep_spacing) == (5.0, "euler", "leading")
         assert (asked.width, asked.height, asked.negative_prompt) == (1024, 1024, "")
         assert asked.num_inference_steps == (25 if "faceid" in name else 50)
-        assert recipe.base.weights == originals.KOLORS
+        assert recipe.base.weights == FAMILIES["kolors"].diffusers_layout
         assert (recipe.base.dtype, recipe.base.vae_dtype, recipe.base.text_ahead) == ("float16", "float32", True)
         if needs_face_pack(recipe):
             assert (recipe.face_pack.weights, recipe.face_pack.det_size_px) == ("antelopev2", 640)

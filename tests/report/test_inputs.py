@@ -4,8 +4,8 @@ import pytest
 from make_run import POINTS, RUN, Portraits, key_of, product_row, row, write_run
 from test_gallery import report, values
 
-from idgen.manifest.columns import COLUMNS
-from idgen.report.inputs import INPUTS, ground_of, inputs_of
+from idgen.columns import COLUMNS, IMAGES
+from idgen.report.inputs import ground_of, inputs_of
 from idgen.report.thumbnails import photo_name
 
 LOOK = json.dumps({"ip_adapter_image_uri": "https://shop.example/look.jpg"})
@@ -14,11 +14,11 @@ ON_BLACK = {"mask_image_uri", "control_pose_uri", "control_depth_uri", "control_
 
 def test_every_column_that_holds_a_picture_is_shown():
     pictures = {column.name for column in COLUMNS if column.name.endswith("_uri")}
-    assert set(INPUTS) == pictures - {"reference_uri"}
+    assert set(IMAGES) == pictures - {"reference_uri"}
 
 
 def test_masks_and_maps_lie_on_black_and_photos_on_white():
-    assert {column for column in INPUTS if ground_of(column) == "black"} == ON_BLACK
+    assert {column for column in IMAGES if ground_of(column) == "black"} == ON_BLACK
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from idgen.report.progress import Counts, ProgressLine, Speed, duration, eta_s, format_progress, progress_record
+from idgen.report.progress import ProgressLine, Speed, StatusCounts, duration, eta_s, format_progress, progress_record
 
 
 class Terminal(io.StringIO):
@@ -11,34 +11,34 @@ class Terminal(io.StringIO):
 
 
 def test_the_line_shows_every_count_rate_and_time_left():
-    line = format_progress(Counts(asked=1000, ok=400, rejected=10, failed=5, skipped=85), 2.0)
+    line = format_progress(StatusCounts(asked=1000, ok=400, rejected=10, failed=5, skipped=85), 2.0)
     assert line == " 50.0%  ok 400  rejected 10  failed 5  skipped 85  left 500  2 images/s  ETA 4 min"
 
 
-@pytest.mark.parametrize("counts", [Counts(asked=0), Counts(asked=5), Counts(asked=5, ok=9)])
+@pytest.mark.parametrize("counts", [StatusCounts(asked=0), StatusCounts(asked=5), StatusCounts(asked=5, ok=9)])
 @pytest.mark.parametrize("rate", [None, 0.0, 1e-9])
 def test_no_count_and_no_rate_breaks_the_line(counts, rate):
     assert "ETA" in format_progress(counts, rate)
 
 
 def test_a_run_is_not_called_done_before_its_last_picture():
-    assert format_progress(Counts(asked=100_000, ok=99_999), 1.0).startswith(" 99.9%")
-    assert format_progress(Counts(asked=100_000, ok=100_000), 1.0).startswith("100.0%")
+    assert format_progress(StatusCounts(asked=100_000, ok=99_999), 1.0).startswith(" 99.9%")
+    assert format_progress(StatusCounts(asked=100_000, ok=100_000), 1.0).startswith("100.0%")
 
 
 def test_there_is_no_rate_before_two_steps_of_progress():
     speed = Speed()
     for now_s, ok in ((0, 0), (90, 0), (100, 8)):
-        speed.add(now_s, Counts(asked=100, ok=ok))
+        speed.add(now_s, StatusCounts(asked=100, ok=ok))
         assert speed.per_second(now_s) is None
-    speed.add(104, Counts(asked=100, ok=16))
+    speed.add(104, StatusCounts(asked=100, ok=16))
     assert speed.per_second(104) == pytest.approx(2.0)  # not 16 / 104: loading is not sampling
 
 
 def test_what_was_skipped_refused_or_made_before_is_not_in_the_rate():
     speed = Speed()
     for now_s, ok in ((0, 5000), (10, 5008), (14, 5016), (18, 5024)):
-        speed.add(now_s, Counts(asked=20_000, ok=ok, rejected=700, skipped=9000))
+        speed.add(now_s, StatusCounts(asked=20_000, ok=ok, rejected=700, skipped=9000))
     assert speed.per_second(18) == pytest.approx(2.0)
 
 
@@ -47,7 +47,7 @@ def test_the_rate_follows_the_last_two_minutes_and_falls_to_none_left():
     done = 0
     for now_s in range(0, 1000, 10):
         done += 100 if now_s < 500 else 10
-        speed.add(now_s, Counts(asked=10**6, ok=done))
+        speed.add(now_s, StatusCounts(asked=10**6, ok=done))
     assert speed.per_second(990) == pytest.approx(1.0)
     assert 0.5 < speed.per_second(1040) < 1.0  # overdue: it sinks
     assert speed.per_second(2000) == 0.0
@@ -57,14 +57,14 @@ def test_the_rate_follows_the_last_two_minutes_and_falls_to_none_left():
 def test_between_two_batches_the_rate_is_steady():
     speed = Speed()
     for now_s in range(0, 101, 10):
-        speed.add(now_s, Counts(asked=1000, ok=now_s * 2))
+        speed.add(now_s, StatusCounts(asked=1000, ok=now_s * 2))
     assert {speed.per_second(now_s) for now_s in (100, 105, 110)} == {2.0}
 
 
 def test_two_reports_in_one_instant_do_not_divide_by_nothing():
     speed = Speed()
     for ok in (0, 1, 2):
-        speed.add(5.0, Counts(asked=9, ok=ok))
+        speed.add(5.0, StatusCounts(asked=9, ok=ok))
     assert speed.per_second(5.0) < 10_000
 
 
@@ -95,7 +95,7 @@ def test_a_terminal_gets_one_line_that_is_rewritten():
     line = ProgressLine(out, clock=lambda: now[0], width=40)
     for step in range(10):
         now[0] = step * 0.5
-        line.update(Counts(asked=10, ok=step))
+        line.update(StatusCounts(asked=10, ok=step))
     line.close()
     assert out.getvalue().count("\n") == 1
     assert out.getvalue().endswith("\n")
@@ -107,9 +107,9 @@ def test_a_log_gets_a_line_now_and_then_and_the_last_one():
     line = ProgressLine(out, every_s=30, clock=lambda: now[0])
     for second in range(61):
         now[0] = float(second)
-        line.update(Counts(asked=61, ok=second))
+        line.update(StatusCounts(asked=61, ok=second))
     now[0] = 61.0
-    line.update(Counts(asked=61, ok=61))
+    line.update(StatusCounts(asked=61, ok=61))
     line.close()
     assert len(out.getvalue().splitlines()) == 4  # 0, 30, 60 s and the end
     assert out.getvalue().splitlines()[-1].startswith("100.0%")
@@ -119,12 +119,12 @@ def test_a_log_gets_a_line_now_and_then_and_the_last_one():
 def test_a_log_hears_of_a_wait_at_once_and_of_what_changes_in_it_now_and_then():
     out, now = io.StringIO(), [0.0]
     line = ProgressLine(out, every_s=30, clock=lambda: now[0])
-    line.update(Counts(asked=10))
+    line.update(StatusCounts(asked=10))
     for second in range(1, 40):
         now[0] = float(second)
         line.tell(f"waiting for 1 GPU: {second} s")
     assert [text[:20] for text in out.getvalue().splitlines()[1:]] == ["waiting for 1 GPU: 1", "waiting for 1 GPU: 3"]
-    line.update(Counts(asked=10))
+    line.update(StatusCounts(asked=10))
     line.tell("waiting for 1 GPU: again")
     assert out.getvalue().splitlines()[-1] == "waiting for 1 GPU: again"
 
@@ -136,5 +136,5 @@ def test_closing_without_any_count_prints_nothing():
 
 
 def test_the_record_has_what_status_reads():
-    record = progress_record("r", Counts(asked=10, ok=4, skipped=2), 2.0)
+    record = progress_record("r", StatusCounts(asked=10, ok=4, skipped=2), 2.0)
     assert (record["left"], record["eta_s"], record["ok"], record["run_id"]) == (4, 2.0, 4, "r")

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from idgen.errors import Exit, RunError
-from idgen.report.progress import Counts, progress_record
+from idgen.report.progress import StatusCounts, progress_record
 from idgen.report.status import format_runs, format_status, list_runs, run_status
 from idgen.stores.local import LocalStore
 
-COUNTS = Counts(asked=1000, ok=400, rejected=20, failed=10, skipped=70)
+COUNTS = StatusCounts(asked=1000, ok=400, rejected=20, failed=10, skipped=70)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_ended_run_shows_its_exit_code_and_is_never_stale(store):
     write(store, "a", "progress.json", progress_record("a", COUNTS, 2.0))
     write(store, "a", "summary.json", {"exit_code": 3, "counts": {"asked": 5, "ok": 4, "failed": 1}})
     status = run_status(store, "a", later(90_000))
-    assert (status.state, status.exit_code, status.counts) == ("ended", 3, Counts(asked=5, ok=4, failed=1))
+    assert (status.state, status.exit_code, status.counts) == ("ended", 3, StatusCounts(asked=5, ok=4, failed=1))
     assert "ended with exit code 3" in format_status(status)
     assert "dead" not in format_status(status)
 
@@ -57,7 +57,7 @@ def test_a_clock_that_runs_behind_the_stores_gives_no_negative_age(store):
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'"x"', b'{"asked": null, "images_per_s": "x", "counts": 3}'])
 def test_a_half_written_file_is_no_crash(store, content):
     store.put("runs/a/progress.json", content)
-    assert run_status(store, "a").counts == Counts(asked=0)
+    assert run_status(store, "a").counts == StatusCounts(asked=0)
     assert "running" in format_status(run_status(store, "a"))
 
 
@@ -71,7 +71,7 @@ def test_a_run_that_was_only_planned_shows_what_it_would_make(store):
     write(store, "a", "plan/summary.json", plan)
     status = run_status(store, "a", later(12))
     assert (status.state, status.to_make) == ("planned", 1234)
-    assert status.counts == Counts(asked=1300, rejected=6, skipped=60)
+    assert status.counts == StatusCounts(asked=1300, rejected=6, skipped=60)
     assert "run a: planned, 1,234 to make" in format_status(status)
     assert "planned, 1,234 to make" in format_runs([status])
     write(store, "a", "progress.json", progress_record("a", COUNTS, 2.0))

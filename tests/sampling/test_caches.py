@@ -5,7 +5,7 @@ import torch
 from doubles.tiny_recipe import person
 
 from idgen.adapters.protocol import Person, Tokens
-from idgen.sampling.caches import Counts, PromptCache, Text, TokenCache
+from idgen.sampling.caches import PromptCache, Text, TokenCache, WorkCounts
 
 
 def encode(prompt):
@@ -24,7 +24,7 @@ class WithOption:
 
 
 def test_each_prompt_is_encoded_once_and_none_is_not_the_empty_one():
-    counts = Counts()
+    counts = WorkCounts()
     cache = PromptCache(
         lambda prompt: Text(torch.full((3, 2), -1.0), 0, torch.ones(4)) if prompt is None else encode(prompt), counts
     )
@@ -38,14 +38,14 @@ def test_each_prompt_is_encoded_once_and_none_is_not_the_empty_one():
 
 
 def test_pooled_embeddings_come_with_their_prompts():
-    cache = PromptCache(lambda prompt: Text(torch.zeros(3, 2), 0, torch.full((4,), float(len(prompt)))), Counts())
+    cache = PromptCache(lambda prompt: Text(torch.zeros(3, 2), 0, torch.full((4,), float(len(prompt)))), WorkCounts())
     _, pooled = cache.get(["a", "abc"])
     assert pooled[:, 0].tolist() == [1.0, 3.0]
-    assert PromptCache(encode, Counts()).get(["a"])[1] is None
+    assert PromptCache(encode, WorkCounts()).get(["a"])[1] is None
 
 
 def test_tokens_are_kept_by_person_and_by_the_options_the_adapter_uses():
-    counts = Counts()
+    counts = WorkCounts()
     cache = TokenCache(counts)
     one = Person(person(1))
     for options in ({}, {"shortcut_scale": 2.0}, {"shortcut_scale": 2.0, "other": 1.0}, {}):
@@ -114,7 +114,9 @@ def test_rows_with_equal_values_but_other_bits_are_no_padding():
 
 
 def test_prompts_come_out_of_the_cache_with_their_padding():
-    cache = PromptCache(lambda prompt: Text.folded(padded(len(prompt)), 0, torch.ones(4)), Counts(), max_bytes=10_000)
+    cache = PromptCache(
+        lambda prompt: Text.folded(padded(len(prompt)), 0, torch.ones(4)), WorkCounts(), max_bytes=10_000
+    )
     embeddings, pooled = cache.get(["", "abc", "a" * 256])
     assert embeddings.shape == (3, 256, 8)
     assert pooled.shape == (3, 4)

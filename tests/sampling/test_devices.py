@@ -7,9 +7,9 @@ from doubles.tiny_recipe import TINY, recipe
 from idgen.errors import Exit, RunError
 from idgen.recipes.recipe import Base
 from idgen.sampling import bases
+from idgen.sampling.bases import load_encoder
 from idgen.sampling.devices import check_device
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import load_encoder
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU here")
 cpu_build = pytest.mark.skipif(torch.version.cuda is not None, reason="torch is a CUDA build here")

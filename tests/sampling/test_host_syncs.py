@@ -9,10 +9,10 @@ import torch
 from doubles.tiny_recipe import BUCKET, TINY, bucket_for, control, picture, recipe, row_for
 
 from idgen.recipes.schedulers import names
+from idgen.sampling.bases import load_encoder
 from idgen.sampling.host_syncs import HostSyncs, count_per_step
 from idgen.sampling.rows import ControlUse
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import load_encoder
 
 NOWHERE = torch.device("meta")
 POSE = (ControlUse(name="pose", scale=0.8),)
@@ -91,7 +91,7 @@ def test_what_a_batch_needs_goes_up_without_a_wait(load):
     rows, bucket = [row_for(RECIPES["instantid"], number) for number in (3, 4)], bucket_for(RECIPES["instantid"])
     with HostSyncs(NOWHERE) as syncs:
         conditions = sampler.condition(rows, bucket)
-        sampler._pipelines.arguments(conditions, bucket, NOWHERE)
+        sampler.denoising.arguments(conditions, bucket, NOWHERE)
     assert syncs.counts == {}
 
 

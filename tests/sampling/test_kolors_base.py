@@ -17,7 +17,7 @@ from idgen.errors import Exit, RunError
 from idgen.networks import attention
 from idgen.recipes.recipe import Base, Lora, Recipe
 from idgen.sampling import bases
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import kolors, world
 

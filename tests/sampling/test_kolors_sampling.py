@@ -14,9 +14,9 @@ from torch.nn import functional
 from idgen.networks import attention
 from idgen.recipes.recipe import Base, Recipe
 from idgen.recipes.schedulers import SCHEDULERS
-from idgen.sampling import sampler as sampling
 from idgen.sampling import schedulers
 from idgen.sampling.decoding import decode
+from idgen.sampling.families import cross_attention
 from idgen.sampling.rows import Bucket
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world
@@ -100,7 +100,7 @@ def stock(kind, bucket, one, **words):
 def test_rows_in_a_batch_equal_the_stock_pipeline(sampler, kind, guidance):
     bucket = replace(BUCKETS[kind], guidance_scale=guidance)
     ours = latents(sampler, ROWS, bucket)
-    assert type(sampler._pipelines.get(bucket)).__name__ == kind
+    assert type(sampler.denoising.get(bucket)).__name__ == kind
     theirs = torch.cat([stock(kind, bucket, one) for one in ROWS])
     assert difference(ours, theirs) < limit_for(theirs)
 
@@ -136,7 +136,7 @@ def test_time_ids_are_the_pictures_height_and_width_in_both_pipelines(sampler):
 def test_the_stock_image_to_image_pipeline_still_forgets_pooled_embeddings(sampler):
     """When this fails, diffusers has mended it: pipelines.KolorsStart may go."""
     bucket = BUCKETS["KolorsImg2ImgPipeline"]
-    words = sampler._pipelines.arguments(sampler.condition(ROWS, bucket), bucket, sampler.device)
+    words = sampler.denoising.arguments(sampler.condition(ROWS, bucket), bucket, sampler.device)
     plain = diffusers.KolorsImg2ImgPipeline(**sampler.pipeline.components)
     plain.set_progress_bar_config(disable=True)
     with pytest.raises(AttributeError):
@@ -160,8 +160,8 @@ def test_text_and_tokens_are_projected_once_per_batch(with_face, monkeypatch):
     tokens_in: list[Tensor] = []
     projection = sampler.pipeline.unet.encoder_hid_proj
     hook = projection.register_forward_pre_hook(lambda _module, args: passed.append(args[0]))
-    through = sampling._through_text
-    monkeypatch.setattr(sampling, "_through_text", lambda unet, t: tokens_in.append(t) or through(unet, t))
+    through = cross_attention.through_text
+    monkeypatch.setattr(cross_attention, "through_text", lambda linear, t: tokens_in.append(t) or through(linear, t))
     sampler.bind(conditions)
     hook.remove()
     assert [states.shape for states in passed] == [(4, 256, 128)]
@@ -193,10 +193,10 @@ def test_in_lower_precision_tokens_are_still_projected_in_float32(with_face):
     rough = load(base=base, adapters=made.adapters)
     conditions = exact.condition([row_for(made, 1)], BUCKET)
     ours, unets = (
-        project(rough.pipeline.unet, conditions.tokens[0])
-        for project in (sampling._through_text, lambda unet, t: unet.encoder_hid_proj(t.bfloat16()))
+        project(rough.pipeline.unet.encoder_hid_proj, conditions.tokens[0])
+        for project in (cross_attention.through_text, lambda linear, t: linear(t.bfloat16()))
     )
-    wanted = sampling._through_text(exact.pipeline.unet, conditions.tokens[0])
+    wanted = cross_attention.through_text(exact.pipeline.unet.encoder_hid_proj, conditions.tokens[0])
     assert ours.dtype == torch.float32
     assert difference(ours, wanted) < difference(unets, wanted)
 

@@ -15,7 +15,7 @@ from idgen.errors import RunError
 from idgen.recipes.recipe import Base
 from idgen.sampling import bases
 from idgen.sampling.caches import Text
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.tiny import world
 
 GOLDEN = Path(__file__).parents[3] / "shared/goldens/bases/kolors-tiny"

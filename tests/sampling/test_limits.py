@@ -108,7 +108,7 @@ def test_shortages_are_told_from_other_errors_by_their_words(text, short):
     ],
 )
 def test_whatever_goes_wrong_in_loading_stops_the_run_and_names_the_recipe(monkeypatch, error, code):
-    monkeypatch.setattr("idgen.sampling.bases.Sd15Base.place", lambda *_: (_ for _ in ()).throw(error))
+    monkeypatch.setattr("idgen.sampling.families.sd15.Sd15.place", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(RunError, match=f"recipe tiny .*{error}") as caught:
         Sampler.load(TINY, lora_scale=1.0, device="cpu")
     assert caught.value.exit_code == code

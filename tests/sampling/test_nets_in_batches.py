@@ -76,7 +76,7 @@ def test_a_net_of_scale_0_is_not_run_and_its_picture_is_that_of_the_recipe_witho
     found = latents(sampler, silent, none)
     assert calls == dict.fromkeys(NETS, 0)
     assert torch.equal(found, latents(sampler, ROWS, replace(BUCKET, controls=())))
-    kinds = [type(made).__name__ for kind, made in sampler._pipelines._made.items() if not kind[1] and not kind[0]]
+    kinds = [type(made).__name__ for kind, made in sampler.denoising._made.items() if not kind[1] and not kind[0]]
     assert kinds == ["StableDiffusionXLPipeline"]
     one = latents(sampler, silent, BUCKET)
     assert (calls["identity"], calls["inpaint"], calls["softedge"]) == (0, 2, 2)

@@ -67,7 +67,7 @@ def stock(sampler, kind, bucket, rows, **words):
         **parts | ({"controlnet": words.pop("controlnet")} if "controlnet" in words else {}),
         requires_safety_checker=False,
     )
-    pipeline.scheduler = sampler._pipelines.get(bucket).scheduler
+    pipeline.scheduler = sampler.denoising.get(bucket).scheduler
     pipeline.set_progress_bar_config(disable=True)
     with stock_attention(sampler):
         return torch.cat([
@@ -117,7 +117,7 @@ def test_image_to_image_equals_the_stock_pipeline(controlled):
 def test_controls_equal_the_stock_pipeline(controlled, uses):
     bucket = replace(BUCKET, controls=uses)
     ours = latents(controlled, ROWS, bucket)
-    nets = [controlled._pipelines._nets[use.name] for use in uses]
+    nets = [controlled.denoising._nets[use.name] for use in uses]
     theirs = stock(
         controlled, "StableDiffusionControlNetPipeline", bucket, ROWS, controlnet=nets,
         image=lambda one: [pixels(one.control_images[use.name]) for use in uses],
@@ -133,7 +133,7 @@ def test_controls_and_a_start_image_together_equal_the_stock_pipeline(controlled
     ours = latents(controlled, ROWS, bucket)
     theirs = stock(
         controlled, "StableDiffusionControlNetImg2ImgPipeline", bucket, ROWS,
-        controlnet=[controlled._pipelines._nets["pose"]], image=lambda one: pixels(one.init_image) * 2 - 1,
+        controlnet=[controlled.denoising._nets["pose"]], image=lambda one: pixels(one.init_image) * 2 - 1,
         control_image=lambda one: [pixels(one.control_images["pose"])], strength=lambda _: bucket.strength,
         controlnet_conditioning_scale=lambda _: [POSE.scale], width=lambda _: SIDE, height=lambda _: SIDE,
     )  # fmt: skip
@@ -157,7 +157,7 @@ def test_every_row_has_its_own_start_and_control_image(controlled):
 
 
 def test_control_runs_only_in_the_steps_between_start_and_end(controlled, monkeypatch):
-    net = controlled._pipelines._nets["pose"]
+    net = controlled.denoising._nets["pose"]
     calls, plain = [], net.forward
     monkeypatch.setattr(net, "forward", lambda *args, **kwargs: calls.append(1) or plain(*args, **kwargs))
     bucket = replace(BUCKET, num_inference_steps=8, controls=(replace(POSE, start=0.25, end=0.75),))
@@ -185,7 +185,7 @@ def test_the_same_seed_starts_the_same_picture_in_every_precision(controlled):
     low = half(adapters=[])
     assert torch.equal(low.condition(ROWS, START).noise, controlled.condition(ROWS, START).noise)
     seen = []
-    low._pipelines.get(START).unet.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    low.denoising.get(START).unet.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
     latents(low, ROWS, START)
     plain = []
     hook = controlled.pipeline.unet.register_forward_pre_hook(lambda _m, args: plain.append(args[0]))

@@ -45,13 +45,13 @@ def latents(sampler, rows, bucket):
 
 def stock(sampler, kind, bucket, one, **words):
     """A row by the stock pipeline with stock attention, from its prompt and pixels; `words` are the pipeline's."""
-    scheduler = sampler._pipelines.get(bucket).scheduler
+    scheduler = sampler.denoising.get(bucket).scheduler
     parts = sampler.pipeline.components | {"scheduler": scheduler}
     start, pose = (
         torch.from_numpy(p).permute(2, 0, 1)[None].float() / 255 for p in (one.init_image, one.control_images["pose"])
     )
     if bucket.controls:
-        parts["controlnet"] = sampler._pipelines._nets["pose"]
+        parts["controlnet"] = sampler.denoising._nets["pose"]
         words |= {"controlnet_conditioning_scale": POSE.scale, "width": 96, "height": 64}
         words["control_image" if bucket.strength else "image"] = pose
     if bucket.strength:
@@ -81,7 +81,7 @@ def stock(sampler, kind, bucket, one, **words):
 def test_rows_in_a_batch_equal_the_stock_pipeline(sampler, kind):
     bucket = replace(BUCKETS[kind], width=96, height=64)
     ours = latents(sampler, ROWS, bucket)
-    assert type(sampler._pipelines.get(bucket)).__name__ == kind
+    assert type(sampler.denoising.get(bucket)).__name__ == kind
     theirs = torch.cat([stock(sampler, kind, bucket, one) for one in ROWS])
     limit = TOLERANCE * max(1, theirs.abs().max() / 10)
     alone = torch.cat([latents(sampler, [one], bucket) for one in ROWS])

@@ -1,20 +1,30 @@
 """Prompts that were encoded ahead, from the encoder through a store to the sampler."""
 
+import gc
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from diffusers import UNet2DConditionModel
 from doubles.tiny_recipe import BUCKET, row
 
 from idgen.errors import Code, RowError, RunError
 from idgen.outputs import encoded_prompts
-from idgen.recipes.recipe import Base, Recipe
+from idgen.recipes.families import FAMILIES
+from idgen.recipes.recipe import Base, Lora, Recipe
+from idgen.sampling import bases
+from idgen.sampling.bases import load_encoder
 from idgen.sampling.caches import Text
+from idgen.sampling.prompt_pieces import Reading
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import StoredTexts, load_encoder
+from idgen.sampling.texts import StoredTexts
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
 BASE = Base(kind="kolors", weights="tiny:kolors", dtype="float32")
+NOBODY = np.zeros((0, 512), np.float32)
 PROMPTS = ("a red coat", "一张海报，写着“远方”", "lowres", "")
 
 
@@ -45,10 +55,9 @@ def test_texts_made_ahead_change_no_picture_and_leave_the_text_encoder_out(store
     recipe = Recipe(name="kolors", base=BASE)
     inline = Sampler.load(recipe, lora_scale=1.0, device="cpu")
     ahead = Sampler.load(recipe, lora_scale=1.0, device="cpu", texts=StoredTexts(store, "tiny", {}))
-    nobody = np.zeros((0, 512), np.float32)
     asked = [
-        row(key="a", prompt=PROMPTS[0], negative_prompt="lowres", id_embedding=nobody),
-        row(key="b", prompt=PROMPTS[1], negative_prompt=None, id_embedding=nobody),
+        row(key="a", prompt=PROMPTS[0], negative_prompt="lowres", id_embedding=NOBODY),
+        row(key="b", prompt=PROMPTS[1], negative_prompt=None, id_embedding=NOBODY),
     ]
     for one, other in zip(inline.sample(asked, BUCKET), ahead.sample(asked, BUCKET), strict=True):
         assert np.array_equal(one, other)
@@ -56,6 +65,67 @@ def test_texts_made_ahead_change_no_picture_and_leave_the_text_encoder_out(store
     assert ahead.counts.prompt_encodings == 4, "each looked up once"
     ahead.sample(asked, BUCKET)
     assert ahead.counts.prompt_encodings == 4
+
+
+CLIP = [
+    Recipe(name="sd15", base=Base(weights="tiny:sd15", dtype="float32", text="ahead")),
+    Recipe(name="sdxl", base=Base(kind="sdxl", weights="tiny:sdxl", dtype="float32", text="ahead")),
+]
+
+
+def styled(made: Recipe, folder) -> Recipe:
+    """`made` with a LoRA of UNet and text encoder that moves every picture."""
+    base = bases.load(made.base).pipeline
+    for part, place in (("unet", "conv_in"), ("text_encoder", "encoder.layers.0.self_attn.q_proj")):
+        tensors = lora_of(part, place, getattr(base, part).get_submodule(place))
+        (folder / f"{part}.safetensors").write_bytes(safetensors.torch.save(tensors))
+    loras = [Lora(name=part, weights=str(folder / f"{part}.safetensors")) for part in ("unet", "text_encoder")]
+    return replace(made, base=replace(made.base, loras=loras))
+
+
+def lora_of(part: str, place: str, layer: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The halves of a LoRA for one layer, rank 1."""
+    up, down = layer.weight.shape[:2]
+    ends = layer.weight.shape[2:]
+    numbers = torch.Generator().manual_seed(3)
+    return {
+        f"{part}.{place}.lora_A.weight": torch.randn(1, down, *ends, generator=numbers),
+        f"{part}.{place}.lora_B.weight": torch.randn(up, 1, *[1] * len(ends), generator=numbers) / 10,
+    }
+
+
+@pytest.mark.parametrize("reads", [{}, {"prompt_syntax": "weighted", "long_prompt": "chunks"}], ids=["stock", "pieces"])
+@pytest.mark.parametrize("made", CLIP, ids=lambda made: made.name)
+def test_texts_of_clip_made_ahead_are_the_same_with_loras_and_in_pieces(made, reads, tmp_path):
+    made = replace(styled(made, tmp_path), **reads)
+    long = "a red coat, (silk:1.3) lining, " * 12
+    asked = [
+        row(key="a", prompt=long, negative_prompt=None, id_embedding=NOBODY),
+        row(key="b", prompt="a red coat", negative_prompt="lowres", id_embedding=NOBODY),
+    ]
+    encoder = load_encoder(made.base, "cpu", Reading.of(made))
+    store = LocalStore(tmp_path / "catalogue")
+    for prompt in (long, "a red coat", "lowres", ""):
+        store.put(encoded_prompts.path("tiny", encoded_prompts.digest(prompt)), encoder.encode(prompt).to_bytes())
+    inline = Sampler.load(made, lora_scale=1.0, device="cpu")
+    ahead = Sampler.load(made, lora_scale=1.0, device="cpu", texts=StoredTexts(store, "tiny", {}))
+    pictures = inline.sample(asked, BUCKET)
+    for one, other in zip(pictures, ahead.sample(asked, BUCKET), strict=True):
+        assert np.array_equal(one, other)
+    assert inline.warnings(asked, BUCKET) == ahead.warnings(asked, BUCKET)
+    towers = FAMILIES[made.base.kind].text_encoders
+    assert [getattr(ahead.pipeline, tower) for tower in towers] == [None] * len(towers)
+    plain = Sampler.load(replace(made, base=replace(made.base, loras=[])), lora_scale=1.0, device="cpu")
+    assert not np.array_equal(plain.sample(asked, BUCKET)[0], pictures[0])
+
+
+@pytest.mark.parametrize("made", CLIP, ids=lambda made: made.name)
+def test_an_encoder_alone_holds_no_unet(made):
+    held = [gone for gone in gc.get_objects() if isinstance(gone, UNet2DConditionModel)]
+    encoder = load_encoder(made.base, "cpu")
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, UNet2DConditionModel)] == held
+    assert encoder.encode("a").embeddings.shape[0] == 77
 
 
 def test_a_text_that_is_gone_is_its_rows_code_and_may_be_tried_again(store):

@@ -71,7 +71,7 @@ def check_told(sampler, rows, bucket, latents):
     before = [len(net._forward_pre_hooks) for net in nets]
     with watching(nets) as seen:
         made = latents(sampler, rows, bucket)
-    one = torch.cat([stock_ids(sampler._pipelines.get(bucket), row.told_sizes) for row in rows])
+    one = torch.cat([stock_ids(sampler.denoising.get(bucket), row.told_sizes) for row in rows])
     wanted = one.repeat(2 if sampler.guided(bucket) else 1, 1).flatten()
     for given in seen:
         assert given

@@ -8,7 +8,7 @@ import pytest
 
 import idgen.tiny
 from drawn_world.face_pack.measure import held_out_scene, load_pack, measure_detection, measure_verification
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait, draw_scene
 
 PACK = Path(idgen.tiny.__path__[0]) / "facepack"
@@ -22,7 +22,7 @@ def app():
 
 def test_the_pack_gives_a_detector_and_a_512_number_recogniser(app):
     assert set(app.models) == {"detection", "recognition"}
-    drawing = draw_portrait(Person.sample(0), Look.sample(0, calm=True))
+    drawing = draw_portrait(DrawnPerson.sample(0), Look.sample(0, calm=True))
     (face,) = app.get(np.ascontiguousarray(drawing.image[:, :, ::-1]))
     assert face.normed_embedding.shape == (512,)
     assert face.kps.shape == (5, 2)
@@ -40,7 +40,7 @@ def test_scenes_are_detected_with_recall_and_precision_of_97_percent_and_keypoin
 
 @pytest.mark.slow
 def test_portraits_are_detected_once_each_with_keypoints_within_3_percent(app):
-    portraits = [draw_portrait(Person.sample(520_000 + i), Look.sample(520_000 + i), 256) for i in range(100)]
+    portraits = [draw_portrait(DrawnPerson.sample(520_000 + i), Look.sample(520_000 + i), 256) for i in range(100)]
     result = measure_detection(app, portraits)
     assert (result.recall, result.precision) == (1.0, 1.0)
     assert result.keypoint_error_mean <= 0.03

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from drawn_world.prompts import Facts, plain
-from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, Look, Person
+from idgen.tiny.people import EXPRESSIONS, HAIR_STYLES, SCENES, SHIRTS, DrawnPerson, Look
 from idgen.tiny.render import draw_portrait, draw_scene
 
 SEEDS = range(30)
 
 
 def portrait(person_seed: int, look_seed: int, size_px: int = 128, calm: bool = False):
-    return draw_portrait(Person.sample(person_seed), Look.sample(look_seed, calm=calm), size_px)
+    return draw_portrait(DrawnPerson.sample(person_seed), Look.sample(look_seed, calm=calm), size_px)
 
 
-def people_of(count: int, start: int) -> list[Person]:
-    return [Person.sample(start + i) for i in range(count)]
+def people_of(count: int, start: int) -> list[DrawnPerson]:
+    return [DrawnPerson.sample(start + i) for i in range(count)]
 
 
 def test_equal_seeds_give_equal_people_looks_and_pixels():
-    assert Person.sample(5) == Person.sample(5)
+    assert DrawnPerson.sample(5) == DrawnPerson.sample(5)
     assert Look.sample(5) == Look.sample(5)
     assert np.array_equal(portrait(5, 6).image, portrait(5, 6).image)
     first, second = (draw_scene(people_of(3, 40), seed=9) for _ in range(2))
@@ -30,7 +30,7 @@ def test_equal_seeds_give_equal_people_looks_and_pixels():
 
 
 def test_other_seeds_give_other_people():
-    assert len({Person.sample(seed) for seed in range(200)}) == 200
+    assert len({DrawnPerson.sample(seed) for seed in range(200)}) == 200
 
 
 def test_another_look_changes_the_picture_and_nothing_of_the_person():
@@ -41,8 +41,8 @@ def test_another_look_changes_the_picture_and_nothing_of_the_person():
 def test_a_person_is_more_like_themselves_than_like_others_when_only_the_expression_changes():
     calm = Look.sample(0, calm=True)
     serious, smiling = (dataclasses.replace(calm, expression=name) for name in ("serious", "smiling"))
-    first = [draw_portrait(Person.sample(seed), serious, 96).image.astype(float) for seed in SEEDS]
-    second = [draw_portrait(Person.sample(seed), smiling, 96).image.astype(float) for seed in SEEDS]
+    first = [draw_portrait(DrawnPerson.sample(seed), serious, 96).image.astype(float) for seed in SEEDS]
+    second = [draw_portrait(DrawnPerson.sample(seed), smiling, 96).image.astype(float) for seed in SEEDS]
     away = np.array([[np.abs(a - b).mean() for b in second] for a in first])
     assert (away.argmin(1) == np.arange(len(SEEDS))).all()
 
@@ -97,7 +97,7 @@ def test_calm_looks_are_nearly_frontal_quiet_and_serious_or_smiling():
 
 
 def test_every_style_scene_shirt_and_expression_is_drawn_and_named():
-    person, look = Person.sample(0), Look.sample(0, calm=True)
+    person, look = DrawnPerson.sample(0), Look.sample(0, calm=True)
     for style in HAIR_STYLES:
         draw_portrait(dataclasses.replace(person, hair_style=style), look, 64)
     seen = set()

@@ -21,7 +21,7 @@ from idgen.recipes.variants import VARIANTS
 from idgen.tiny import identity_nets, world
 from idgen.tiny import pulid as pulid_files
 from idgen.tiny.files import ADAPTERS, PATHS
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait
 
 TEXT, EVA, WIDTH, COND = 128, 32, 64, 512 + 768
@@ -207,7 +207,7 @@ def test_every_kind_of_adapter_has_a_tiny_file():
 
 def drawn() -> np.ndarray:
     """Two people's aligned faces, [2, 512, 512, 3]."""
-    pictures = [draw_portrait(Person.sample(seed), Look.sample(seed + 1000, calm=True), 320) for seed in (0, 4)]
+    pictures = [draw_portrait(DrawnPerson.sample(seed), Look.sample(seed + 1000, calm=True), 320) for seed in (0, 4)]
     return np.stack([alignment.align(one.image, np.asarray(one.keypoints, np.float64)[0]) for one in pictures])
 
 

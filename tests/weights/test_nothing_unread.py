@@ -14,12 +14,13 @@ from doubles.tiny_recipe import adapter, control, identity_net
 from safetensors.torch import load_file, save_file
 
 from idgen.adapters import table
-from idgen.adapters.face_eye import FaceEye
+from idgen.adapters.face_encoder import FaceEncoder
 from idgen.errors import Exit, RunError
 from idgen.networks.image_encoder import ImageEncoder
 from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, controls, loras, reading
-from idgen.sampling.kolors_text import KolorsText
+from idgen.sampling.families.cross_attention import host_of
+from idgen.sampling.families.kolors_text import KolorsText
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.unused import UNUSED
@@ -76,7 +77,8 @@ def identity(name, field="weights"):
         made = table.make(spec, 1.0, table.eyes([spec], torch.float32))
         own = [at for at in (spec.weights, spec.context_weights) if at]
         made.load(
-            fresh_unet(family), [Path(at) if at == str(path) else world.locate(at.removeprefix("tiny:")) for at in own]
+            host_of(fresh_unet(family)),
+            [Path(at) if at == str(path) else world.locate(at.removeprefix("tiny:")) for at in own],
         )
 
     return read
@@ -84,11 +86,11 @@ def identity(name, field="weights"):
 
 def eye(path):
     shutil.copy(world.locate("eva_clip").with_name("config.json"), path.parent)
-    FaceEye.load(path, world.locate("face_parser"))
+    FaceEncoder.load(path, world.locate("face_parser"))
 
 
 def parser(path):
-    FaceEye.load(world.locate("eva_clip"), path)
+    FaceEncoder.load(world.locate("eva_clip"), path)
 
 
 def net(spec):

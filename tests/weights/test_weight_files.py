@@ -44,7 +44,7 @@ def test_the_unet_decides_the_bases_variant_and_without_one_the_text_encoder(tmp
 
 def test_a_unet_from_elsewhere_leaves_the_settings_of_the_bases_own(tmp_path):
     make(tmp_path, "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json")
-    names = {name for name, _ in base_files(tmp_path, own_unet=False, own_vae=True)}
+    names = {name for name, _ in base_files(tmp_path, own_denoiser=False, own_vae=True)}
     assert names == {"unet/config.json", "vae/config.json"}
 
 
@@ -60,10 +60,10 @@ def test_a_base_of_which_half_came_is_refused(tmp_path, gone, what):
          "text_encoder/model.safetensors")  # fmt: skip
     index = '{"unet": ["d", "U"], "text_encoder": ["t", "C"], "tokenizer": ["t", "T"], "vae": [null, null]}'
     (tmp_path / "model_index.json").write_text(index)
-    assert base_files(tmp_path, own_unet=True, own_vae=True)
+    assert base_files(tmp_path, own_denoiser=True, own_vae=True)
     (tmp_path / gone).unlink()
     with pytest.raises(RunError, match=what):
-        base_files(tmp_path, own_unet=True, own_vae=True)
+        base_files(tmp_path, own_denoiser=True, own_vae=True)
 
 
 def test_shards_must_all_be_there(tmp_path):

@@ -9,7 +9,7 @@ let wish = { ...EVERYTHING };
 let rows = [];
 let page = 0;
 
-const groupLabels = { sku: "SKU", person_id: "Person", recipe: "Recipe", code: "Reason" };
+const groupLabels = { sku: DATA.labels.sku, person_id: DATA.labels.person_id, recipe: "Recipe", code: "Reason" };
 const sorts = { "": "Manifest", problems: "Problems first", slowest: "Slowest first", newest: "Newest first" };
 const hooks = { open: (row) => view(rows, row), isTicked: (row) => ticked.has(keyOf(row)), tick };
 

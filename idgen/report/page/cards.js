@@ -127,7 +127,8 @@ function likeness(row) {
 }
 
 function facts(row) {
-  const parts = [cell("sku", row) || cell("row_id", row), cell("person_id", row), cell("shot", row)].filter(Boolean);
+  const labels = Object.keys(DATA.labels).filter((name) => name !== "sku");
+  const parts = [cell("sku", row) || cell("row_id", row), ...labels.map((name) => cell(name, row))].filter(Boolean);
   const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",

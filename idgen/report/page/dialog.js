@@ -7,6 +7,8 @@ const FACE_PASS_WORDS = {
   large_enough: "the face was large enough",
   failed: "it failed; the face is as it was sampled first",
 };
+// findings of checks that have lines of their own; all others are shown under their names
+const FINDINGS_SHOWN = ["face_pass_result", "face_similarity_before", "face_similarity"];
 const viewer = document.getElementById("viewer");
 let viewed = { rows: [], at: 0 };
 
@@ -80,11 +82,10 @@ function lines(row) {
     ["Recipe", cell("recipe", row)],
     ["Seed", cell("seed", row)],
     ["Size", size],
-    ["SKU", cell("sku", row)],
-    ["Person", cell("person_id", row)],
-    ["Shot", cell("shot", row)],
+    ...Object.entries(DATA.labels).map(([name, title]) => [title, cell(name, row)]),
     ["Likeness", likeness(row) && `${likeness(row)} (1 = the same face)`],
     ["Face pass", FACE_PASS_WORDS[cell("face_pass_result", row)] ?? cell("face_pass_result", row)],
+    ...Object.entries(DATA.findings).filter(([name]) => !FINDINGS_SHOWN.includes(name)).map(([name, title]) => [title, cell(name, row)]),
     ["Composite", compositeMark(row) && COMPOSITE_WORDS],
     ["Faces in the photo", (cell("reference_faces", row) || []).join(", ")],
     ["Row", cell("row_id", row)],

@@ -7,16 +7,10 @@ const NOSE = 2;
 const DRAWING_PX = 480;
 const POINT_PX = 10;
 
+// of columns whose words depend on what else the row says; those of the others are in DATA.images
 const INPUT_WORDS = {
-  reference_mask_uri: () => "part of the photo that counts",
-  ip_adapter_image_uri: () => "look and style from",
-  face_pose_uri: () => "pose of the face from",
   init_image_uri: (given) => (given.control_inpaint_scale === undefined ? "made from" : given.mask_image_uri ? "product photo" : "product cut-out"),
   mask_image_uri: (given) => (given.mask_mode === "keep_white" ? "to be kept (white)" : "to be made anew (white)"),
-  control_pose_uri: () => "body pose",
-  control_depth_uri: () => "depth",
-  control_canny_uri: () => "edges",
-  control_softedge_uri: () => "soft edges",
 };
 const POINTS_WORDS = "where the face should be";
 
@@ -44,7 +38,7 @@ function referencesOf(row) {
 function inputsOf(row) {
   const inputs = cell("inputs", row);
   const given = inputs.length ? givenOf(row) : {};
-  const parts = inputs.map(([column, source]) => ({ words: INPUT_WORDS[column]?.(given) ?? column, source, address: String(given[column] ?? "") }));
+  const parts = inputs.map(([column, source]) => ({ words: INPUT_WORDS[column]?.(given) ?? DATA.images[column] ?? column, source, address: String(given[column] ?? "") }));
   if (!cell("target_keypoints", row) || !(cell("width", row) > 0) || !(cell("height", row) > 0)) return parts;
   const pose = inputs.findIndex(([column]) => column === "face_pose_uri");
   parts.splice(pose + 1, 0, { words: POINTS_WORDS, source: "", address: "", points: true });

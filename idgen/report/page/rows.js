@@ -29,7 +29,8 @@ function keyOf(row) {
   return cell("key", row) || cell("row_id", row);
 }
 
-const SEARCHED = ["prompt", "row_id", "key", "sku", "person_id", "shot", "output_name", "code", "detail", "recipe", "seed"];
+// DATA.labels: columns that the shop calls its rows by -> title, as idgen/columns.py has them
+const SEARCHED = ["prompt", "row_id", "key", ...Object.keys(DATA.labels), "output_name", "code", "detail", "recipe", "seed"];
 const texts = new Map();
 
 function searchText(row) {

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import Drawing, draw_portrait, draw_scene
 
 _log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ def training_scene(seed: int, size_px: int = SCENE_PX) -> Drawing:
     rng = np.random.default_rng([seed, 606])
     first = int(rng.integers(2**40))
     if rng.random() < 0.3:
-        return draw_portrait(Person.sample(first), Look.sample(first, calm=rng.random() < 0.3), size_px)
+        return draw_portrait(DrawnPerson.sample(first), Look.sample(first, calm=rng.random() < 0.3), size_px)
     count = int(rng.choice(MAX_FACES + 1, p=(0.2, 0.16, 0.14, 0.14, 0.12, 0.1, 0.08, 0.06)))
-    return draw_scene([Person.sample(first + i) for i in range(count)], first, size_px, size_px)
+    return draw_scene([DrawnPerson.sample(first + i) for i in range(count)], first, size_px, size_px)
 
 
 def aligned_crop(drawing: Drawing, rng: np.random.Generator, jitter: float) -> NDArray[np.uint8]:
@@ -84,7 +84,7 @@ def _crop_part(crops: Path, seed: int, start: int, stop: int) -> None:
     pixels = np.load(crops, mmap_mode="r+")
     for index in range(start, stop):
         rng = np.random.default_rng([seed, index, 707])
-        person = Person.sample(seed + index)
+        person = DrawnPerson.sample(seed + index)
         for look in range(pixels.shape[1]):
             size_px = int(rng.choice((80, 128, 192, 256)))
             drawing = draw_portrait(person, Look.sample(int(rng.integers(2**40)), calm=look % 3 == 0), size_px)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from idgen.tiny.people import Look, Person
+from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import Drawing, draw_portrait, draw_scene
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def load_pack(folder: Path, det_size_px: int = 320, det_thresh: float = 0.5) -> 
 def held_out_scene(index: int, size_px: int = 320) -> Drawing:
     """Scene `index` of people never trained on; every seventh has nobody in it."""
     start = HELD_OUT + 10 * index
-    return draw_scene([Person.sample(start + i) for i in range(index % 7)], start, size_px, size_px)
+    return draw_scene([DrawnPerson.sample(start + i) for i in range(index % 7)], start, size_px, size_px)
 
 
 def measure_detection(app: FaceAnalysis, drawings: list[Drawing]) -> Detection:
@@ -105,7 +105,7 @@ def measure_verification(
     for index in range(people):
         start = HELD_OUT + 100_000 + index
         for look in range(looks):
-            drawing = draw_portrait(Person.sample(start), Look.sample(start * 16 + look, calm=calm), size_px)
+            drawing = draw_portrait(DrawnPerson.sample(start), Look.sample(start * 16 + look, calm=calm), size_px)
             faces = app.get(np.ascontiguousarray(drawing.image[:, :, ::-1]), max_num=1)
             if not faces:
                 missed += 1

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drawn_world.face_pack.data import CROP_PX, render_crops
-from idgen.tiny.people import BEARDS, GLASSES, HAIR_STYLES, Person
+from idgen.tiny.people import BEARDS, GLASSES, HAIR_STYLES, DrawnPerson
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     torch.manual_seed(args.seed)
     crops = render_crops(args.cache, args.people, args.looks, args.seed, args.processes)
-    wanted = np.stack([attributes(Person.sample(args.seed + i)) for i in range(args.people)])
+    wanted = np.stack([attributes(DrawnPerson.sample(args.seed + i)) for i in range(args.people)])
     args.out.mkdir(parents=True, exist_ok=True)
     checkpoint = args.cache / f"recogniser-{args.seed}-{args.width}.pt"
     export(train(crops, wanted, args.steps, args.batch, args.seed, args.width, checkpoint), args.out / FILE)
@@ -132,7 +132,7 @@ def augmented(crop: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.f
     return np.clip(pixels, 0, 255)
 
 
-def attributes(person: Person) -> NDArray[np.float32]:
+def attributes(person: DrawnPerson) -> NDArray[np.float32]:
     """The numbers a person is drawn from, styles one-hot; mirrored ones are left out because crops are flipped."""
     numbers: list[float] = []
     choices = {"hair_style": HAIR_STYLES, "beard": BEARDS, "glasses": GLASSES}

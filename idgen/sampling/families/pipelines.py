@@ -3,7 +3,8 @@
 All share the modules of one loaded base: text or image to image, with or without ControlNets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import diffusers
@@ -13,27 +14,12 @@ from torch import Tensor
 from idgen.errors import Exit, RunError
 from idgen.networks import transfers
 from idgen.recipes.recipe import Control
-from idgen.sampling.bases import LoadedBase, Pipeline
+from idgen.sampling import time_ids
 from idgen.sampling.conditions import Conditions
 from idgen.sampling.controls import Nets, PresentControls
+from idgen.sampling.families.protocol import OnStep
+from idgen.sampling.reading import Pipeline
 from idgen.sampling.rows import Bucket
-
-CLASSES = {
-    ("StableDiffusionPipeline", False, True): "StableDiffusionControlNetPipeline",
-    ("StableDiffusionPipeline", True, False): "StableDiffusionImg2ImgPipeline",
-    ("StableDiffusionPipeline", True, True): "StableDiffusionControlNetImg2ImgPipeline",
-    ("StableDiffusionXLPipeline", False, True): "StableDiffusionXLControlNetPipeline",
-    ("StableDiffusionXLPipeline", True, False): "StableDiffusionXLImg2ImgPipeline",
-    ("StableDiffusionXLPipeline", True, True): "StableDiffusionXLControlNetImg2ImgPipeline",
-    ("KolorsPipeline", True, False): "KolorsImg2ImgPipeline",
-}
-"""(the base's pipeline, starts from an image, has controls) -> the class in diffusers; the base's own where neither."""
-SETTINGS: dict[str, dict[str, bool]] = {
-    "StableDiffusionPipeline": {"requires_safety_checker": False},
-    "StableDiffusionXLPipeline": {"add_watermarker": False},
-    "KolorsPipeline": {},
-}
-"""The base's own class -> what the others of its family are made with."""
 
 
 class GivenNoise:
@@ -54,46 +40,64 @@ class GivenNoise:
         return noisy.to(parts.unet.dtype)
 
 
-class KolorsStart:
-    """Mix-in for Kolors' image to image, which forgets two things that it is told (diffusers 0.42).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kinds:
+    """The classes in diffusers of one family, and what they are made with."""
 
-    Of embeddings that are given it drops the pooled ones, and takes every picture for one of 1024 pixels.
-    """
+    plain: str
+    """Text to image, with which a base is read."""
+    from_image: str
+    controlled: str = ""
+    """With ControlNets; empty = diffusers has none."""
+    from_image_controlled: str = ""
+    settings: Mapping[str, bool] = field(default_factory=dict)
+    """What all but `plain` are made with."""
+    start_mix_ins: tuple[type, ...] = (GivenNoise,)
+    """Of those that start from an image."""
 
-    def __call__(self, **words: Any) -> Any:  # noqa: ANN401
-        """Same as diffusers', with the size of the start latents."""
-        parts: Any = self
-        self._pooled = {name: words[name] for name in ("pooled_prompt_embeds", "negative_pooled_prompt_embeds")}
-        height, width = (side * parts.vae_scale_factor for side in words["image"].shape[-2:])
-        return super().__call__(**words, height=height, width=width)  # type: ignore[misc]
+    def check_controls(self, controls: Sequence[Control]) -> None:
+        """Raise RunError when there are `controls` and diffusers has no ControlNets for this family."""
+        if controls and not self.controlled:
+            names = ", ".join(control.name for control in controls)
+            raise RunError(
+                Exit.USAGE, f"diffusers has no ControlNets for {self.plain}: take the recipe's controls out ({names})"
+            )
 
-    def encode_prompt(self, **words: Any) -> Any:  # noqa: ANN401
-        """Same as diffusers', with the pooled embeddings."""
-        return super().encode_prompt(**words | self._pooled)  # type: ignore[misc]
-
-
-MIX_INS: dict[str, tuple[type, ...]] = {"KolorsImg2ImgPipeline": (GivenNoise, KolorsStart)}
-"""Class in diffusers -> what it needs; GivenNoise alone for others that start from an image."""
-
-
-def check_controls(pipeline: Pipeline, controls: Sequence[Control]) -> None:
-    """Raise RunError when there are `controls` and diffusers has no ControlNets for `pipeline`'s family."""
-    family = type(pipeline).__name__
-    if controls and (family, False, True) not in CLASSES:
-        names = ", ".join(control.name for control in controls)
-        raise RunError(
-            Exit.USAGE, f"diffusers has no ControlNets for {family}: take the recipe's controls out ({names})"
-        )
+    def name(self, from_image: bool, controlled: bool) -> str:
+        """Return the class for batches of one kind."""
+        if from_image:
+            return self.from_image_controlled if controlled else self.from_image
+        return self.controlled if controlled else self.plain
 
 
 class Pipelines:
     """The pipelines of one loaded recipe, made when a batch needs them."""
 
-    def __init__(self, base: LoadedBase, nets: Nets, controls: Mapping[str, Control]) -> None:
-        self._base = base
+    def __init__(
+        self, plain: Pipeline, kinds: Kinds, dtype: torch.dtype, nets: Nets, controls: Sequence[Control]
+    ) -> None:
+        """`plain` is the loaded base's own, `dtype` its UNet's; `nets` belong to the recipe's `controls`."""
+        self._plain = plain
+        self._kinds = kinds
+        self._dtype = dtype
         self._nets = nets
-        self._controls = controls
-        self._made: dict[tuple[bool, tuple[str, ...]], Pipeline] = {(False, ()): base.pipeline}
+        self._controls = {control.name: control for control in controls}
+        self._made: dict[tuple[bool, tuple[str, ...]], Pipeline] = {(False, ()): plain}
+
+    def run(self, conditions: Conditions, bucket: Bucket, scheduler: object, on_step: OnStep | None) -> Tensor:
+        """Return the last latents [B, 4, h, w], see idgen.sampling.families.protocol.Denoising."""
+        pipeline = self.get(bucket)
+        pipeline.scheduler = scheduler
+        if conditions.start is not None:
+            pipeline.noise = conditions.noise
+        unet = self._plain.unet
+        with time_ids.told([unet, *self._nets.values()], conditions.time_ids):
+            result = pipeline(
+                **self.arguments(conditions, bucket, unet.device),
+                callback_on_step_end=_forward_steps(on_step) if on_step else None,
+            )
+        latents: Tensor = result[0]
+        return latents
 
     def get(self, bucket: Bucket) -> Pipeline:
         """Return the pipeline for batches of `bucket`."""
@@ -119,10 +123,10 @@ class Pipelines:
             words["negative_pooled_prompt_embeds"] = conditions.negative_pooled
         images = [transfers.upload(image, device) for image in conditions.control_images]
         if conditions.start is None:
-            words["latents"] = transfers.upload(conditions.noise, device, self._base.dtype)
+            words["latents"] = transfers.upload(conditions.noise, device, self._dtype)
             words |= {"image": images} if images else {}
         else:
-            words["image"] = transfers.upload(conditions.start, device, self._base.dtype)
+            words["image"] = transfers.upload(conditions.start, device, self._dtype)
             words["strength"] = bucket.strength
             words |= {"control_image": images} if images else {}
         if conditions.start is None or images:
@@ -140,14 +144,21 @@ class Pipelines:
         }
 
     def _make(self, from_image: bool, used: tuple[str, ...]) -> Pipeline:
-        plain = self._base.pipeline
-        family = type(plain).__name__
-        stock = getattr(diffusers, CLASSES[family, from_image, bool(used)])
-        mix_ins = MIX_INS.get(stock.__name__, (GivenNoise,)) if from_image else ()
+        stock = getattr(diffusers, self._kinds.name(from_image, bool(used)))
+        mix_ins = self._kinds.start_mix_ins if from_image else ()
         kind = type(stock.__name__, (*mix_ins, stock), {})
-        parts = dict(plain.components)
+        parts = dict(self._plain.components)
         if used:
             parts["controlnet"] = PresentControls([self._nets[name] for name in used])
-        made = kind(**parts, **SETTINGS[family])
+        made = kind(**parts, **self._kinds.settings)
         made.set_progress_bar_config(disable=True)
         return made
+
+
+def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
+    def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
+        """Hand a step's latents on; what diffusers calls."""
+        on_step(step, tensors["latents"])
+        return tensors
+
+    return forward

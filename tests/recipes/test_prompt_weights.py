@@ -2,7 +2,7 @@
 
 import pytest
 
-from idgen.sampling.prompt_weights import parse
+from idgen.recipes.prompt_weights import parse
 
 
 @pytest.mark.parametrize(

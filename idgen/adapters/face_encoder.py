@@ -13,27 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from idgen.lru_cache import LruCache
 from idgen.networks import checkpoints, pulid
 from idgen.networks.eva_clip import EvaFeatures, EvaTower
 from idgen.networks.face_features import face_feature_image
 from idgen.networks.face_parser import FaceParser
-from idgen.remembered import Remembered
 
 CACHED_FACES = 8
 """Rows come sorted by person, and tokens have a cache of their own; the hidden states of a face are 11.8 MB."""
 
 
-class FaceEye:
+class FaceEncoder:
     """A loaded tower and parser; one is shared by all adapters of a recipe that name the same files."""
 
     def __init__(self, tower: EvaTower, parser: FaceParser) -> None:
         self.tower, self.parser = tower, parser
         self.encodings = 0
         """Faces that went through parser and tower."""
-        self._cache: Remembered[tuple[bytes, bool], EvaFeatures] = Remembered(lambda _: 1, CACHED_FACES)
+        self._cache: LruCache[tuple[bytes, bool], EvaFeatures] = LruCache(lambda _: 1, CACHED_FACES)
 
     @classmethod
-    def load(cls, tower: Path, parser: Path) -> "FaceEye":
+    def load(cls, tower: Path, parser: Path) -> "FaceEncoder":
         """Return the eye of the official files, on the CPU. Raises RunError(USAGE) when they are something else."""
         weights = checkpoints.read(parser)
         return cls(EvaTower.load(tower), FaceParser.from_weights(weights, parser.name))

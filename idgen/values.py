@@ -1,4 +1,4 @@
-"""From what stands in a cell to a checked value: one check per column, each a RowError(BAD_VALUE) that names it.
+"""From a cell to a checked value: the checks of columns.py, each a RowError(BAD_VALUE) that names its column.
 
 Text that came from CSV or JSONL is cast here, value by value, so one bad cell refuses its own row and no other. Details
 name the column and the rule; text is never repeated, because a shifted CSV row has prompts in the oddest columns.
@@ -8,23 +8,52 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from idgen.errors import Code, RowError
-from idgen.recipes.recipe import Recipe
 
 Cell: TypeAlias = Any
 """What a manifest's cell holds: text from CSV and JSONL, any Arrow value from Parquet."""
-Check = Callable[[str, Cell, Recipe], Any]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str:
+        """What it is called in the recipe."""
+        ...
+
+
+class RecipeFacts(Protocol):
+    """What checks ask of a recipe (recipes/recipe.py)."""
+
+    @property
+    def max_side_px(self) -> int:
+        """The longest side it can make."""
+        ...
+
+    @property
+    def size_multiple_px(self) -> int:
+        """Of which both sides are multiples."""
+        ...
+
+    @property
+    def adapters(self) -> Sequence[_Named]:
+        """Those whose strengths a row may set."""
+        ...
+
+
+Check = Callable[[str, Cell, RecipeFacts], Any]
+"""Takes the column's name, a cell that is not null, and the row's recipe."""
 
 MAX_PROMPT_CHARS = 4000
 MAX_URI_CHARS = 4096
 MAX_ID_CHARS = 256
 MAX_IMAGES = 1000
+MAX_SEED = 2**63 - 1
 MIN_SIDE_PX = 64
 FORMATS = ("png", "jpeg", "webp")
 
@@ -47,7 +76,7 @@ def bad(name: str, rule: str) -> RowError:
 def text(max_chars: int) -> Check:
     """Check for text of one line."""
 
-    def check(name: str, value: Cell, recipe: Recipe) -> str:
+    def check(name: str, value: Cell, recipe: RecipeFacts) -> str:
         """Return the checked value; RowError that names the column otherwise."""
         if not isinstance(value, str):
             raise bad(name, "must be text")
@@ -60,7 +89,12 @@ def text(max_chars: int) -> Check:
     return check
 
 
-def prompt(name: str, value: Cell, recipe: Recipe) -> str:
+def looked_up(name: str, value: Cell, recipe: RecipeFacts) -> str:
+    """Return the name of a recipe as it is: manifest/settings.py looks it up, and refuses it with a code of its own."""
+    return str(value)
+
+
+def prompt(name: str, value: Cell, recipe: RecipeFacts) -> str:
     """Return a prompt in NFC, so that one text has one key however its accents are stored."""
     checked: str = _PROMPT_TEXT(name, value, recipe)
     _check_not_empty_word(name, checked)
@@ -71,7 +105,7 @@ _PROMPT_TEXT = text(MAX_PROMPT_CHARS)
 _ADDRESS_TEXT = text(MAX_URI_CHARS)
 
 
-def uri(name: str, value: Cell, recipe: Recipe) -> str:
+def uri(name: str, value: Cell, recipe: RecipeFacts) -> str:
     """Return an address without blanks around it. What may be fetched is decided where it is fetched (sources/).
 
     Refused: what no machine here can take for an address, though it looks like one.
@@ -104,7 +138,7 @@ _EMPTY_WORDS = frozenset({"nan", "null", "none", "<na>", "n/a", "#n/a", "nat", "
 def whole_number(low: int, high: int) -> Check:
     """Check for a whole number in low..high; 30.0 counts as one (pandas writes integer columns with gaps so)."""
 
-    def check(name: str, value: Cell, recipe: Recipe) -> int:
+    def check(name: str, value: Cell, recipe: RecipeFacts) -> int:
         """Return the checked value; RowError that names the column otherwise."""
         number = _number(name, value)
         if not low <= number <= high:
@@ -121,14 +155,14 @@ def whole_number(low: int, high: int) -> Check:
 def number(low: float, high: float) -> Check:
     """Check for a finite number in low..high, rounded to float32."""
 
-    def check(name: str, value: Cell, recipe: Recipe) -> float:
+    def check(name: str, value: Cell, recipe: RecipeFacts) -> float:
         """Return the checked value; RowError that names the column otherwise."""
         return _float32(name, value, low, high)
 
     return check
 
 
-def side(name: str, value: Cell, recipe: Recipe) -> int:
+def side(name: str, value: Cell, recipe: RecipeFacts) -> int:
     """Return a width or height the recipe can make, pixels."""
     pixels: int = whole_number(MIN_SIDE_PX, recipe.max_side_px)(name, value, recipe)
     if pixels % recipe.size_multiple_px:
@@ -139,7 +173,7 @@ def side(name: str, value: Cell, recipe: Recipe) -> int:
 def one_of(*allowed: str) -> Check:
     """Check for one of a few words."""
 
-    def check(name: str, value: Cell, recipe: Recipe) -> str:
+    def check(name: str, value: Cell, recipe: RecipeFacts) -> str:
         """Return the checked value; RowError that names the column otherwise."""
         if value not in allowed:
             raise bad(name, f"must be one of {', '.join(allowed)}")
@@ -148,7 +182,7 @@ def one_of(*allowed: str) -> Check:
     return check
 
 
-def boolean(name: str, value: Cell, recipe: Recipe) -> bool:
+def boolean(name: str, value: Cell, recipe: RecipeFacts) -> bool:
     """Return a truth value; from text true/false, yes/no, 1/0."""
     if isinstance(value, bool):
         return value
@@ -158,14 +192,14 @@ def boolean(name: str, value: Cell, recipe: Recipe) -> bool:
     return word in _TRUE
 
 
-def face_select(name: str, value: Cell, recipe: Recipe) -> str:
+def face_select(name: str, value: Cell, recipe: RecipeFacts) -> str:
     """Return largest, center, best or index:N."""
     if not (isinstance(value, str) and _FACE_SELECT.fullmatch(value)):
         raise bad(name, "must be largest, center, best or index:N")
     return value
 
 
-def output_name(name: str, value: Cell, recipe: Recipe) -> str:
+def output_name(name: str, value: Cell, recipe: RecipeFacts) -> str:
     """Return the shop's file name, without extension: at most 4 plain segments joined by /."""
     segments = value.split("/") if isinstance(value, str) else [""]
     if len(segments) > _MAX_SEGMENTS or not all(_NAME_SEGMENT.fullmatch(segment) for segment in segments):
@@ -173,7 +207,7 @@ def output_name(name: str, value: Cell, recipe: Recipe) -> str:
     return "/".join(segments)
 
 
-def texts(name: str, value: Cell) -> list[str]:
+def texts(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
     """Return a list of non-empty texts; from text a JSON array, or else parts separated by |."""
     items: list[Cell] = value
     if isinstance(value, str):
@@ -184,9 +218,9 @@ def texts(name: str, value: Cell) -> list[str]:
     return items
 
 
-def sha256s(name: str, value: Cell) -> list[str]:
+def sha256s(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
     """Return a list of SHA-256 sums in lower case."""
-    sums = texts(name, value)
+    sums = texts(name, value, recipe)
     if not all(_SHA256.fullmatch(item) for item in sums):
         raise bad(name, "must be 64 hex digits")
     return [item.lower() for item in sums]
@@ -195,7 +229,7 @@ def sha256s(name: str, value: Cell) -> list[str]:
 def shares(count: int, low: float, high: float) -> Check:
     """Check for `count` shares of the picture in low..high; from text a JSON array, or else parts separated by |."""
 
-    def check(name: str, value: Cell, recipe: Recipe) -> list[float]:
+    def check(name: str, value: Cell, recipe: RecipeFacts) -> list[float]:
         """Return the checked value; RowError that names the column otherwise."""
         items = value
         if isinstance(value, str):
@@ -208,7 +242,7 @@ def shares(count: int, low: float, high: float) -> Check:
     return check
 
 
-def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
+def box(name: str, value: Cell, recipe: RecipeFacts) -> list[float]:
     """Return left, top, right, bottom in 0..1 of the output."""
     left, top, right, bottom = shares(4, 0.0, 1.0)(name, value, recipe)
     if left >= right or top >= bottom:
@@ -216,7 +250,7 @@ def box(name: str, value: Cell, recipe: Recipe) -> list[float]:
     return [left, top, right, bottom]
 
 
-def scales(name: str, value: Cell, recipe: Recipe) -> list[tuple[str, float]]:
+def scales(name: str, value: Cell, recipe: RecipeFacts) -> list[tuple[str, float]]:
     """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct, or a dict."""
     known = {adapter.name for adapter in recipe.adapters}
     found = _json(name, value) if isinstance(value, str) else value

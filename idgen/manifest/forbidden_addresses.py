@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from idgen.columns import IMAGES
 from idgen.errors import Code, RowError
-from idgen.manifest.asking import ORDINAL
-from idgen.manifest.columns import IMAGES
+from idgen.manifest.asked_pictures import ORDINAL
 from idgen.manifest.database import parquet
-from idgen.manifest.warned import PlanWarning
+from idgen.manifest.warning import PlanWarning
 from idgen.sources.precheck import Precheck
 
 _BATCH_URIS = 16_384

@@ -7,7 +7,7 @@ import pytest
 from planning import RECIPE, Desk, row
 
 from idgen.config import SourcesConfig
-from idgen.manifest.judging import Force
+from idgen.manifest.verdicts import Force
 from idgen.sources.fetch import Fetcher
 from idgen.sources.precheck import Precheck
 

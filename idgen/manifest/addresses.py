@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from idgen.manifest.values import Cell
 from idgen.sources.redact import redact_uri, redact_uris
+from idgen.values import Cell
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _REMEMBERED = 8192  # references repeat, and sort together in most manifests
@@ -18,7 +18,7 @@ def is_uri(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
-class Places:
+class Addresses:
     """Where addresses start, and what is left of them in a key."""
 
     def __init__(self, folder: str, signature_parameters: Sequence[str]) -> None:

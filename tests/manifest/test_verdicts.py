@@ -4,7 +4,7 @@ import pytest
 from planning import Desk, row
 
 from idgen.errors import Exit, RunError
-from idgen.manifest.judging import Force, check_force
+from idgen.manifest.verdicts import Force, check_force
 
 
 def test_rerun_makes_what_a_status_or_code_names_and_nothing_else(desk: Desk):

@@ -1,11 +1,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idgen.remembered import Remembered
+from idgen.lru_cache import LruCache
 
 
 def test_what_was_not_used_for_longest_goes_first():
-    table = Remembered(len, 10)
+    table = LruCache(len, 10)
     for name in "abc":
         table.put(name, b"123")
     assert table.get("a") == b"123"
@@ -14,14 +14,14 @@ def test_what_was_not_used_for_longest_goes_first():
 
 
 def test_a_value_larger_than_all_is_not_kept():
-    table = Remembered(len, 3)
+    table = LruCache(len, 3)
     table.put("a", b"1234")
     assert table.get("a") is None
     assert len(table) == 0
 
 
 def test_what_is_made_is_kept_and_not_made_again_until_it_is_forgotten():
-    table = Remembered(len, 4)
+    table = LruCache(len, 4)
     for key in "ab":
         table.get_or_make(key, lambda: "xx")
     table.get_or_make("a", lambda: "never made")
@@ -37,7 +37,7 @@ def test_what_is_made_is_kept_and_not_made_again_until_it_is_forgotten():
 
 @given(st.lists(st.tuples(st.sampled_from("abcdef"), st.binary(max_size=9)), max_size=60))
 def test_the_bound_holds_whatever_is_put(puts):
-    table, newest = Remembered(len, 12), {}
+    table, newest = LruCache(len, 12), {}
     for name, value in puts:
         table.put(name, value)
         newest[name] = value

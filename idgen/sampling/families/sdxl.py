@@ -1,28 +1,34 @@
 """Stable Diffusion XL: a UNet that also gets sizes and a pooled text, a VAE, two CLIP text encoders."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from idgen.networks import transfers
-from idgen.sampling import stock
+from idgen.recipes.families import FamilyName
 from idgen.sampling.caches import Text
+from idgen.sampling.families.pipelines import Kinds
+from idgen.sampling.families.unet import UnetBase
 from idgen.sampling.prompt_pieces import Piece, pieces
-from idgen.sampling.reading import UNET_PREFIX
 
 
-class SdxlBase(stock.StockBase):
-    """See the module's docstring; follows idgen.sampling.bases.LoadedBase."""
+class Sdxl(UnetBase):
+    """See the module's docstring; follows idgen.sampling.families.protocol.LoadedBase."""
 
-    PIPELINE = "StableDiffusionXLPipeline"
-    SETTINGS = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}  # noqa: RUF012
+    FAMILY: ClassVar[FamilyName] = "sdxl"
+    KINDS = Kinds(
+        plain="StableDiffusionXLPipeline",
+        controlled="StableDiffusionXLControlNetPipeline",
+        from_image="StableDiffusionXLImg2ImgPipeline",
+        from_image_controlled="StableDiffusionXLControlNetImg2ImgPipeline",
+        settings={"add_watermarker": False},
+    )
+    WITHOUT = {"feature_extractor": None, "image_encoder": None, "add_watermarker": False}  # noqa: RUF012
     TOWERS = (("tokenizer", "text_encoder"), ("tokenizer_2", "text_encoder_2"))
-    PREFIXES = (UNET_PREFIX, "conditioner.embedders.0.", "conditioner.embedders.1.")
-    FAMILY = "sdxl"
     UPCASTS = True
 
-    def encode(self, prompt: str) -> Text:
+    def encode_here(self, prompt: str) -> Text:
         """Same as the pipeline's `encode_prompt`, unless the recipe reads prompts otherwise.
 
         Both encoders' last but one states; pooled is the second's, of a prompt's first piece.
@@ -33,14 +39,14 @@ class SdxlBase(stock.StockBase):
         states, pooled = [], None
         for tokenizer, (_, encoder), (own, _) in zip(tokenizers, self.TOWERS, read, strict=True):
             filled = own + pieces(tokenizer, "", self.prompts)[0] * (length - len(own))
-            made = [self._encode(piece, getattr(self.pipeline, encoder)) for piece in filled]
+            made = [self._states(piece, getattr(self.pipeline, encoder)) for piece in filled]
             states.append(torch.cat([state for state, _ in made]))
             pooled = made[0][1]  # of the first encoder these are states that nothing pools
         assert pooled is not None
         embeddings = torch.cat(states, dim=-1).to(self.dtype)
         return Text(embeddings, tokens_cut=max(cut for _, cut in read), pooled=pooled.to(self.dtype))
 
-    def _encode(self, piece: Piece, tower: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def _states(self, piece: Piece, tower: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
         """Return the states [L, D] of one piece and its pooled [P]."""
         out = tower(transfers.upload(piece.ids, tower.device), output_hidden_states=True)
         return piece.weigh(out.hidden_states[-2][0]), out[0][0]

@@ -12,13 +12,14 @@ from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
 from torch import Tensor, nn
 
 from idgen.networks import transfers
+from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
-from idgen.sampling.stock import DTYPES
-from idgen.weights.originals import check_not_original_kolors
-from idgen.weights.token_counts import KOLORS_TOKENS
+from idgen.sampling.reading import DTYPES
+from idgen.weights import originals
 
+TOKENS = FAMILIES["kolors"].text_tokens
 UNUSED = ("output_layer.weight", "rotary_pos_emb.inv_freq")
 """Nothing reads the last layer's 0.5 GB, and only the dtype of the other."""
 
@@ -39,7 +40,7 @@ class KolorsText:
         diffusers.utils.logging.disable_progress_bar()
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
-        check_not_original_kolors(files.weights)
+        originals.check_folder(files.weights, "kolors")
         with reading.explained(f"{files.weights} has no text encoder that can be read for Kolors"):
             tokenizer = ChatGLMTokenizer.from_pretrained(files.weights / "tokenizer", local_files_only=True)
             encoder = reading.read_text_encoder(ChatGLMModel, files, "text_encoder", UNUSED)
@@ -57,9 +58,7 @@ class KolorsText:
 
     def _tokenize(self, prompt: str) -> tuple[dict[str, Tensor], int]:
         """Return what the encoder is called with, and how many tokens were cut at the prompt's end."""
-        given = self.tokenizer(
-            prompt, padding="max_length", max_length=KOLORS_TOKENS, truncation=True, return_tensors="pt"
-        )
+        given = self.tokenizer(prompt, padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
         whole = len(self.tokenizer(prompt).input_ids)
         device = next(self.encoder.parameters()).device
-        return {name: transfers.upload(tensor, device) for name, tensor in given.items()}, max(0, whole - KOLORS_TOKENS)
+        return {name: transfers.upload(tensor, device) for name, tensor in given.items()}, max(0, whole - TOKENS)

@@ -1,36 +1,40 @@
 """Stable Diffusion 1.5: UNet, VAE, one CLIP text encoder."""
 
+from typing import ClassVar
+
 import torch
 
 from idgen.networks import transfers
-from idgen.sampling import stock
+from idgen.recipes.families import FamilyName
 from idgen.sampling.caches import Text
+from idgen.sampling.families.pipelines import Kinds
+from idgen.sampling.families.unet import UnetBase
 from idgen.sampling.prompt_pieces import pieces
-from idgen.sampling.reading import UNET_PREFIX
 
 
-class Sd15Base(stock.StockBase):
-    """See the module's docstring; follows idgen.sampling.bases.LoadedBase."""
+class Sd15(UnetBase):
+    """See the module's docstring; follows idgen.sampling.families.protocol.LoadedBase."""
 
-    PIPELINE = "StableDiffusionPipeline"
-    SETTINGS = {  # noqa: RUF012
+    FAMILY: ClassVar[FamilyName] = "sd15"
+    KINDS = Kinds(
+        plain="StableDiffusionPipeline",
+        controlled="StableDiffusionControlNetPipeline",
+        from_image="StableDiffusionImg2ImgPipeline",
+        from_image_controlled="StableDiffusionControlNetImg2ImgPipeline",
+        settings={"requires_safety_checker": False},
+    )
+    WITHOUT = {  # noqa: RUF012
         "safety_checker": None,
         "feature_extractor": None,
         "image_encoder": None,
         "requires_safety_checker": False,
     }
     TOWERS = (("tokenizer", "text_encoder"),)
-    PREFIXES = (UNET_PREFIX, "cond_stage_model.")
-    FAMILY = "sd15"
     UPCASTS = False
 
-    def encode(self, prompt: str) -> Text:
+    def encode_here(self, prompt: str) -> Text:
         """Same as the pipeline's `encode_prompt`, unless the recipe reads prompts otherwise."""
         encoder = self.pipeline.text_encoder
         read, cut = pieces(self.pipeline.tokenizer, prompt, self.prompts)
         states = [piece.weigh(encoder(transfers.upload(piece.ids, encoder.device))[0][0]) for piece in read]
         return Text(torch.cat(states).to(self.dtype), tokens_cut=cut)
-
-    def no_text(self) -> Text:
-        """The empty prompt, as the pipeline has it."""
-        return self.encode("")

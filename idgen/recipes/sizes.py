@@ -1,4 +1,4 @@
-"""The picture sizes that SDXL was trained on: data for people's choice, and what warnings measure against."""
+"""The picture sizes that SDXL was trained on: what the plan's warning measures against."""
 
 _LYING = (
     (2048, 512), (1984, 512), (1920, 512), (1856, 512), (1792, 576), (1728, 576), (1664, 576), (1600, 640), (1536, 640),

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 import duckdb
 
 from idgen.errors import CODES, Code, Exit, RunError
-from idgen.manifest.asking import ORDINALS_PER_ROW, load_keys
+from idgen.manifest.asked_pictures import ORDINALS_PER_ROW, load_keys
 from idgen.manifest.database import LEDGER_COLUMNS, quoted, register_ledger
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.stores.protocol import ObjectStore

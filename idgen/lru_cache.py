@@ -8,7 +8,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Remembered(Generic[K, V]):
+class LruCache(Generic[K, V]):
     """Forgets what was not used for longest as soon as its values together are larger than `most`, in any unit."""
 
     def __init__(self, size_of: Callable[[V], int], most: int) -> None:

@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from idgen.columns import COLUMNS, LOOK_IMAGE
 from idgen.config import SelectConfig
 from idgen.errors import Code, Exit, RunError
-from idgen.manifest.columns import COLUMNS
+from idgen.manifest.addresses import Addresses
 from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
-from idgen.manifest.places import Places
 from idgen.manifest.reading import POSITION, StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.schemas import PICTURES
@@ -122,7 +122,7 @@ _ID_CHARS = 60
 _KEY = "[0-9a-f]{32}"
 
 
-def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, places: Places) -> None:
+def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, addresses: Addresses) -> None:
     """Raise RunError(USAGE) for a header alone, or for a manifest where no row can have a photo and all need one.
 
     A Parquet file without rows is what programs write when there is nothing to do, failed.parquet among them.
@@ -132,7 +132,7 @@ def check_photos(connection: duckdb.DuckDBPyConnection, staged: StagedManifest, 
     if set(_PHOTOS) & set(staged.schema.names) or not _count(connection, "true"):
         return
     if not _count(connection, f"code <> '{Code.MISSING_VALUE}'"):
-        names = [str(places.clean(name))[:_NAME_CHARS] for name in staged.schema.names[:_NAMES_SHOWN]]
+        names = [str(addresses.clean(name))[:_NAME_CHARS] for name in staged.schema.names[:_NAMES_SHOWN]]
         raise RunError(Exit.USAGE, f"manifest: it has no column reference_uri; its columns are {', '.join(names)}")
 
 
@@ -140,7 +140,7 @@ def _count(connection: duckdb.DuckDBPyConnection, condition: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM asked WHERE {condition}").fetchall()[0][0])
 
 
-_PHOTOS = ("reference_uri", "reference_uris", "ip_adapter_image_uri")
+_PHOTOS = ("reference_uri", "reference_uris", LOOK_IMAGE)
 _NAMES_SHOWN, _NAME_CHARS = 20, 40
 
 

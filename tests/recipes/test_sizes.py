@@ -2,7 +2,7 @@
 
 import pytest
 
-from idgen.sampling.sizes import SDXL_SIZES, nearest_size
+from idgen.recipes.sizes import SDXL_SIZES, nearest_size
 
 
 def test_forty_sizes_in_steps_of_64_of_about_a_megapixel_from_wide_to_tall():

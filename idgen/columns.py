@@ -1,0 +1,196 @@
+"""The manifest's columns: all that is known of each, once. What a line may say is in column.py.
+
+Everything else follows from these lines: the checks of a manifest, the key, what splits batches, what the ledger, the
+results, the gallery and the table of manifests/README.md hold, and which recipes may set a column.
+"""
+
+import pyarrow as pa
+
+from idgen import values
+from idgen.column import Column, Need, Role, Scope, checked
+
+MAX_STEPS = 1000
+"""Of every scheduler that has no limit of its own: as many as the models were trained with."""
+_MAX_TOLD_PX = 16_384
+"""Of sizes that the nets are told of: more than a camera's photos have."""
+
+_STRING, _INT, _FLOAT = pa.string(), pa.int32(), pa.float32()
+_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
+_ROW, _BATCH, _CARRIED = Scope.ROW, Scope.BATCH, Scope.CARRIED
+
+_label = values.text(values.MAX_ID_CHARS)
+_scale = values.number(0.0, 10.0)
+_share = values.number(0.0, 1.0)
+_told_side = values.whole_number(1, _MAX_TOLD_PX)
+_told_cut = values.whole_number(0, _MAX_TOLD_PX)
+
+# fmt: off
+COLUMNS: tuple[Column, ...] = checked((
+    Column("row_id", _STRING, _CARRIED, Role.ID, check=_label, common=True,
+        meaning="your own id, unique; default: the key"),
+    Column("recipe", _STRING, _BATCH, Role.RECIPE, check=values.looked_up, common=True,
+        meaning="name of a file in configs/recipes, or `<recipe>@<base>`"),
+    Column("reference_uri", _STRING, _ROW, Role.PHOTO, check=values.uri, common=True,
+        meaning="one photo of the person"),
+    Column("reference_uris", _STRINGS, _ROW, Role.PHOTO, check=values.texts, common=True,
+        meaning="several photos of the same person; instead of reference_uri"),
+    Column("reference_sha256", _STRINGS, _ROW, Role.PHOTO, check=values.sha256s, common=True,
+        meaning="replaces the URI in the key; checked after the fetch"),
+    Column("face_select", _STRING, _ROW, Role.SETTING, check=values.face_select, common=True,
+        meaning="largest, center, best or index:N"),
+    Column("reference_mask_uri", _STRING, _ROW, Role.IMAGE,
+        check=values.uri, need=Need.FACE_PICTURE, title="part of the photo that counts",
+        meaning="mask of the one reference: white = the face, the rest is removed"),
+    Column("ip_adapter_image_uri", _STRING, _ROW, Role.IMAGE,
+        check=values.uri, need=Need.LOOK, title="look and style from",
+        meaning="picture prompt as it is, without face analysis; instead of a reference where no face is needed"),
+    Column("prompt", _STRING, _ROW, Role.TEXT, check=values.prompt, common=True, meaning="what to show"),
+    Column("negative_prompt", _STRING, _ROW, Role.TEXT, check=values.prompt, common=True,
+        meaning="what to avoid; null = the recipe's, empty = really empty"),
+    Column("num_images", _INT, _CARRIED, Role.PICTURE, check=values.whole_number(1, values.MAX_IMAGES), common=True,
+        meaning="N pictures of this row, index 0..N-1 in the key"),
+    Column("seed", pa.int64(), _ROW, Role.PICTURE, check=values.whole_number(0, values.MAX_SEED), common=True,
+        meaning="image i uses seed + i; default: from the key"),
+    Column("width", _INT, _BATCH, Role.SETTING, check=values.side, common=True, meaning="pixels"),
+    Column("height", _INT, _BATCH, Role.SETTING, check=values.side, common=True, meaning="pixels"),
+    Column("num_inference_steps", _INT, _BATCH, Role.SETTING, check=values.whole_number(1, MAX_STEPS), common=True,
+        meaning="denoising steps"),
+    Column("scheduler", _STRING, _BATCH, Role.SETTING, check=values.text(64), common=True,
+        meaning="a name of recipes/schedulers.py"),
+    Column("guidance_scale", _FLOAT, _BATCH, Role.SETTING, check=values.number(0.0, 100.0), common=True,
+        meaning="classifier-free guidance; off at 1 or less"),
+    Column("original_height_px", _INT, _ROW, Role.TOLD_SIZE,
+        check=_told_side, need=Need.TOLD_SIZES, neutral_as="height",
+        meaning="SDXL's size conditioning (diffusers' original_size): how high the picture is said to have been "
+        "before it was resized; default: height"),
+    Column("original_width_px", _INT, _ROW, Role.TOLD_SIZE,
+        check=_told_side, need=Need.TOLD_SIZES, neutral_as="width",
+        meaning="as above, how wide; both or none"),
+    Column("crop_top_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_cut, need=Need.TOLD_SIZES, neutral=0,
+        meaning="diffusers' crops_coords_top_left: how much is said to be cut off at the top; default: 0"),
+    Column("crop_left_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_cut, need=Need.TOLD_SIZES, neutral=0,
+        meaning="as above, at the left; both or none"),
+    Column("target_height_px", _INT, _ROW, Role.TOLD_SIZE,
+        check=_told_side, need=Need.TOLD_SIZES, neutral_as="height",
+        meaning="diffusers' target_size: how high the picture is said to be; default: height"),
+    Column("target_width_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_side, need=Need.TOLD_SIZES, neutral_as="width",
+        meaning="as above, how wide; both or none"),
+    Column("ip_adapter_scale", _FLOAT, _ROW, Role.SCALE, check=_scale, need=Need.ADAPTER,
+        meaning="strength of the recipe's first identity branch"),
+    Column("shortcut_scale", _FLOAT, _ROW, Role.OPTION, check=_scale, need=Need.SHORTCUT,
+        meaning="FaceID-PlusV2's s_scale"),
+    Column("ip_adapter_scales", pa.map_(_STRING, _FLOAT), _ROW, Role.SCALE, check=values.scales, need=Need.ADAPTER,
+        meaning="strength by adapter name"),
+    Column("lora_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, need=Need.LORA,
+        meaning="weight of the adapter's LoRA; decides what is loaded"),
+    Column("controlnet_conditioning_scale", _FLOAT, _ROW, Role.SCALE, check=_scale, control="identity",
+        meaning="strength of the control identity (IdentityNet); default: the control's own"),
+    Column("control_guidance_start", _FLOAT, _BATCH, Role.SETTING, check=_share, need=Need.CONTROL,
+        meaning="share of the steps at which every control begins; default: each control's own"),
+    Column("control_guidance_end", _FLOAT, _BATCH, Role.SETTING, check=_share, need=Need.CONTROL,
+        meaning="share of the steps at which every control ends; default: each control's own"),
+    Column("face_pose_uri", _STRING, _ROW, Role.IMAGE,
+        check=values.uri, control="identity", title="pose of the face from",
+        meaning="photo whose face, chosen by face_select, gives the five points instead of the first reference"),
+    Column("face_box", _FLOATS, _ROW, Role.SETTING, check=values.box, control="identity",
+        meaning="where the face goes: left, top, right, bottom in 0..1 of the picture; the face as a detector "
+        "frames it, from forehead to chin, in the middle and as large as it fits"),
+    Column("face_keypoints", _FLOATS, _ROW, Role.SETTING, check=values.shares(10, -0.5, 1.5), control="identity",
+        meaning="where its points go: x and y of both eyes, the nose, both corners of the mouth, from left to "
+        "right as seen, in 0..1 of the picture; -0.5..1.5 where the face is cut off"),
+    Column("face_angle_deg", _FLOAT, _ROW, Role.SETTING, check=values.number(-180.0, 180.0), control="identity",
+        meaning="turn of the face in the picture, clockwise; 0 = upright; default: as in its photo"),
+    Column("face_fit", _STRING, _ROW, Role.SETTING, check=values.one_of("fit", "cover", "place"), control="identity",
+        meaning="cover or fit: the face is where it is in its photo, laid over the whole picture (so that its "
+        "head is seen) or wholly into it; place: as face_box says"),
+    Column("face_pass", _STRING, _BATCH, Role.SETTING,
+        check=values.one_of("off", "auto"), need=Need.FACE_PASS, neutral="off",
+        meaning="auto: a small face in the finished picture is made again, larger; off"),
+    Column("init_image_uri", _STRING, _ROW, Role.IMAGE, check=values.uri, title="made from",
+        meaning="image to start from: image to image, or with the control inpaint the product photo whose "
+        "surroundings are made anew; cut to the output's shape, never squashed"),
+    Column("mask_image_uri", _STRING, _ROW, Role.IMAGE, check=values.uri, control="inpaint", title="mask",
+        meaning="mask of init_image_uri, in its shape; without one what is transparent there is made anew, what "
+        "is opaque kept"),
+    Column("mask_mode", _STRING, _ROW, Role.SETTING,
+        check=values.one_of("repaint_white", "keep_white"), control="inpaint",
+        meaning="what is white in mask_image_uri: keep_white or repaint_white (made anew)"),
+    Column("strength", _FLOAT, _BATCH, Role.SETTING, check=values.number(0.01, 1.0), need=Need.START_IMAGE,
+        meaning="how far to go from init_image_uri; only with one; with the control inpaint default: from noise"),
+    Column("paste_back", pa.bool_(), _ROW, Role.SETTING, check=values.boolean, control="inpaint", neutral=False,
+        meaning="kept pixels bit-equal to init_image_uri"),
+    Column("control_inpaint_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="inpaint",
+        meaning="strength of the control inpaint; default: the control's own"),
+    Column("control_pose_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="pose", title="body pose",
+        meaning="ready-made pose map; rows without one are made without this control"),
+    Column("control_pose_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="pose",
+        meaning="its strength; default: the control's own"),
+    Column("control_depth_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="depth", title="depth",
+        meaning="ready-made depth map, as above"),
+    Column("control_depth_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="depth",
+        meaning="its strength; default: the control's own"),
+    Column("control_canny_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="canny", title="edges",
+        meaning="ready-made edge map, as above"),
+    Column("control_canny_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="canny",
+        meaning="its strength; default: the control's own"),
+    Column("control_softedge_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="softedge", title="soft edges",
+        meaning="ready-made soft edge map, as above"),
+    Column("control_softedge_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="softedge",
+        meaning="its strength; default: the control's own"),
+    Column("sku", _STRING, _CARRIED, Role.LABEL, check=_label, common=True, title="SKU",
+        meaning="product; reports group by it"),
+    Column("person_id", _STRING, _CARRIED, Role.LABEL, check=_label, common=True, title="Person",
+        meaning="model; reports group by it"),
+    Column("shot", _STRING, _CARRIED, Role.LABEL, check=_label, common=True, meaning="which view"),
+    Column("output_name", _STRING, _CARRIED, Role.PICTURE, check=values.output_name, common=True,
+        meaning="the shop's file name, up to 4 segments joined by /"),
+    Column("output_format", _STRING, _CARRIED, Role.SETTING, check=values.one_of(*values.FORMATS), common=True,
+        meaning="png, jpeg or webp"),
+))
+# fmt: on
+
+BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
+
+MANIFEST_FIELDS: list[pa.Field] = [pa.field(column.name, column.type) for column in COLUMNS]
+
+
+def names_of(*roles: Role) -> tuple[str, ...]:
+    """Return the names of the columns of these roles, in the table's order."""
+    return tuple(column.name for column in COLUMNS if column.role in roles)
+
+
+LABELS = names_of(Role.LABEL)
+"""What a row is called by its shop; `row_id`, which has a default, is not among them."""
+
+IMAGES = names_of(Role.IMAGE, Role.MAP)
+"""Columns of images that a row brings besides its references; whether it brings one parts buckets."""
+
+ADDRESSES = frozenset({"reference_uri", "reference_uris", *IMAGES})
+"""Columns that hold addresses, which may hold signatures."""
+
+INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
+"""What a picture starts from, and what of it is made anew."""
+
+LOOK_IMAGE, POSE_IMAGE, REFERENCE_MASK = "ip_adapter_image_uri", "face_pose_uri", "reference_mask_uri"
+"""What a picture is to look like, whose pose the face has, what counts of the person's photo."""
+
+FACE_DRAWING = "face_keypoints"
+"""What the drawing of the face's five points is called among a row's images; rows bring the points, not the drawing."""
+
+SCALE_OF: dict[str, str] = {
+    column.control: column.name for column in COLUMNS if column.role is Role.SCALE and column.control
+}
+"""Control -> the column of its strength, which is set in rows that use the control and in no others."""
+
+NETS = tuple(SCALE_OF)
+"""Names that a recipe's controls may have, in the order in which they are run."""
+
+MAP_OF: dict[str, str] = {column.control: column.name for column in COLUMNS if column.role is Role.MAP}
+"""Control -> the column of its ready-made map; of those that are shown one."""
+
+SHOWN_TO: dict[str, str] = {"inpaint": INIT_IMAGE, **MAP_OF}
+"""Control -> the column of what it is shown; identity is not among them, every row has a face for it."""
+
+TOLD_SIZES = names_of(Role.TOLD_SIZE)
+"""Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, as shops have other things called
+`original_width` and `crop_top`."""
