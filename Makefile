@@ -18,8 +18,13 @@ ELSEWHERE := not chaos and not load and not gpu
 FILES = $(shell grep -rlE "mark\.$(1)" tests --include="test_*.py" | sort)
 WITHOUT_CLUSTER := -n 3 -m "$(ELSEWHERE) and not cluster
 WITH_CLUSTER := -n 2 -m "$(ELSEWHERE) and cluster
-# -k and the like may leave one of two calls without tests
-OR_NONE = $(if $(PYTEST_ARGS),|| [ $$? = 5 ])
+# $(call both,FIRST,SECOND) runs both whatever the first says, and ends with the worse code. With PYTEST_ARGS one may be
+# without tests, as -k and the like may leave it.
+NO_TESTS = $(if $(PYTEST_ARGS),5,never)
+both = code() { [ $$1 = $(NO_TESTS) ] && echo 0 || echo $$1; }; \
+	$(1); first=$$(code $$?); \
+	$(2); second=$$(code $$?); \
+	exit $$((first > second ? first : second))
 HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu actors/test_short_memory.py
 # Files of tests go into memory where there is room: tests of manifests are twice as fast.
 export PYTEST_DEBUG_TEMPROOT ?= $(shell df --output=avail -BG /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 + 0 >= 8 {print "/dev/shm"}')
@@ -31,15 +36,17 @@ demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
 
 test: .venv/.installed-dev
-	$(PYTEST) $(WITHOUT_CLUSTER) and not slow" $(PYTEST_ARGS) $(OR_NONE)
-	$(PYTEST) $(WITH_CLUSTER) and not slow" $(call FILES,cluster) $(PYTEST_ARGS) $(OR_NONE)
+	$(call both,\
+		$(PYTEST) $(WITHOUT_CLUSTER) and not slow" $(PYTEST_ARGS),\
+		$(PYTEST) $(WITH_CLUSTER) and not slow" $(call FILES,cluster) $(PYTEST_ARGS))
 
 quick: .venv/.installed-dev
 	$(PYTEST) $(WITHOUT_CLUSTER) and not slow and not browser" $(HEAVY:%=--ignore=tests/%) $(PYTEST_ARGS)
 
 slow: .venv/.installed-dev
-	$(PYTEST) $(WITHOUT_CLUSTER) and slow" $(call FILES,slow) $(PYTEST_ARGS) $(OR_NONE)
-	$(PYTEST) $(WITH_CLUSTER) and slow" $(call FILES,cluster) $(PYTEST_ARGS) $(OR_NONE)
+	$(call both,\
+		$(PYTEST) $(WITHOUT_CLUSTER) and slow" $(call FILES,slow) $(PYTEST_ARGS),\
+		$(PYTEST) $(WITH_CLUSTER) and slow" $(call FILES,cluster) $(PYTEST_ARGS))
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

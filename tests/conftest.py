@@ -23,6 +23,9 @@ LONG = ("test_drawn.py", "test_variants.py")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
+    gone = set(LONG) - {path.name for path in Path(__file__).parent.rglob("test_*.py")}
+    if gone:
+        raise pytest.UsageError(f"tests/conftest.py: LONG names files that are not there: {', '.join(sorted(gone))}")
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
