@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 
 import pyarrow as pa
 
-from idgen.values import Cell, Check, RecipeFacts
+from idgen.values import Cell, Check, RecipeFacts, uri, uris
 
 Option = float | str
 """A value of a column of role OPTION; whole numbers and truth values count as float."""
@@ -104,6 +104,8 @@ class Column:
             return "labels are text, and common"
         if self.role is Role.OPTION and pa.types.is_nested(self.type):
             return "options are numbers, words or truth values"
+        if self.is_image and self.check is not uri:
+            return "images are given by their addresses; check them with values.uri"
         if self.role is Role.MAP and not self.control:
             return "a map belongs to a control"
         if self.scope is Scope.CARRIED and (self.neutral is not None or self.neutral_as):
@@ -116,6 +118,11 @@ class Column:
         return self.role in (Role.IMAGE, Role.MAP)
 
     @property
+    def holds_addresses(self) -> bool:
+        """Whether its values are addresses, which may hold signatures: they are never written as they are."""
+        return self.check in _ADDRESS_CHECKS
+
+    @property
     def is_row_by_row(self) -> bool:
         """Whether manifest/resolve.py handles it row by row, and not with all that many rows share."""
         return self.is_image or self.role in _ROW_BY_ROW
@@ -126,6 +133,7 @@ class Column:
         return self.title or in_words(self.name)
 
 
+_ADDRESS_CHECKS = (uri, uris)
 _FREE_ROLES = (Role.LABEL, Role.OPTION)
 _ROW_BY_ROW = (Role.ID, Role.LABEL, Role.PHOTO, Role.TEXT, Role.PICTURE)
 

@@ -32,7 +32,7 @@ COLUMNS: tuple[Column, ...] = checked((
         meaning="name of a file in configs/recipes, or `<recipe>@<base>`"),
     Column("reference_uri", _STRING, _ROW, Role.PHOTO, check=values.uri, common=True,
         meaning="one photo of the person"),
-    Column("reference_uris", _STRINGS, _ROW, Role.PHOTO, check=values.texts, common=True,
+    Column("reference_uris", _STRINGS, _ROW, Role.PHOTO, check=values.uris, common=True,
         meaning="several photos of the same person; instead of reference_uri"),
     Column("reference_sha256", _STRINGS, _ROW, Role.PHOTO, check=values.sha256s, common=True,
         meaning="replaces the URI in the key; checked after the fetch"),
@@ -165,7 +165,7 @@ LABELS = names_of(Role.LABEL)
 IMAGES = names_of(Role.IMAGE, Role.MAP)
 """Columns of images that a row brings besides its references; whether it brings one parts buckets."""
 
-ADDRESSES = frozenset({"reference_uri", "reference_uris", *IMAGES})
+ADDRESSES = frozenset(column.name for column in COLUMNS if column.holds_addresses)
 """Columns that hold addresses, which may hold signatures."""
 
 INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"

@@ -218,6 +218,11 @@ def texts(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
     return items
 
 
+def uris(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
+    """Return a list of addresses, in the forms of `texts`; each is checked as one where it is read."""
+    return texts(name, value, recipe)
+
+
 def sha256s(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
     """Return a list of SHA-256 sums in lower case."""
     sums = texts(name, value, recipe)

@@ -51,7 +51,8 @@ def test_a_column_without_a_check_fails_on_import_and_the_message_says_what_to_d
         (LABEL, {"common": False}, "labels are text, and common"),
         (LABEL, {"neutral": ""}, "no neutral value"),
         (OPTION, {"type": pa.list_(pa.float32())}, "options are numbers, words or truth values"),
-        (OPTION, {"role": Role.MAP}, "a map belongs to a control"),
+        (OPTION, {"role": Role.MAP, "type": pa.string(), "check": values.uri, "neutral": None}, "a map belongs to"),
+        (OPTION, {"role": Role.IMAGE, "neutral": None}, "images are given by their addresses"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused_by_its_name(line, changes, words):
@@ -66,7 +67,7 @@ def test_a_name_stands_once_and_a_neutral_column_is_one():
     with pytest.raises(ValueError, match="column warmth: neutral_as names no column"):
         checked([LABEL, replace(OPTION, neutral_as="cold")])
     with pytest.raises(ValueError, match="column warmth: its control has no column of role SCALE"):
-        checked([replace(OPTION, role=Role.MAP, control="heat")])
+        checked([replace(OPTION, role=Role.MAP, check=values.uri, neutral=None, control="heat")])
 
 
 def test_the_rules_of_controls_follow_from_the_table():

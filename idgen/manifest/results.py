@@ -195,7 +195,7 @@ def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, addresse
 
 def _clean(field: pa.Field, column: pa.Array, addresses: Addresses) -> pa.Array:
     """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
-    if field.name == "reference_uris":
+    if field.name in ADDRESSES and pa.types.is_list(BY_NAME[field.name].type):
         return pa.array([_addresses(cell, addresses) for cell in column.to_pylist()], field.type)
     if field.name in ADDRESSES:
         return change_texts(column, lambda cell: cell and _address(field.name, cell, addresses))

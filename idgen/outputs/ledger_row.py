@@ -13,7 +13,7 @@ from idgen import __version__
 from idgen.checks.looking import NOTHING_FOUND, Findings
 from idgen.checks.table import FINDING_COLUMNS
 from idgen.column import Column
-from idgen.columns import ADDRESSES, COLUMNS, LABELS
+from idgen.columns import COLUMNS, LABELS
 from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
 from idgen.schemas import LEDGER
 from idgen.sources.redact import redact_text, redact_uri, redact_uris
@@ -128,8 +128,10 @@ def _references(picture: Mapping[str, Any]) -> list[str]:
 
 
 def _setting(column: Column, value: Any, signature_parameters: Sequence[str]) -> object:  # noqa: ANN401
-    if column.name in ADDRESSES:
-        return redact_uri(value, signature_parameters)
+    if column.holds_addresses:
+        if isinstance(value, str):
+            return redact_uri(value, signature_parameters)
+        return [redact_uri(one, signature_parameters) for one in value]
     if pa.types.is_map(column.type):
         return {name: _short(number) for name, number in dict(value).items()}
     if isinstance(value, list | tuple | np.ndarray):

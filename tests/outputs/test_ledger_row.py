@@ -2,11 +2,15 @@
 
 import json
 
+import pyarrow as pa
 import pytest
 
+from idgen import values
 from idgen.checks.looking import Findings
 from idgen.checks.table import FINDING_COLUMNS
+from idgen.column import Column, Role, Scope
 from idgen.config import SourcesConfig
+from idgen.outputs import ledger_row as columns_of_ledger
 from idgen.outputs.ledger_row import asked_columns, ledger_row
 
 PARAMETERS = SourcesConfig().signature_parameters
@@ -23,6 +27,22 @@ def test_no_signature_gets_in_through_carried_columns_and_ids(cell):
     )
     assert "CANARY" not in json.dumps(written)
     assert json.loads(written["carried"])["colour"] == "rosé"
+
+
+@pytest.mark.parametrize(
+    ("role", "check", "kind", "cell"),
+    [
+        (Role.OPTION, values.uri, pa.string(), LINK),
+        (Role.SETTING, values.uri, pa.string(), LINK),
+        (Role.SETTING, values.uris, pa.list_(pa.string()), [LINK, "a.jpg"]),
+    ],
+)
+def test_no_signature_gets_in_through_a_column_that_is_checked_as_an_address(monkeypatch, role, check, kind, cell):
+    style = Column("style_uri", kind, Scope.ROW, role, check=check, meaning="whose style")
+    monkeypatch.setattr(columns_of_ledger, "_SETTINGS", (style,))
+    written = json.loads(asked_columns({"key": "k", "style_uri": cell}, PARAMETERS)["settings"])
+    clean = "https://h.example/a.jpg?v=1"
+    assert written == {"style_uri": clean if isinstance(cell, str) else [clean, "a.jpg"]}
 
 
 def test_carried_columns_without_signatures_stay_byte_for_byte():
