@@ -6,6 +6,7 @@ from enum import Enum, StrEnum
 
 import pyarrow as pa
 
+from idgen.errors import RowError
 from idgen.values import Cell, Check, RecipeFacts, uri, uris
 
 Option = float | str
@@ -90,7 +91,7 @@ class Column:
     """What the gallery calls it; empty = its name in words."""
 
     def __post_init__(self) -> None:
-        if fault := self._fault():
+        if fault := self._fault() or self._neutral_fault() or self._number_fault():
             raise ValueError(f"idgen/columns.py: column {self.name}: {fault}")
 
     def _fault(self) -> str:
@@ -100,6 +101,8 @@ class Column:
             return "it has no meaning to stand in manifests/README.md"
         if self.role in _FREE_ROLES and (self.scope is Scope.CARRIED) != (self.role is Role.LABEL):
             return "labels are carried, options decide pixels: role and scope contradict each other"
+        if self.scope is Scope.CARRIED and self.role not in _CARRIED_ROLES and self.name != _CARRIED_SETTING:
+            return f"{self.role.name} decides pixels, and so is in the key: role and scope contradict each other"
         if self.role is Role.LABEL and (self.type != pa.string() or not self.common):
             return "labels are text, and common"
         if self.role is Role.OPTION and pa.types.is_nested(self.type):
@@ -110,6 +113,27 @@ class Column:
             return "a map belongs to a control"
         if self.scope is Scope.CARRIED and (self.neutral is not None or self.neutral_as):
             return "what is carried is in no key, and has no neutral value"
+        return ""
+
+    def _neutral_fault(self) -> str:
+        """Put the neutral value through the column's check: rows' values, which it is compared with, went there too."""
+        if self.neutral is None:
+            return ""
+        try:
+            object.__setattr__(self, "neutral", self.check(self.name, self.neutral, _NO_RECIPE))
+        except RowError as error:
+            return f"its own check refuses its neutral value: {error.detail}"
+        return ""
+
+    def _number_fault(self) -> str:
+        """Find a column of whole numbers whose check passes others: the key would have them, the sampler whole ones."""
+        for probe in _BROKEN if pa.types.is_integer(self.type) else ():
+            try:
+                passed = self.check(self.name, probe, _NO_RECIPE)
+            except (RowError, TypeError):
+                continue
+            if type(passed) is not int:
+                return f"it holds whole numbers, and its check lets {probe!r} through; take values.whole_number"
         return ""
 
     @property
@@ -133,6 +157,26 @@ class Column:
         return self.title or in_words(self.name)
 
 
+_CARRIED_ROLES = (Role.ID, Role.LABEL, Role.PICTURE)
+_CARRIED_SETTING = "output_format"
+"""It decides how pixels are stored, not which."""
+_BROKEN = (
+    "0.5",
+    *(sign * (whole + 0.5) for whole in (*range(64), *(int(64 * 1.25**n) for n in range(100))) for sign in (1, -1)),
+)
+"""Numbers that are not whole, some in every range that a column may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoRecipe:
+    """Stands for any recipe where a check is tried on import."""
+
+    max_side_px: int = 2**31
+    size_multiple_px: int = 1
+    adapters: tuple[()] = ()
+
+
+_NO_RECIPE = _NoRecipe()
 _ADDRESS_CHECKS = (uri, uris)
 _FREE_ROLES = (Role.LABEL, Role.OPTION)
 _ROW_BY_ROW = (Role.ID, Role.LABEL, Role.PHOTO, Role.TEXT, Role.PICTURE)
@@ -143,6 +187,7 @@ def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
     found = tuple(columns)
     names = [column.name for column in found]
     strengths = [column.control for column in found if column.role is Role.SCALE]
+    of_control: dict[tuple[Role, str], str] = {}
     for column in found:
         place = f"idgen/columns.py: column {column.name}"
         if names.count(column.name) > 1:
@@ -151,4 +196,8 @@ def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
             raise ValueError(f"{place}: neutral_as names no column")
         if column.role is Role.MAP and column.control not in strengths:
             raise ValueError(f"{place}: its control has no column of role SCALE")
+        if column.control and column.role in (Role.SCALE, Role.MAP):
+            first = of_control.setdefault((column.role, column.control), column.name)
+            if first != column.name:
+                raise ValueError(f"{place}: its control {column.control} has {first} as {column.role.name} already")
     return found

@@ -12,6 +12,7 @@ from idgen import columns, values
 from idgen.column import Column, Need, Role, Scope, checked
 from idgen.columns import BY_NAME
 from idgen.errors import RowError
+from idgen.manifest import settings
 from idgen.recipes.column_rules import may_set
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
 from idgen.sampling import rows
@@ -53,11 +54,40 @@ def test_a_column_without_a_check_fails_on_import_and_the_message_says_what_to_d
         (OPTION, {"type": pa.list_(pa.float32())}, "options are numbers, words or truth values"),
         (OPTION, {"role": Role.MAP, "type": pa.string(), "check": values.uri, "neutral": None}, "a map belongs to"),
         (OPTION, {"role": Role.IMAGE, "neutral": None}, "images are given by their addresses"),
+        (OPTION, {"neutral": 1.5}, "its own check refuses its neutral value: warmth: must be 0 to 1"),
+        (OPTION, {"type": pa.int32()}, "lets '0.5' through"),
+        (OPTION, {"type": pa.int64(), "check": values.number(20, 30), "neutral": None}, "lets 20.5 through"),
+        (OPTION, {"type": pa.uint8(), "check": values.number(-900, -700), "neutral": None}, "lets -.* through"),
+        (OPTION, {"type": pa.int32(), "check": values.text(9), "neutral": None}, "lets '0.5' through"),
+        *(
+            (OPTION, {"scope": Scope.CARRIED, "role": role, "check": values.uri, "neutral": None}, "contradict")
+            for role in Role
+            if role not in (Role.ID, Role.LABEL, Role.PICTURE)
+        ),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused_by_its_name(line, changes, words):
     with pytest.raises(ValueError, match=f"column {line.name}: .*{words}"):
         replace(line, **changes)
+
+
+def test_a_neutral_value_is_what_its_check_makes_of_it_and_changes_no_key(monkeypatch):
+    for given in (0.1, "0.1"):
+        column = replace(OPTION, neutral=given)
+        assert column.neutral == column.check("warmth", "0.1", Recipe()) != 0.1
+        monkeypatch.setitem(BY_NAME, "warmth", column)
+        assert settings._contents({"warmth": column.check("warmth", 0.1, Recipe())}, Recipe()) == {}
+    assert replace(OPTION, type=pa.bool_(), check=values.boolean, neutral="no").neutral is False
+
+
+def test_a_control_has_one_strength_and_one_map():
+    strength = replace(OPTION, name="heat_scale", role=Role.SCALE, control="heat", neutral=None)
+    heat = Column("heat_uri", pa.string(), Scope.ROW, Role.MAP, check=values.uri, control="heat", meaning="its map")
+    assert checked([strength, heat]) == (strength, heat)
+    with pytest.raises(ValueError, match="column warm_scale: its control heat has heat_scale as SCALE already"):
+        checked([strength, replace(strength, name="warm_scale")])
+    with pytest.raises(ValueError, match="column warm_uri: its control heat has heat_uri as MAP already"):
+        checked([strength, heat, replace(heat, name="warm_uri")])
 
 
 def test_a_name_stands_once_and_a_neutral_column_is_one():
