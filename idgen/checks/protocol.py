@@ -33,7 +33,7 @@ class Finding:
     value: float | int | str | bool | None
     verdict: Verdict = "ok"
     detail: tuple[str, ...] = ()
-    """Why it is not ok, each as `code: words`; empty when it is."""
+    """Why it is not ok, each as `code: words`: at least one then, and none when it is ok."""
 
 
 class Check(Protocol):
@@ -45,5 +45,5 @@ class Check(Protocol):
         ...
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return what the check says of the picture ([H, W, 3] uint8). Must not change it."""
+        """Return what the check says of the picture ([H, W, 3] uint8, read-only)."""
         ...
