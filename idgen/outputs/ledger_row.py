@@ -54,7 +54,8 @@ def ledger_row(
     """Return a row of LEDGER for a row of PICTURES or ANALYSED (as a dict; identity columns may be absent).
 
     URIs are written without userinfo and signatures, also inside the carried columns. `findings` are the checks'
-    (null columns without them), `seconds` is this picture's share of its batch. ValueError when an `ok` row has no image, or another one has.
+    (null columns without them), `seconds` is this picture's share of its
+    batch. ValueError when an `ok` row has no image, or another one has.
     """
     if (status == "ok") != (image is not None) or (status == "ok") != (code == ""):
         raise ValueError(f"{status} with code {code!r} and image {image}")
