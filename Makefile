@@ -45,6 +45,7 @@ check: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini
 
 chaos: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "chaos or load" $(PYTEST_ARGS)

@@ -72,7 +72,8 @@ def told(finished: FinishedPicture) -> Told:
     """What all checks say of a finished picture."""
     found = findings(finished, CHECKS)
     names = ("face_pass_result", "face_similarity_before", "face_similarity")
-    return Told(finished.pixels, *(found.values.get(name) for name in names), found.warnings)
+    result, before, after = (found.values.get(name) for name in names)
+    return Told(finished.pixels, result, before, after, found.warnings)
 
 
 def finished(number: int) -> FinishedPicture:

@@ -63,8 +63,8 @@ def room(tmp_path):
 
 
 def ask(photo, mask="", mode="repaint_white", size=WIDE):
-    start = InputImage("init_image_uri", photo, *size)
-    given = InputImage("mask_image_uri", mask or photo, *size, mode if mask else "alpha")
+    start = InputImage("init_image_uri", photo, size[0], size[1])
+    given = InputImage("mask_image_uri", mask or photo, size[0], size[1], mode if mask else "alpha")
     return Request((), needs=NOTHING, images=(start, given))
 
 

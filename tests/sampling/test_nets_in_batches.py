@@ -160,4 +160,4 @@ def test_the_cache_counts_the_contexts_bytes_too(sampler):
     fresh = Sampler(sampler.base, sampler.adapters, sampler.device, nets=sampler.nets, recipe=ECOMID)
     conditions = fresh.condition(ROWS[:1], BUCKET)
     both = conditions.tokens[0].nbytes + conditions.context.nbytes
-    assert fresh.conditioner.tokens._entries._bytes == both
+    assert fresh.conditioner.tokens._entries._size == both

@@ -40,7 +40,7 @@ def test_pictures_that_do_not_come_again_fill_no_more_than_their_room():
     starts = Starts(Vae(), max_bytes=3 * each)
     for value in (1, 2, 3, 4, 5):
         get(starts, value)
-    assert starts._moments._bytes == 3 * each
+    assert starts._moments._size == 3 * each
     get(starts, 5)
     assert starts.encodings == 5
     get(starts, 1)
