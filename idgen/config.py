@@ -4,14 +4,21 @@ Read in `jobs/` only, by `jobs` through idgen/settings.py; everything below take
 Each field's `doc` is what `--help` and `--help-all` print.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, overload
+
+_Value = TypeVar("_Value")
 
 
-def doc(text: str, default: Any = None, **kwargs: Any) -> Any:
+@overload
+def doc(text: str, default: _Value) -> _Value: ...
+@overload
+def doc(text: str, *, default_factory: Callable[[], _Value]) -> _Value: ...
+def doc(text: str, default: object = None, *, default_factory: Callable[[], object] | None = None) -> object:
     """Return a dataclass field with its documentation; mutable defaults go in `default_factory`."""
-    if "default_factory" in kwargs:
-        return field(metadata={"doc": text}, **kwargs)
+    if default_factory is not None:
+        return field(metadata={"doc": text}, default_factory=default_factory)
     return field(default=default, metadata={"doc": text})
 
 

@@ -46,7 +46,7 @@ class RecipeFacts(Protocol):
         ...
 
 
-Check = Callable[[str, Cell, RecipeFacts], Any]
+Check = Callable[[str, Cell, RecipeFacts], Cell]
 """Takes the column's name, a cell that is not null, and the row's recipe."""
 
 MAX_PROMPT_CHARS = 4000

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -40,7 +39,7 @@ def explain(error: Exception) -> str:
     return f"{key}: {text}" if key and key not in text else text
 
 
-def list_over_which(layers: Sequence[tuple[str, Any]]) -> str:
+def list_over_which(layers: Sequence[tuple[str, DictConfig]]) -> str:
     """Return in words why the last of `layers` (a file's name or key=value, its settings) does not go over the others.
 
     A setting that is a list in one of them, and by name (or number) in the last, cannot be merged.
@@ -56,7 +55,7 @@ def list_over_which(layers: Sequence[tuple[str, Any]]) -> str:
     return f"{last} changes by name what an earlier file gives as a list; a list is only replaced whole: write key=[…]"
 
 
-def _list_meets_table(under: Any, over: Any, key: str = "") -> str:  # noqa: ANN401
+def _list_meets_table(under: object, over: object, key: str = "") -> str:
     if isinstance(under, list) and isinstance(over, Mapping):
         return key
     if not (isinstance(under, Mapping) and isinstance(over, Mapping)):

@@ -16,7 +16,7 @@ from idgen.recipes.column_rules import may_set
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
 from idgen.sampling import rows
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.schemas import ANALYSED, LEDGER, PICTURES
+from idgen.schemas import ANALYSED, LEDGER, PICTURES, PictureRow
 
 LABEL = Column(
     "season", pa.string(), Scope.CARRIED, Role.LABEL, check=values.text(9), common=True, meaning="when it is sold"
@@ -129,3 +129,7 @@ def test_a_column_s_check_makes_of_text_what_the_other_rooms_get(name, cell, val
 def test_no_column_has_the_name_of_another_one_beside_it(schema):
     assert len(set(schema.names)) == len(schema.names)
     assert {"sku", "person_id", "shot"} <= set(schema.names)
+
+
+def test_rows_are_read_by_names_of_columns_that_there_are():
+    assert PictureRow.__annotations__.keys() <= set(ANALYSED.names)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -150,7 +150,7 @@ def _delete_texts(run: Run) -> None:
         log.warning("%s is not empty: %s", run.store.uri(encoded_prompts.ROOT), error)
 
 
-def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:
+def _gallery(run: Run, summary: dict[str, object], work: "Work | None") -> str:
     """Make the gallery and return where it is; the last one when nothing was made, none after a stop.
 
     A run is not a failure because its report is.
@@ -165,7 +165,7 @@ def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:
         return ""
 
 
-def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
+def _write_gallery(run: Run, summary: dict[str, object]) -> str:
     from idgen.report.gallery import write_report
     from idgen.report.thumbnails import PhotoReader
 

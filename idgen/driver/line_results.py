@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayActorError
@@ -11,8 +10,9 @@ from idgen.actors.pool_state import LineLeftError
 from idgen.errors import Exit, RunError
 from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
+from idgen.values import Cell
 
-ShardCounts = dict[str, Any]
+ShardCounts = dict[str, Cell]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 

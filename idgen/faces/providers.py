@@ -4,7 +4,7 @@ onnxruntime takes a provider that it does not have for a wish: it warns, and eve
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Protocol
 
 import onnxruntime
 
@@ -21,6 +21,15 @@ REMEDY = (
     "pip install onnxruntime-gpu in place of onnxruntime (the extra .[gpu] of this project) with the CUDA and cuDNN it "
     "asks for, or set faces.num_gpus=0"
 )
+
+
+class Session(Protocol):
+    """What is used of onnxruntime's sessions, which carry no types."""
+
+    def get_providers(self) -> list[str]:
+        """Return the names of those that run it."""
+        ...
+
 
 Provider = str | tuple[str, dict[str, str]]
 
@@ -43,7 +52,7 @@ def providers(device: str) -> list[Provider]:
     return [(CUDA, dict(CUDA_OPTIONS)), CPU]
 
 
-def check(sessions: Iterable[Any], device: str) -> None:
+def check(sessions: Iterable[Session], device: str) -> None:
     """Raise MachineError (usage) when one of `sessions` was to run on CUDA and does not."""
     if device == "cuda" and any(CUDA not in session.get_providers() for session in sessions):
         raise MachineError(

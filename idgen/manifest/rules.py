@@ -2,15 +2,15 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from idgen import values
 from idgen.columns import INIT_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE, SCALE_OF, SHOWN_TO, TOLD_SIZES
 from idgen.recipes.recipe import Control, Recipe
 from idgen.recipes.schedulers import SCHEDULERS
+from idgen.values import Cell
 
 
-def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str]) -> dict[str, Any]:
+def defaults_of(recipe: Recipe, given: Collection[str], images: Collection[str]) -> dict[str, Cell]:
     """Return what null columns of the recipe's rows become, by column.
 
     `given` are the other columns that a row sets, `images` its image columns. What decides nothing in a row is left
@@ -43,7 +43,7 @@ def inpaints(recipe: Recipe, images: Collection[str]) -> bool:
 
 
 def check_together(
-    columns: Mapping[str, Any], recipe: Recipe, images: Collection[str], schedulers: Collection[str]
+    columns: Mapping[str, Cell], recipe: Recipe, images: Collection[str], schedulers: Collection[str]
 ) -> None:
     """Raise RowError(BAD_VALUE) for resolved settings that contradict each other or would change nothing."""
     steps = columns["num_inference_steps"]
@@ -65,7 +65,7 @@ def check_together(
     _check_inpaint(columns, recipe, images)
 
 
-def _check_controls(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
+def _check_controls(columns: Mapping[str, Cell], recipe: Recipe, images: Collection[str]) -> None:
     for name, image in SHOWN_TO.items():
         if SCALE_OF[name] in columns and image not in images:
             raise values.bad(SCALE_OF[name], f"has no use without {image}")
@@ -79,7 +79,7 @@ def _check_controls(columns: Mapping[str, Any], recipe: Recipe, images: Collecti
             raise values.bad("control_guidance_start", f"must be less than the end, {end:g} for {control.name}")
 
 
-def _check_face(columns: Mapping[str, Any], images: Collection[str]) -> None:
+def _check_face(columns: Mapping[str, Cell], images: Collection[str]) -> None:
     """Only one thing may say where the face is: its points, its box, or how its photo lies in the picture."""
     box, points, fit = (columns.get(name) for name in ("face_box", "face_keypoints", "face_fit"))
     if points is not None and box is not None:
@@ -94,7 +94,7 @@ def _check_face(columns: Mapping[str, Any], images: Collection[str]) -> None:
         raise values.bad("face_fit", "place needs face_box, which says where to place the face")
 
 
-def _check_told_sizes(columns: Mapping[str, Any]) -> None:
+def _check_told_sizes(columns: Mapping[str, Cell]) -> None:
     """Half a size would be filled up with half of the picture's own."""
     for one, other in _TOLD_TOGETHER:
         for name, missing in ((one, other), (other, one)):
@@ -106,7 +106,7 @@ _TOLD_TOGETHER = tuple(zip(TOLD_SIZES[::2], TOLD_SIZES[1::2], strict=True))
 """Height and width, top and left: each of them stands beside its other in the table."""
 
 
-def _check_inpaint(columns: Mapping[str, Any], recipe: Recipe, images: Collection[str]) -> None:
+def _check_inpaint(columns: Mapping[str, Cell], recipe: Recipe, images: Collection[str]) -> None:
     if inpaints(recipe, images):
         if "mask_mode" in columns and MASK_IMAGE not in images:
             raise values.bad(

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,11 @@ OFFICIAL_FILE = "EVA02_CLIP_L_336_psz14_s6B.pt"
 _EPSILON = 1e-6
 _ROPE_BASE = 10000.0
 _PREFIX = "visual."
+
+
+class _File(TypedDict):
+    vision_cfg: dict[str, float]
+    embed_dim: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +62,7 @@ class EvaConfig:
     def read(cls, path: Path) -> "EvaConfig":
         """Return what a config.json in eva_clip's layout says. Raises RunError when it is of another kind of tower."""
         try:
-            settings: dict[str, Any] = json.loads(path.read_text())
+            settings: _File = json.loads(path.read_text())
             vision = dict(settings["vision_cfg"])
             lacking = [name for name in ("rope", "intp_freq", "naiveswiglu", "subln") if not vision.get(name)]
             if lacking:

@@ -12,7 +12,6 @@ an IdentityNet looks at the face's tokens too, which is what ComfyUI does with n
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import ControlNetModel
@@ -68,8 +67,8 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         conditioning_scale: float = 1.0,
         guess_mode: bool = False,
         return_dict: bool = True,
-        **rest: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        **rest: object,
+    ) -> ControlNetOutput | tuple[list[Tensor] | None, Tensor | None]:
         """Return the residuals of ControlNetModel.forward, each row's times its scale times `conditioning_scale`.
 
         Where that is 0, outside of the control's start and end, nothing is computed: (None, None), which the UNet takes

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -171,18 +171,22 @@ def _kind(layer: Layer) -> str:
     return str(base.get("kind", Base().kind)) if isinstance(base, Mapping) else Base().kind
 
 
+def _table(layer: Layer, name: str) -> Layer:
+    """Return a table inside of a layer, nothing where there is none."""
+    return cast(Layer, layer.get(name) or {})
+
+
 def _on_base(recipe: Recipe, layer: Layer, file: BaseFile) -> Layer:
     """Return the recipe's layer on another base."""
-    own = layer.get("defaults") or {}
     made = {
         **layer,
         "title": " on ".join(filter(None, (recipe.title, file.title))),
         "base": asdict(file.base),
-        "defaults": {**own, **file.defaults},
+        "defaults": {**_table(layer, "defaults"), **file.defaults},
         "licence": asdict(_joined(recipe.licence, file.licence)),
     }
     if layer.get("face_pass") is not None:
-        made["face_pass"] = {**layer["face_pass"], **file.face_pass}
+        made["face_pass"] = {**_table(layer, "face_pass"), **file.face_pass}
     for name in ("timestep_spacing", "batch_size", "seconds_per_picture"):
         if getattr(file, name):
             made[name] = getattr(file, name)
@@ -209,12 +213,12 @@ def _schema(kind: type) -> DictConfig:
 def _to_base_file(name: str, layer: Layer) -> BaseFile:
     try:
         file = OmegaConf.to_object(OmegaConf.merge(_schema(BaseFile), layer))
-        OmegaConf.merge(_schema(Defaults), layer.get("defaults") or {})
-        OmegaConf.merge(_schema(FacePass), layer.get("face_pass") or {})
+        OmegaConf.merge(_schema(Defaults), _table(layer, "defaults"))
+        OmegaConf.merge(_schema(FacePass), _table(layer, "face_pass"))
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"base {name}: {explain(error)}") from error
     assert isinstance(file, BaseFile)
-    if "kind" in (layer.get("base") or {}) and file.base.kind != file.family:
+    if "kind" in _table(layer, "base") and file.base.kind != file.family:
         raise RunError(Exit.USAGE, f"base {name}: base.kind is {file.base.kind}, but its family is {file.family}")
     return replace(file, base=replace(file.base, kind=file.family))
 

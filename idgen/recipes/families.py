@@ -6,11 +6,11 @@ configs/bases. Whoever wants to know what a base can do asks here, and never for
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 FamilyName = Literal["sd15", "sdxl", "kolors"]
 """base.kind of a recipe."""
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
 """Of a model's config.json."""
 
 

@@ -17,10 +17,11 @@ face, and the seam is wider: a quarter of the face.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from idgen.adapters.protocol import Adapter
 from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts, Pixels
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
@@ -36,7 +37,7 @@ Place = tuple[float, float]
 class Samples(Protocol):
     """What the pass needs of sampling.sampler.Sampler."""
 
-    adapters: list[Any]
+    adapters: list[Adapter]
 
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[Pixels | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or why there is none."""

@@ -4,7 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from idgen.columns import (
     TOLD_SIZES,
     names_of,
 )
-from idgen.schemas import EMBEDDING_WIDTH
+from idgen.schemas import EMBEDDING_WIDTH, PictureRow
+from idgen.values import Cell
 
 Kind = TypeVar("Kind", bool, int, float, str)
 
@@ -63,7 +64,7 @@ class Bucket:
         return _option(_BATCH_OPTIONS, dict(self.options), name, default)
 
     @classmethod
-    def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
+    def from_picture(cls, picture: PictureRow) -> "Bucket":
         """Return the bucket of a row of `schemas.ANALYSED`; its pixels may be left out."""
         return cls(
             width=int(picture["width"]),
@@ -112,9 +113,10 @@ class SampleRow:
     """Columns of TOLD_SIZES that the row sets, pixels."""
 
     @classmethod
-    def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
+    def from_picture(cls, picture: PictureRow) -> "SampleRow":
         """Return the row of a picture of `schemas.ANALYSED` (as a dict of Python values), with its pixels."""
         images = dict(picture.get("images") or ())
+        cells: Mapping[str, Cell] = picture
         return cls(
             key=str(picture["key"]),
             prompt=picture["prompt"] or "",
@@ -129,7 +131,7 @@ class SampleRow:
             control_images={name: _image(images[key]) for name, key in _IMAGE_OF.items() if key in images},
             mask=_image(images[MASK_IMAGE])[..., 0] if MASK_IMAGE in images else None,
             paste_back=bool(picture.get("paste_back")),
-            identity_scale=_or(picture.get(SCALE_OF["identity"]), 1.0),
+            identity_scale=_or(cells.get(SCALE_OF["identity"]), 1.0),
             told_sizes=_given(TOLD_SIZES, picture),
         )
 
@@ -148,7 +150,7 @@ _IMAGE_OF = {"identity": FACE_DRAWING, **MAP_OF}
 """Control -> what its image is called among those that the faces stage makes."""
 
 
-def _given(names: Sequence[str], picture: Mapping[str, Any]) -> dict[str, Any]:
+def _given(names: Sequence[str], picture: Mapping[str, Cell]) -> dict[str, Cell]:
     return {name: picture[name] for name in names if picture.get(name) is not None}
 
 
@@ -159,7 +161,7 @@ def _option(known: Sequence[str], given: Mapping[str, Option], name: str, defaul
     return cast(Kind, given.get(name, default))
 
 
-def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
+def _control(name: str, picture: Mapping[str, Cell]) -> ControlUse:
     start, end = (_share(picture.get(f"control_guidance_{edge}")) for edge in ("start", "end"))
     scale = 1.0 if name == "identity" else _or(picture.get(SCALE_OF[name]), 1.0)
     return ControlUse(name=name, scale=scale, start=start, end=end)

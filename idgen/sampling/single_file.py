@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -55,7 +54,7 @@ def follow_marks(pipeline: Pipeline, path: Path) -> None:
     """
     marked = single_files.schedule(dtypes_of(path), path)
     if marked:
-        known: Any = dict(pipeline.scheduler.config)
+        known = dict(pipeline.scheduler.config)
         # what stands there was never chosen, so diffusers would leave it out
         defaults = [name for name in known.get("_use_default_values", []) if name not in marked]
         settings = {**known, **marked, "_use_default_values": defaults}

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES, FamilyName
@@ -18,7 +17,7 @@ _OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 """Settings of which a scheduler has one at most; those of a name that says Karras take the place of all."""
 
 
-def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: Iterable[str] = ()) -> None:
+def check_vae(settings: Mapping[str, object], kind: FamilyName, place: str, names: Iterable[str] = ()) -> None:
     """Raise RunError when the VAE at `place` has latents of another family than base.kind `kind`.
 
     `settings` are those of its config.json, `names` those of its tensors where it is a single file.
@@ -42,7 +41,7 @@ def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: 
         )
 
 
-def check_schedule(settings: Mapping[str, Any], place: str) -> None:
+def check_schedule(settings: Mapping[str, object], place: str) -> None:
     """Raise RunError when the scheduler's `settings` of a base at `place` are such that no scheduler here follows them.
 
     That is a base trained as EDM says or as a flow, one that predicts something else, and settings that clash.
@@ -75,7 +74,7 @@ def check_texts(folder: Path, kind: FamilyName) -> None:
         raise RunError(Exit.USAGE, f"{folder} has no {missing[0]}, so it is no whole {kind} base{refiner}")
 
 
-def _other_training(settings: Mapping[str, Any]) -> str | None:
+def _other_training(settings: Mapping[str, object]) -> str | None:
     """Return how a base was trained, where that is neither with epsilon nor v-prediction over betas."""
     name, prediction = str(settings.get("_class_name", "")), str(settings.get("prediction_type") or "epsilon")
     continuous = settings.get("timestep_type") == "continuous"

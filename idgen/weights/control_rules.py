@@ -1,7 +1,6 @@
 """Whether a ControlNet can work beside a base's UNet, by the settings of both. No torch here."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from idgen.weights.recognition import is_a
 
@@ -12,7 +11,7 @@ _SAME = ("in_channels", "block_out_channels", "layers_per_block")
 """Settings that a net and the UNet it is a copy of have in common, beside the width of the text."""
 
 
-def kind_fault(settings: Mapping[str, Any], names: Iterable[str] = ()) -> str | None:
+def kind_fault(settings: Mapping[str, object], names: Iterable[str] = ()) -> str | None:
     """Return what a folder holds instead of a ControlNet, None when it holds one.
 
     `settings` are those of its config.json, `names` those of its tensors, as far as they are known.
@@ -23,7 +22,7 @@ def kind_fault(settings: Mapping[str, Any], names: Iterable[str] = ()) -> str | 
     return None if kind == NET else f"no ControlNet: its config says {kind}"
 
 
-def fault(net: Mapping[str, Any], unet: Mapping[str, Any]) -> str | None:
+def fault(net: Mapping[str, object], unet: Mapping[str, object]) -> str | None:
     """Return why a net of settings `net` cannot work beside a UNet of settings `unet`, None when it can.
 
     What one of them does not say is not compared.
@@ -42,7 +41,7 @@ def fault(net: Mapping[str, Any], unet: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _alike(own: Any, other: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def _alike(own: object, other: object) -> tuple[object, object]:
     """Return both as lists of one length where one is a number for every block, as diffusers reads it."""
     lists = [list(value) if isinstance(value, list | tuple) else value for value in (own, other)]
     length = next((len(value) for value in lists if isinstance(value, list)), None)

@@ -4,12 +4,18 @@ import json
 import pickle
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from idgen.errors import Exit, RunError
 
 MAX_HEADER_BYTES = 100 * 2**20
 Shapes = dict[str, tuple[int, ...]]
+
+
+class _Entry(TypedDict):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 def shapes_of(path: Path) -> Shapes:
@@ -40,14 +46,14 @@ def _safetensors(path: Path) -> Shapes:
     return {name: tuple(entry["shape"]) for name, entry in _header(path).items()}
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, _Entry]:
     size = path.stat().st_size
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(MAX_HEADER_BYTES, size):
             raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file")
         header = json.loads(file.read(length))
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    tensors: dict[str, _Entry] = {name: entry for name, entry in header.items() if name != "__metadata__"}
     end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     if 8 + length + end != size:
         raise RunError(Exit.USAGE, f"{path} is cut off: {size} bytes, its header speaks of {8 + length + end}")
@@ -66,7 +72,7 @@ def _pickle(path: Path) -> Shapes:
     return shapes
 
 
-def _collect(prefix: str, value: Any, shapes: Shapes, path: Path) -> None:  # noqa: ANN401
+def _collect(prefix: str, value: object, shapes: Shapes, path: Path) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
             _collect(f"{prefix}.{name}" if prefix else str(name), inner, shapes, path)

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES, FamilyName, family_of
@@ -167,7 +166,8 @@ def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: V
     if variant.features is not None:
         folder = present(spec.image_encoder)
         encoder = settings(folder / "config.json") if folder is not None else {}
-        encoder = encoder.get("vision_config") or encoder
+        inner = encoder.get("vision_config")
+        encoder = inner if inner and isinstance(inner, dict) else encoder
         wanted = encoder.get("projection_dim" if variant.features == "image_embeds" else "hidden_size")
         _check_side(spec, variant, encoder)
     if isinstance(wanted, int) and found != wanted:
@@ -177,7 +177,7 @@ def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: V
         )
 
 
-def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) -> None:
+def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, object]) -> None:
     """Kolors' encoder looks at more pixels than its namesake of the same width."""
     side = encoder.get("image_size")
     if isinstance(side, int) and side != variant.clip_px:

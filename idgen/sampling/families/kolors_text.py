@@ -3,8 +3,6 @@
 It takes 12.5 GB where the UNet takes 5, so it can run by itself, ahead of all sampling.
 """
 
-from typing import Any
-
 import diffusers
 import torch
 import transformers
@@ -27,7 +25,7 @@ UNUSED = ("output_layer.weight", "rotary_pos_emb.inv_freq")
 class KolorsText:
     """Encodes prompts as diffusers' KolorsPipeline does, to the last bit."""
 
-    def __init__(self, tokenizer: Any, encoder: nn.Module) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: ChatGLMTokenizer, encoder: nn.Module) -> None:
         self.tokenizer = tokenizer
         self.encoder = encoder
 
