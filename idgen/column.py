@@ -97,17 +97,17 @@ class Column:
         if self.check is unchecked:
             return "it has no check; give it one of idgen/values.py, or any row could hold anything"
         if not self.meaning:
-            return "it has no meaning to stand in manifests/README.md"
+            return "it has no `meaning`, which manifests/README.md shows"
         if self.role in _FREE_ROLES and (self.scope is Scope.CARRIED) != (self.role is Role.LABEL):
             return "labels are carried, options decide pixels: role and scope contradict each other"
         if self.role is Role.LABEL and (self.type != pa.string() or not self.common):
-            return "labels are text, and common"
+            return "labels must be text and common"
         if self.role is Role.OPTION and pa.types.is_nested(self.type):
             return "options are numbers, words or truth values"
         if self.role is Role.MAP and not self.control:
-            return "a map belongs to a control"
+            return "a map must belong to a control"
         if self.scope is Scope.CARRIED and (self.neutral is not None or self.neutral_as):
-            return "what is carried is in no key, and has no neutral value"
+            return "a carried column is not in the key, so it has no neutral value"
         return ""
 
     @property
@@ -138,9 +138,9 @@ def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
     for column in found:
         place = f"idgen/columns.py: column {column.name}"
         if names.count(column.name) > 1:
-            raise ValueError(f"{place} stands there twice")
+            raise ValueError(f"{place} appears twice")
         if column.neutral_as and column.neutral_as not in names:
-            raise ValueError(f"{place}: neutral_as names no column")
+            raise ValueError(f"{place}: neutral_as names an unknown column")
         if column.role is Role.MAP and column.control not in strengths:
             raise ValueError(f"{place}: its control has no column of role SCALE")
     return found

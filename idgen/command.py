@@ -65,7 +65,7 @@ def _main(about: str, job: Callable[[Config], int], words: list[str], settings: 
         if isinstance(error, BrokenPipeError) and _unread():
             raise
         traceback.print_exc()
-        print("error: this is a bug in idgen; the traceback above says where", file=sys.stderr)
+        print("error: this is a bug in idgen; the traceback above shows where", file=sys.stderr)
         return Exit.BUG
 
 

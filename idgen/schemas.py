@@ -36,7 +36,9 @@ PICTURES = pa.schema(
 )
 """A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
 
-_SHARED = pa.dictionary(pa.int32(), pa.large_binary())  # rows that share a crop or a map hold it once; 2 GB may be few
+_SHARED = pa.dictionary(
+    pa.int32(), pa.large_binary()
+)  # rows that share a crop or a map hold it once; large: 2 GB may not be enough
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened

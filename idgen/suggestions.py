@@ -34,7 +34,7 @@ def unknown_recipe(name: str, names: Collection[str]) -> str:
     near = [] if base in bases else _near(base, fitting)
     if near:
         return f"did you mean {_either([f'{recipe}@{one}' for one in near])}?"
-    return f"{recipe} goes with the bases {', '.join(fitting)}" if fitting else f"no base goes with {recipe}"
+    return f"{recipe} works with the bases {', '.join(fitting)}" if fitting else f"no base works with {recipe}"
 
 
 def _near(name: str, known: Collection[str]) -> list[str]:

@@ -28,7 +28,7 @@ def address_of(config: ClusterConfig) -> str:
         raise RunError(
             Exit.USAGE,
             f"{said_by}={address}: the job must run on a node of the cluster; submit it there (ray job submit), "
-            "or give host:port of the head (6379 as a rule)",
+            "or give host:port of the head (usually port 6379)",
         )
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit() and 0 < int(port) < 65536):

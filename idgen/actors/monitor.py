@@ -89,7 +89,7 @@ class MonitorState:
             return True
         marks = self._marks[stage, shard]
         marks.in_attempt = tuple(keys)
-        if stage != "faces":  # what was published or encoded stays; a shard's faces are all read anew
+        if stage != "faces":  # what was published or encoded stays; a shard's faces are all read again
             marks.barren_tries = 0
         return False
 

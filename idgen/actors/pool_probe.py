@@ -65,7 +65,7 @@ class PoolProbe(ExecutionCallback):
         except (LineLeftError, RayError):
             raise
         except Exception:
-            log.warning("the pools cannot be looked at in Ray %s", ray.__version__, exc_info=True)
+            log.warning("the state of the actor pools cannot be read in Ray %s", ray.__version__, exc_info=True)
             self._looks = False
             self._pool_state.begin()
 

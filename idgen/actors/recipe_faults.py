@@ -47,7 +47,7 @@ class RecipeFaults:
         if self._monitor.fault(str(what), self._known[what]):
             raise RunError(
                 Exit.UNAVAILABLE,
-                f"the node {os.uname().nodename} cannot load what another actor can: {self._known[what]}",
+                f"the node {os.uname().nodename} cannot load what another actor could load: {self._known[what]}",
             )
         raise RowError(Code.WEIGHTS_UNUSABLE, self._known[what])
 

@@ -102,7 +102,9 @@ def open_run(config: Config, scratch: Path) -> Run:
     _check_place(config)
     recipes = load_recipes(config)
     if config.recipe and config.recipe not in recipes:
-        raise RunError(Exit.USAGE, f"recipe={config.recipe}: there is none; {unknown_recipe(config.recipe, recipes)}")
+        raise RunError(
+            Exit.USAGE, f"recipe={config.recipe}: there is no such recipe; {unknown_recipe(config.recipe, recipes)}"
+        )
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
     folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)

@@ -30,7 +30,9 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
     if plan.blank_rows:
         print(f"  rows without any value, left out: {plan.blank_rows:,}")
     if plan.unknown_ids:
-        print(f"  ids of select.file that no row has: {plan.unknown_ids:,}, as in {_listed(plan.unknown_like)}")
+        print(
+            f"  ids of select.file that are in no row: {plan.unknown_ids:,}, for example {_listed(plan.unknown_like)}"
+        )
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     print_lines([f"warning: {one_line(warning)}" for warning in plan.warnings], "  ")
@@ -72,7 +74,7 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
     most = run.config.run.max_failed_fraction
-    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried did not become ok"
+    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried are not ok"
     print(f"exit {int(code)}{reason if code == Exit.TOO_MANY_FAILED and not (work and work.stop_reason) else ''}")
 
 

@@ -152,7 +152,7 @@ def _close_up(detector: Any, bgr: Pixels, box: Floats) -> Found:  # noqa: ANN401
     middle, half = (box[:2] + box[2:]) / 2, CLOSE_UP / 2 * float(max(box[2:] - box[:2]))
     left, top = (max(0, int(at - half)) for at in middle)
     part = bgr[top : int(middle[1] + half), left : int(middle[0] + half)]
-    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were looked at closely")
+    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were enlarged")
     rows = np.array([_overlap(one, box) > _SAME_FACE for one in found.boxes], bool)
     return found.of(rows & sure(detector, found.boxes))
 

@@ -46,7 +46,7 @@ def place_face(request: Request, found: "Sequence[Face]") -> FacePlacement | Non
     if target is None:
         return None
     if not found:
-        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe looks for a face")
+        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe needs a photo of a face")
     source = SourceFace(found[0].keypoints, found[0].box, found[0].size)
     try:
         points = target_keypoints(source, target, size)

@@ -15,7 +15,7 @@ EMBEDDING_ALONE = FaceNeeds(embedding=True, pictures=())
 
 
 MaskMode = Literal["", "repaint_white", "keep_white", "alpha"]
-"""How a file is a mask: what is white is made anew, or kept, or what is not opaque is made anew. Empty = it is none."""
+"""How a file is read as a mask: white is repainted, white is kept, or what is not opaque is repainted. Empty = no mask."""
 
 
 @dataclass(frozen=True, slots=True)

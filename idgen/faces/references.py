@@ -131,7 +131,7 @@ class ReferenceReader:
                 except RunError:  # a face pack that no photo can be looked at with is no photo's fault
                     raise
                 except Exception as error:
-                    logger.exception("a reference met a bug")
+                    logger.exception("a reference hit a bug")
                     result = RowError(Code.INTERNAL, f"faces: {type(error).__name__}")
                 finally:
                     end(task.digest)

@@ -109,10 +109,10 @@ def unknown_ids(
     ]
     total = connection.execute("SELECT count(*) FROM selected_ids").fetchall()[0][0]
     if len(lost) == total:
-        like = f", as in {lost[0][:_ID_CHARS]!r}" if lost else ""
+        like = f", for example {lost[0][:_ID_CHARS]!r}" if lost else ""
         raise RunError(
             Exit.USAGE,
-            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one a line, "
+            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one per line, "
             "without quotes or commas",
         )
     return lost

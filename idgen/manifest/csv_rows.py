@@ -97,14 +97,14 @@ def check_row(number: int, row: Row, names: Sequence[str], separator: str) -> No
     """Raise CsvError for a row that has not one cell for each name, or a cell that seems to hold rows of the file."""
     if len(row) != len(names):
         raise CsvError(
-            f"line {number} has too many or too few cells ({len(row)}, the header has {len(names)}, parted by "
+            f"line {number} has too many or too few cells ({len(row)}, the header has {len(names)}, separated by "
             f"{SEPARATORS[separator]})"
         )
     for column, cell in enumerate(row):
         if cell and "\n" in cell and _holds_rows(cell, column, names, separator):
             raise CsvError(
-                f'line {number}: a quote (") opens a cell there that runs over {cell.count(chr(10)) + 1} lines, which '
-                "look like rows of their own; close the quote where it belongs"
+                f'line {number}: a quote (") opens a cell there that spans {cell.count(chr(10)) + 1} lines, which '
+                "look like separate rows; close the quote where it belongs"
             )
 
 

@@ -47,7 +47,7 @@ class ManifestFiles:
                 continue
             name, value = unquote(name), unquote(value)
             if name in found:
-                raise RunError(Exit.USAGE, f"manifest: two folders on the way to {self.name(path)} say {name}=")
+                raise RunError(Exit.USAGE, f"manifest: two folders in the path of {self.name(path)} set {name}=")
             found[name] = None if value == _NO_PARTITION else value
         return found
 
@@ -104,7 +104,7 @@ def _check_table(paths: Iterable[str]) -> None:
         if table:
             raise RunError(
                 Exit.USAGE,
-                f"manifest: this is {table}, whose folder also holds files of rows that are gone; export it to plain "
+                f"manifest: this is {table}, whose folder also holds files of deleted rows; export it to plain "
                 "Parquet, or give the files",
             )
 

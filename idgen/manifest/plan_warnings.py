@@ -47,7 +47,8 @@ def unused_folders(connection: duckdb.DuckDBPyConnection, staged: StagedManifest
         ON asked.ordinal = v.ordinal AND v.verdict = 'make'""").fetchall()
     if not pictures or not staged.unused_folders:
         return []
-    text = f"folder {', '.join(staged.unused_folders)} gives no column, as it is the given one; give the one above it"
+    folders = ", ".join(staged.unused_folders)
+    text = f"folder {folders} gives no column, because it is the given folder itself; give its parent folder"
     return [PlanWarning("folder_column", text, pictures, row_id)]
 
 

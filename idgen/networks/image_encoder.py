@@ -74,8 +74,8 @@ class ImageEncoder:
         if info["missing_keys"]:  # transformers would go on with random weights in their place
             raise RunError(
                 Exit.USAGE,
-                f"{folder} is no CLIP vision model with projection: {len(info['missing_keys'])} tensors are missing, "
-                f"like {min(info['missing_keys'])}",
+                f"{folder} is not a CLIP vision model with projection: {len(info['missing_keys'])} tensors are "
+                f"missing, such as {min(info['missing_keys'])}",
             )
         single_files.check_expected(info["unexpected_keys"], folder, "CLIP's image encoder", "image_encoder")
         return cls(model)

@@ -42,5 +42,5 @@ def _items_changed(items: list[Any], change: Mapping[str, Any], where: str, what
 def table(value: object, where: str) -> Layer:
     """Return a table's settings; RunError(USAGE), beginning with `where`, for anything else."""
     if not isinstance(value, Mapping):
-        raise RunError(Exit.USAGE, f"{where}: give settings, as in {where}.<setting>=<value>")
+        raise RunError(Exit.USAGE, f"{where}: give settings, for example {where}.<setting>=<value>")
     return {str(key): part for key, part in value.items()}

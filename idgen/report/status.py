@@ -147,7 +147,7 @@ def _headline(status: RunStatus) -> str:
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         return f"ended{code} {duration(status.age_s)} ago"
     if status.state == "planned":
-        return f"{_state(status)}; no picture was begun yet, or only the plan was wanted"
+        return f"{_state(status)}; no picture has been started yet, or only a plan was asked for"
     if status.state == "unknown":
         return "nothing written yet (still planning, or it ended before the first picture)"
     return "running" if status.state == "running" else "stale"

@@ -45,14 +45,15 @@ def plain(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         if found := [name for name in odd if re.match(pattern, name)]:
             raise RunError(
                 Exit.USAGE,
-                f"{path} is {what}, no plain LoRA: nothing here reads {len(found)} of its tensors "
-                f"({', '.join(found[:3])}); give one of lora_down and lora_up alone, or a UNet that it is merged into",
+                f"{path} is {what}, not a plain LoRA: idgen cannot read {len(found)} of its tensors "
+                f"({', '.join(found[:3])}); give a LoRA with only lora_down and lora_up, or a UNet with this one "
+                "merged into it",
             )
     if lone := sorted(name for name in folded if name not in odd and _other_half(name) not in folded):
         shown = ", ".join(lone[:3])
         raise RunError(Exit.USAGE, f"{path}: {len(lone)} tensors lack their other half ({shown}): give the whole file")
     if odd:
-        raise left_over(path, odd, "they are no halves of a LoRA")
+        raise left_over(path, odd, "they are not halves of a LoRA")
     return folded
 
 

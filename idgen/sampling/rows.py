@@ -103,7 +103,7 @@ class SampleRow:
     control_images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     """Control's name -> [H, W, 3] at the output's size; of inpaint there is none, it is made of init_image and mask."""
     mask: NDArray[np.uint8] | None = None
-    """[H, W] beside init_image: 255 = make anew, 0 = keep."""
+    """[H, W] beside init_image: 255 = repaint, 0 = keep."""
     paste_back: bool = False
     """What is kept is put back from init_image, bit by bit."""
     identity_scale: float = 1.0
@@ -155,7 +155,7 @@ def _given(names: Sequence[str], picture: Mapping[str, Any]) -> dict[str, Any]:
 def _option(known: Sequence[str], given: Mapping[str, Option], name: str, default: Kind) -> Kind:
     """Raises ValueError for a name that is no such column: a slip of the pen would silently give the default."""
     if name not in known:
-        raise ValueError(f"{name} is none of the options {', '.join(known)}")
+        raise ValueError(f"{name} is not one of the options {', '.join(known)}")
     return cast(Kind, given.get(name, default))
 
 

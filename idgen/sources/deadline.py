@@ -32,7 +32,7 @@ class Deadline:
 
     def error(self) -> RowError:
         """Return the error of a file that came too slowly."""
-        return RowError(Code.FETCH_TIMEOUT, f"not there after {self.seconds:g} s")
+        return RowError(Code.FETCH_TIMEOUT, f"not complete after {self.seconds:g} s")
 
     @contextlib.contextmanager
     def cutting(self, cut: Callable[[], object]) -> Iterator[None]:

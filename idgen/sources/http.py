@@ -101,7 +101,7 @@ class HttpFiles:
             check_is_file(body, headers)
             if may_be_cut(body, headers) and body not in cut:
                 cut.add(body)
-                raise TransientError(RowError(Code.FETCH_FAILED, "the transfer ended before the picture did"))
+                raise TransientError(RowError(Code.FETCH_FAILED, "the transfer ended before the end of the file"))
             return body
         raise RowError(Code.FETCH_FAILED, f"more than {MAX_REDIRECTS} redirects")
 
@@ -205,7 +205,7 @@ def _header(name: str, value: str) -> str:
         return value
     found = os.environ.get(value.removeprefix("env:"))
     if found is None:
-        raise RowError(Code.FETCH_DENIED, f"sources.headers: {value} for {name} is not set in the worker's environment")
+        raise RowError(Code.FETCH_DENIED, f"sources.headers: {value} for {name} is not set in the workers' environment")
     return found
 
 

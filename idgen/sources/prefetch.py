@@ -92,7 +92,7 @@ class Prefetch:
         except RowError as error:
             return error
         except Exception as error:
-            logger.exception("a fetch met a bug")
+            logger.exception("a fetch hit a bug")
             return RowError(Code.INTERNAL, f"fetch: {type(error).__name__}")
 
 

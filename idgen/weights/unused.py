@@ -60,7 +60,7 @@ UNUSED: tuple[Unused, ...] = (
     Unused(r"text\..*", "what EVA02-CLIP reads texts with", ("tower",)),
     Unused(
         r"visual\.(blocks\.\d+\.attn\.)?rope\.freqs_(cos|sin)",
-        "rotary positions rounded to float16: they are computed anew, as the official factory does",
+        "rotary positions rounded to float16: they are computed again, as the official factory does",
         ("tower",),
     ),
     Unused(

@@ -86,7 +86,7 @@ def test_a_file_for_a_base_with_as_many_layers_but_another_text_is_refused(kind,
     width = sd15.config.cross_attention_dim
     other = UNet2DConditionModel.from_config({**sd15.config, "cross_attention_dim": width + 16})
     said = refusal(spec_of(kind), spec_of(kind), other)
-    assert f"for one whose text is {width} wide, that of the recipe's base is {width + 16}" in said
+    assert f"it needs text {width} wide, but the recipe's base has {width + 16}" in said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_tokens_that_are_not_as_wide_as_the_bases_text_are_refused(kolors):
     assert "image_proj makes 128-wide tokens, but the base's text is 64 wide" in said
     wider.encoder_hid_proj = torch.nn.Linear(128, 80)
     said = refusal_of(spec, weights, wider)
-    assert "the base's text projection makes 80-wide tokens, ip_adapter reads [96]-wide ones" in said
+    assert "the base's text projection makes 80-wide tokens, but ip_adapter reads [96]-wide ones" in said
 
 
 def test_a_file_with_both_names_for_its_layers_is_refused(kolors):
@@ -203,4 +203,4 @@ def test_an_encoder_for_another_size_of_pictures_is_refused(sd15, monkeypatch):
 def test_a_checkpoint_of_the_training_says_what_it_is(sd15):
     names = ("unet.conv_in.weight", "image_proj_model.proj.weight", "adapter_modules.1.to_k_ip.weight")
     said = refusal_of(spec_of("ip_adapter"), {name: torch.zeros(4) for name in names}, sd15)
-    assert said.startswith("the file is a checkpoint of an IP-Adapter's training: its authors' README shows")
+    assert said.startswith("the file is a training checkpoint of an IP-Adapter: the authors' README shows")
