@@ -1,4 +1,4 @@
-"""What a column of the manifest is: the form of one line of columns.py, and what must be right about it."""
+"""The form of one line of columns.py, and the rules that such a line must follow."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass

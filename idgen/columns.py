@@ -1,4 +1,4 @@
-"""The manifest's columns: all that is known of each, once. What a line may say is in column.py.
+"""The table of the manifest's columns: one line for each, with everything that is known of it (see column.py).
 
 Everything else follows from these lines: the checks of a manifest, the key, what splits batches, what the ledger, the
 results, the gallery and the table of manifests/README.md hold, and which recipes may set a column.
@@ -12,7 +12,7 @@ from idgen.column import Column, Need, Role, Scope, checked
 MAX_STEPS = 1000
 """Of every scheduler that has no limit of its own: as many as the models were trained with."""
 _MAX_TOLD_PX = 16_384
-"""Of sizes that the nets are told of: more than a camera's photos have."""
+"""Largest size for SDXL's size conditioning: more than any camera's photos have."""
 
 _STRING, _INT, _FLOAT = pa.string(), pa.int32(), pa.float32()
 _STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
@@ -116,7 +116,8 @@ COLUMNS: tuple[Column, ...] = checked((
         check=values.one_of("repaint_white", "keep_white"), control="inpaint",
         meaning="what white means in mask_image_uri: keep_white or repaint_white"),
     Column("strength", _FLOAT, _BATCH, Role.SETTING, check=values.number(0.01, 1.0), need=Need.START_IMAGE,
-        meaning="how far to move away from init_image_uri; needs that image; default with the control inpaint: from noise"),
+        meaning="how far to go from init_image_uri; needs that image; with the control inpaint default: from "
+        "noise"),
     Column("paste_back", pa.bool_(), _ROW, Role.SETTING, check=values.boolean, control="inpaint", neutral=False,
         meaning="put the kept pixels of init_image_uri back, bit for bit"),
     Column("control_inpaint_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="inpaint",
@@ -160,10 +161,10 @@ def names_of(*roles: Role) -> tuple[str, ...]:
 
 
 LABELS = names_of(Role.LABEL)
-"""What a row is called by its shop; `row_id`, which has a default, is not among them."""
+"""The shop's own labels of a row; `row_id` is not one of them, because it has a default."""
 
 IMAGES = names_of(Role.IMAGE, Role.MAP)
-"""Columns of images that a row brings besides its references; whether it brings one parts buckets."""
+"""Columns of images that a row brings besides its references; rows with different images are in different buckets."""
 
 ADDRESSES = frozenset({"reference_uri", "reference_uris", *IMAGES})
 """Columns that hold addresses, which may hold signatures."""
@@ -172,7 +173,7 @@ INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
 """What a picture starts from, and which part of it is repainted."""
 
 LOOK_IMAGE, POSE_IMAGE, REFERENCE_MASK = "ip_adapter_image_uri", "face_pose_uri", "reference_mask_uri"
-"""What a picture is to look like, whose pose the face has, what counts of the person's photo."""
+"""The image for look and style, the photo for the pose of the face, the mask of the person's photo."""
 
 FACE_DRAWING = "face_keypoints"
 """What the drawing of the face's five points is called among a row's images; rows bring the points, not the drawing."""
@@ -186,11 +187,11 @@ NETS = tuple(SCALE_OF)
 """Names that a recipe's controls may have, in the order in which they are run."""
 
 MAP_OF: dict[str, str] = {column.control: column.name for column in COLUMNS if column.role is Role.MAP}
-"""Control -> the column of its ready-made map; of those that are shown one."""
+"""Control -> the column of its ready-made map, for controls that have one."""
 
 SHOWN_TO: dict[str, str] = {"inpaint": INIT_IMAGE, **MAP_OF}
-"""Control -> the column of what it is shown; identity is not among them, every row has a face for it."""
+"""Control -> the column of what it is shown; identity is missing here, because every row has a face for it."""
 
 TOLD_SIZES = names_of(Role.TOLD_SIZE)
-"""Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, as shops have other things called
+"""Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, because shops use other columns called
 `original_width` and `crop_top`."""

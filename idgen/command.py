@@ -29,7 +29,7 @@ def main(
 
 
 def ending_unread(call: Callable[[], int]) -> int:
-    """Return what `call` returns; it ends without a word when who reads its output goes away (`… | head`)."""
+    """Return what `call` returns; it ends silently when nobody reads its output any more (`… | head`)."""
     try:
         code = call()
         sys.stdout.flush()

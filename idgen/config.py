@@ -1,4 +1,4 @@
-"""The configuration: frozen dataclasses are its schema and its documentation.
+"""Every setting of a job: frozen dataclasses, which are schema and documentation at once.
 
 Read in `jobs/` only, by `jobs` through idgen/settings.py; everything below takes the dataclass of its own room.
 Each field's `doc` is what `--help` and `--help-all` print.

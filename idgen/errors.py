@@ -1,4 +1,4 @@
-"""The three kinds of error, and the table of codes that every ledger row speaks in.
+"""The three kinds of error, the exit codes, and the table of row codes with what to do about each.
 
 `RowError` belongs to one picture and becomes columns; `RunError` stops the run with an exit code; anything else
 is a bug, caught once per row and recorded as `internal`.

@@ -1,4 +1,4 @@
-"""What flows: the tables that pass between plan, faces, sampling and ledger, and nothing else.
+"""The schemas of the tables that pass between plan, faces, sampling and ledger.
 
 Picture = manifest row x image index. One row of `PICTURES` per picture; `faces` adds `IDENTITY`; the sampler writes
 `LEDGER` rows and passes one `COUNTS` row per shard on. An empty error is "", never null.

@@ -1,4 +1,4 @@
-"""What a name that nobody knows was probably meant to be."""
+"""Suggestions for unknown names: what was probably meant."""
 
 import difflib
 from collections.abc import Collection, Sequence

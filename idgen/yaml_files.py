@@ -1,4 +1,4 @@
-"""YAML files as OmegaConf reads them, and what it says when they are wrong in words for people."""
+"""Reads YAML files with OmegaConf, and explains in plain words what is wrong with them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

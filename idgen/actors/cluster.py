@@ -31,7 +31,7 @@ T = TypeVar("T")
 def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> None:
     """Join the cluster of this job, or start a local one; `check_stop` raises to end the wait for it.
 
-    Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE for an address that is none.
+    Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE when the address is not one.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job

@@ -1,4 +1,4 @@
-"""Where a job's Ray cluster is, and whether anybody answers there: Ray itself would try a dead address for minutes."""
+"""The address of a job's Ray cluster, checked quickly: Ray itself would try a dead address for minutes."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ _PAUSE_S = 0.5
 
 
 def address_of(config: ClusterConfig) -> str:
-    """Return the address of the cluster to join, "" for a local one. Raises RunError(USAGE) when it is none."""
+    """Return the address of the cluster to join, "" for a local one. Raises RunError(USAGE) for anything else."""
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     said_by = "cluster.address" if config.address else "RAY_ADDRESS"
     if address in ("", "local"):

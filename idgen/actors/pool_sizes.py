@@ -1,4 +1,4 @@
-"""How many actors of each kind a cluster has room for, and what it lacks: counted before anything runs.
+"""How many actors of each kind the cluster has room for, and what is missing: counted before anything runs.
 
 An actor lives on one node, and on one card of it: what two have left over together helps nobody. No Ray here.
 """
@@ -169,7 +169,7 @@ def _place_both(nodes: Sequence[Node], sampling: Pool, faces: Pool) -> tuple[int
 def _samplers_there(config: Config, nodes: Sequence[Node], sampling: Pool, faces: Pool) -> int:
     """Return for how many sampling actors the nodes have GPUs beside their face actors, at least 1.
 
-    CPUs that are too few are no reason to leave a GPU idle without a word: `missing` tells of them.
+    Too few CPUs must not leave a GPU idle silently: `missing` reports them.
     """
     if sampling.gpus == 0:
         return 1

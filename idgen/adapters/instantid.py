@@ -1,4 +1,4 @@
-"""InstantID: a face's embedding becomes 16 tokens, which hang beside the text and are what its IdentityNet looks at.
+"""InstantID: a face's embedding becomes 16 tokens, for the branches beside the text and for its IdentityNet.
 
 Equal to instantX-research/InstantID (tests/golden). Several references are one sequence for the perceiver, as in the
 authors' code, so they become 16 tokens together. Its branches work without an IdentityNet too, as ComfyUI's nodes

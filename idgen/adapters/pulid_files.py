@@ -1,4 +1,4 @@
-"""PuLID's checkpoints: three layouts of one thing, brought to the parts that layout.py reads.
+"""PuLID's checkpoints: reads three layouts of the same weights into the parts that layout.py reads.
 
 - `pulid_v1.bin`, `pulid_v1.1.safetensors`: flat, `id_adapter.*` and `id_adapter_attn_layers.{i}.id_to_k.weight`;
 - `ip-adapter_pulid_sdxl_fp16.safetensors` and its like: `image_proj.*` and `ip_adapter.{i}.to_k_ip.weight`, which

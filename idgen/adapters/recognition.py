@@ -23,7 +23,8 @@ def check_kind(kind: str, parts: Parts, source: str) -> None:
     if likely and kind not in likely:
         raise RunError(
             Exit.USAGE,
-            f"{source} is not a {kind} file: it looks like {' or '.join(likely)}; set `kind` in the recipe to that",
+            f"{source} is not a file of kind {kind}: it looks like {' or '.join(likely)}; set `kind` in the recipe "
+            "to that",
         )
 
 

@@ -1,4 +1,4 @@
-"""How the face pass went."""
+"""The check face_pass: how the face pass of a picture went."""
 
 import pyarrow as pa
 

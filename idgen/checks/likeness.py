@@ -1,4 +1,4 @@
-"""How like its references a picture's face is."""
+"""The check likeness: how similar a picture's face is to its references."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""All checks on one finished picture."""
+"""Runs all checks on one finished picture."""
 
 import logging
 from collections.abc import Sequence

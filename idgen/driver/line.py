@@ -1,4 +1,4 @@
-"""The driver's side of the line: cluster, actors' settings, a first pass and a second one over what may go better."""
+"""The driver's side of the line: cluster, actors' settings, a first pass, and a second one for retriable failures."""
 
 import time
 from dataclasses import dataclass, field, replace

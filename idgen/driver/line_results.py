@@ -1,4 +1,4 @@
-"""What comes back from one run of the line: every row comes back, and what an actor raised comes out as it is."""
+"""What comes back from the line: counts of every row, or the error that an actor raised."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Numbers of a configuration that no run can work with: refused at its start, not met hours later."""
+"""Limits of numbers in a configuration: values that no run can work with are refused at the start."""
 
 import math
 
@@ -20,7 +20,7 @@ ZERO_OR_MORE = (
     "sampling.num_cpus", "sampling.batch_size", "texts.actors", "texts.num_cpus", "texts.num_gpus", "cluster.wait_s",
     "cluster.num_cpus",
 )  # fmt: skip
-"""0 has a meaning of its own, or none of something is enough. null is none of these numbers."""
+"""Here 0 has a special meaning or is a possible number. null is not checked."""
 LONGEST_S = 20 * 86_400
 """faulthandler takes 9e9 s, but a socket waits with an int of milliseconds: 24 days."""
 

@@ -1,4 +1,4 @@
-"""The driver's side of encoding prompts ahead: what is missing is encoded, and the actors are gone when it returns."""
+"""The driver's side of encoding prompts ahead: encodes what is missing, and ends the actors before it returns."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Opening a run: where it writes, what it is called, which recipes it may use, what it reads."""
+"""Opens a run: where it writes, its name, which recipes it may use, what it reads."""
 
 import json
 import os

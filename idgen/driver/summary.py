@@ -1,4 +1,4 @@
-"""What a run writes down about itself: config.yaml before the first row, summary.json at every kind of end."""
+"""What a run writes about itself: config.yaml before the first row, summary.json at every kind of end."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""What the driver does while the line runs: show and write progress, and pass on every reason to stop."""
+"""The driver's watch over a running line: shows and writes progress, and passes on every reason to stop."""
 
 import logging
 import signal

@@ -60,7 +60,7 @@ def affine(keypoints: Floats) -> npt.NDArray[np.float64]:
 def check(keypoints: Floats, *, code: Code = Code.NO_FACE, whose: str = "the five points found on the face") -> None:
     """Raise RowError(code) when the points [5, 2] are no numbers, stand in one place, or have left and right swapped.
 
-    OpenCV gives no matrix for the first two, and for the third, without a word, the face turned over. `whose` begins
+    OpenCV gives no matrix for the first two, and for the third it silently turns the face over. `whose` begins
     the detail. ValueError for another shape.
     """
     if keypoints.shape != (5, 2):

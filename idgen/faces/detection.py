@@ -1,4 +1,4 @@
-"""The detector's looks at a photo: as it is, and again where it is known to miss faces.
+"""Finds faces in a photo: looks once, and again where the detector is known to miss faces.
 
 A face that fills the frame is found with a border around the photo, one that is tiny in a large photo in quarters of
 it. Each further look can also see a face in a coffee cup, so it counts only with a higher score, and what it was made

@@ -1,4 +1,4 @@
-"""Where the face of a row's picture is to be: from the face that was found to five points and their drawing."""
+"""Where the face goes in a row's picture: from the face that was found to five points and their drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

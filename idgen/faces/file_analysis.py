@@ -1,4 +1,4 @@
-"""What one task does: files to pixels, pixels to a face, its crops or an input image."""
+"""Analyses one file of a row: file to pixels, pixels to a face, its crops or an input image."""
 
 import hashlib
 from collections.abc import Callable, Sequence

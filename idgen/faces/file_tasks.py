@@ -1,4 +1,4 @@
-"""A row's request as tasks on single files, and their results as one identity: rows share what they have in common."""
+"""Splits a row's request into tasks on single files, and joins their results: rows share files they have in common."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From the files of a shard's rows to identities: every distinct one fetched once and looked at once.
+"""From the files of a shard's rows to identities: each distinct file is fetched and analysed once.
 
 Fetching waits, so it is done by threads; decoding and analysing compute, so they are done here, one file at a time.
 That also makes a crash in a decoder the crash of exactly one task: the one between `begin` and `end`.

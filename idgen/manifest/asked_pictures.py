@@ -36,7 +36,7 @@ def write_asked(
 ) -> int:
     """Resolve the manifest's rows into `scratch`/asked.parquet (PICTURES) and return how many rows were read.
 
-    `select.limit` ends the reading early where it can. Raises RunError(USAGE) for an SQL condition that is none.
+    `select.limit` ends the reading early where it can. Raises RunError(USAGE) for an invalid SQL condition.
     """
     rows = pictures = 0
     enough = select.limit if select.limit and not select.file else 0

@@ -1,4 +1,4 @@
-"""CSV taken apart: every row of the file is a row here, or the file is refused with the line that is wrong.
+"""Reads CSV strictly: every row of the file becomes a row, or the file is refused with the number of the wrong line.
 
 An empty cell is null and "" is empty text, which Python's csv cannot tell apart before 3.13; Arrow can, but takes a
 quote that is never closed for a cell of a thousand lines, and loses line breaks at the edges of its blocks.

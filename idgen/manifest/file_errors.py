@@ -1,4 +1,4 @@
-"""What goes wrong while a manifest's file is read, as the user's error: with the file, without its text."""
+"""Errors in reading a manifest's files, as messages for users: they name the file and repeat none of its text."""
 
 import re
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""Which files a manifest is made of, and what their folders' names say of their rows."""
+"""Which files a manifest is made of, and which columns the names of their folders give."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ManifestFiles:
     """The folder that was given, as the file system spells it; of a single file its own folder."""
 
     def name(self, path: str) -> str:
-        """Return how people are told of a file: its path below the manifest's folder."""
+        """Return a file's name for messages: its path below the manifest's folder."""
         return path.removeprefix(self.root).lstrip("/")
 
     def partition(self, path: str) -> Mapping[str, str | None]:

@@ -1,4 +1,4 @@
-"""Pictures whose photos may not be fetched as the configuration is: refused before anything starts.
+"""Pictures whose photos the configuration does not allow to be fetched: refused before anything starts.
 
 Such a refusal has the picture's own key, as if the fetch had refused it: the next run leaves it as it is, and
 `rerun.code=[uri_forbidden]` finds it.

@@ -1,4 +1,4 @@
-"""The manifest's header: columns that look like a slip of the pen, and columns of a type that cannot be used."""
+"""Checks the manifest's header: names that look like typing errors, and columns of a type that cannot be used."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,4 +1,4 @@
-"""What the plan warns of: nothing is refused for it, and each kind is said once, with a count and one row's id.
+"""The plan's warnings: nothing is refused for them; each kind is reported once, with a count and one row's id.
 
 Only pictures that are to be made count, and of their prompts only what the manifest says itself: a recipe's own default
 is its author's choice.

@@ -1,4 +1,4 @@
-"""What other programs read in a prompt, and what a text encoder cannot read at all: patterns for the plan's warnings.
+"""Prompt syntax of other programs, and scripts that a text encoder cannot read: patterns for the plan's warnings.
 
 The patterns are RE2's, which DuckDB runs over every prompt of a catalogue. They rather miss a rare spelling than take
 ordinary text for syntax: single brackets, ratios (16:9) and times (10:30) are ordinary text.

@@ -1,4 +1,4 @@
-"""What a row's settings must be together, and which of a recipe's defaults a row gets at all."""
+"""Rules between the settings of a row, and which of the recipe's defaults a row gets."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict

@@ -64,7 +64,7 @@ def _put_back(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def read_csv(files: ManifestFiles, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield a file's rows; an empty cell is null, "" is empty text. Raises CsvError for a row that is none."""
+    """Yield a file's rows; an empty cell is null, "" is empty text. Raises CsvError for an invalid row."""
     with _opened(files, path, "") as text:
         names, separator, rows = _header(text)
         kept: list[Row] = []

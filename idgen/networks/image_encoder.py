@@ -55,7 +55,7 @@ class ImageEncoder:
 
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype) -> "ImageEncoder":
-        """Return the encoder in a local `folder` (config.json and weights). Raises RunError(USAGE) when it is none."""
+        """Return the encoder in a local `folder` (config.json and weights). RunError(USAGE) when it has none."""
         transformers.utils.logging.disable_progress_bar()
         try:
             model, info = _Tower.from_pretrained(

@@ -1,4 +1,4 @@
-"""What a recipe's adapters must be like, alone, on its base and beside its controls. No torch here."""
+"""Rules for a recipe's adapters: alone, on its base, and beside its controls. No torch here."""
 
 from collections.abc import Iterable
 
@@ -75,7 +75,7 @@ def _context_faults(recipe: Recipe) -> Iterable[str]:
     lookers = [control.name for control in recipe.controls if control.name == "identity" or control.context == "face"]
     if lookers and len(givers) != 1:
         kinds = " or ".join(kind for kind, variant in VARIANTS.items() if variant.context)
-        named = f"there are several:  {', '.join(adapter.name for adapter in givers)}" if givers else "there is none"
+        named = f"there are several: {', '.join(adapter.name for adapter in givers)}" if givers else "there is none"
         yield f"controls: {lookers[0]} needs the face tokens of exactly one adapter of kind {kinds}, but {named}"
     for adapter in givers:
         if adapter.kind == "ecomid" and "identity" not in (control.name for control in recipe.controls):

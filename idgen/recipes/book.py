@@ -68,12 +68,12 @@ def load_recipes(config: Config) -> "RecipeBook":
         if like not in bases:
             raise RunError(Exit.USAGE, f"base_overrides.{name}: no base {like!r}{suggestion(like, bases)}")
         bases[name] = changed(bases[like], change, f"base_overrides.{name}")
-        _to_base_file(name, bases[name])  # what is wrong with it is told now
+        _to_base_file(name, bases[name])  # raises now if it is wrong
     book = RecipeBook(recipes, bases)
     for name, override in config.overrides.items():
         book.override(name, override)
     for name in (*recipes, *config.overrides):
-        book[name]  # what is wrong with it is told now
+        book[name]  # raises now if it is wrong
     return book
 
 

@@ -1,4 +1,4 @@
-"""What a recipe's face pass must be like, so that it can be sampled at all."""
+"""Rules for a recipe's face pass, so that it can be sampled at all."""
 
 from collections.abc import Iterable
 

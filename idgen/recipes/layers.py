@@ -1,4 +1,4 @@
-"""Settings laid over settings, before they are checked: what overrides and bases change of a recipe."""
+"""Merges settings before they are checked: a recipe, its base, and overrides."""
 
 from collections.abc import Mapping
 from typing import Any

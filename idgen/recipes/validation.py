@@ -1,4 +1,4 @@
-"""What a recipe must be like to be used at all, checked when it is read: before anything is planned or loaded."""
+"""Rules for a whole recipe, checked when it is read: before anything is planned or loaded."""
 
 from collections.abc import Iterable
 

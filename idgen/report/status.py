@@ -1,4 +1,4 @@
-"""How a run stands, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
+"""The status of a run, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
 
 import json
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ def format_runs(runs: list[RunStatus]) -> str:
 
 
 def read_json(store: ObjectStore, path: str) -> dict[str, Any]:
-    """Return the JSON object at a path; {} for what is no JSON object (StoreError and ObjectMissing pass through)."""
+    """Return the JSON object at a path; {} for anything else (StoreError and ObjectMissing pass through)."""
     try:
         value = json.loads(store.get(path))
     except ValueError:  # being rewritten without a rename, or mended by hand

@@ -1,4 +1,4 @@
-"""From rows to conditions: what a batch needs, looked up in the caches or made."""
+"""Makes a batch's conditions: what it needs is looked up in the caches, or computed."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""What a ControlNet is shown of a row: ready-made maps, the face's five points, the picture with a hole.
+"""The control image of a row: a ready-made map, the face's five points, or the picture with a hole.
 
 Tensors from here on: the hole is -1, which no PNG holds and which diffusers' image processors leave alone in tensors.
 """

@@ -1,4 +1,4 @@
-"""Whether torch has the device that an actor is to compute on, said in words before it fails in its own."""
+"""Checks that torch has the device an actor needs, with a clear message when it does not."""
 
 import os
 

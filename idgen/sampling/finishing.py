@@ -1,4 +1,4 @@
-"""What happens to a sampled batch before it is published: the face pass, then what the mask keeps is put back.
+"""Finishes a sampled batch before it is published: the face pass, then what the mask keeps is put back.
 
 In this order, as the published picture is to hold the photo's pixels whatever was sampled over them.
 """

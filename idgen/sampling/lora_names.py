@@ -1,4 +1,4 @@
-"""How LoRA files name their tensors, and which of them are no plain LoRAs: no base is needed to tell.
+"""How LoRA files name their tensors, and which files are not plain LoRAs: known without a base.
 
 diffusers knows the layouts; what it would pass over in silence is given the names it reads, or refused by name here.
 """

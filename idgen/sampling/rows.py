@@ -1,4 +1,4 @@
-"""What the sampler is asked for: rows that may share a batch, and the bucket that says so. No torch here."""
+"""The sampler's input: rows that may share a batch, and the bucket of what they share. No torch here."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -182,5 +182,5 @@ def _share(value: float | None) -> float | None:
 
 
 def _or(value: float | None, default: float) -> float:
-    """A scale of 0 is a value; only null is none."""
+    """A scale of 0 is a value; only null means that there is none."""
     return default if value is None else float(value)

@@ -54,7 +54,7 @@ _CARRY_V4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # mappe
 
 
 def is_public(address: str) -> bool:
-    """Return whether `address` (an IP address as text) lies in the public internet; False for what is no address."""
+    """Return whether `address` (an IP address as text) lies in the public internet; False for other text."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""Colours that a file says in numbers, made into a profile: PNG's cICP, gAMA and cHRM, AVIF's nclx.
+"""Colours that a file gives as numbers (PNG's cICP, gAMA and cHRM, AVIF's nclx), made into a profile.
 
 Phones and converters write Display P3 so. The numbers are those of ITU-T H.273; browsers read all four.
 """

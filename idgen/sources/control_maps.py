@@ -1,4 +1,4 @@
-"""Ready-made control maps as nets expect them, white on black; what a map looks like that was made otherwise."""
+"""Ready-made control maps as nets expect them, white on black, and signs that a map is not like that."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,4 +1,4 @@
-"""Photos that Pillow calls damaged although every pixel is there: read all the same, with a warning."""
+"""Photos that Pillow calls damaged although every pixel is there: they are read, with a warning."""
 
 import zlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One clock for one whole file, and the tries that fit into it."""
+"""One time limit for one whole file, and the tries that fit into it."""
 
 import contextlib
 import random

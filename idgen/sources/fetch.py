@@ -1,4 +1,4 @@
-"""One door for every reference: from a URI to bytes, or to a code that says why not."""
+"""Fetches every photo: from a URI to bytes, or to a code that says why not."""
 
 import re
 import unicodedata

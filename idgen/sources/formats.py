@@ -1,4 +1,4 @@
-"""What a file is that is read as no photo, by its first bytes: its name may say another thing."""
+"""Names the format of a file that is not a supported photo, by its first bytes, whatever its name says."""
 
 _BRANDS = {
     "avif": "AVIF", "avis": "an AVIF sequence", "heic": "HEIC", "heix": "HEIC", "heim": "HEIC", "heis": "HEIC",

@@ -1,4 +1,4 @@
-"""Photos from web servers that nobody here trusts: every address checked, every byte and second counted."""
+"""Photos from untrusted web servers: every address is checked, bytes and seconds are limited."""
 
 import contextlib
 import http.client
@@ -46,7 +46,7 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Return the parts of an http(s) URL; raises RowError `uri_forbidden` for what is none or tries to look like one.
+    """Return the parts of an http(s) URL; raises RowError `uri_forbidden` for anything that is not one.
 
     Control characters and backslashes are refused: programs disagree on where the host ends in such a URL.
     """

@@ -1,4 +1,4 @@
-"""Files fetched by threads a little ahead of the one who works on them, in his order."""
+"""Threads that fetch files a little ahead of their consumer, in its order."""
 
 import itertools
 import logging

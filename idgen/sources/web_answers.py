@@ -1,4 +1,4 @@
-"""What a web server's 200 is worth: a web page is no photo, and a body without a length may have ended early.
+"""Checks a web server's answer 200: a web page is not a photo, and a body without a length may have ended early.
 
 Both pass with time, so both are tried again; a file that is damaged where it lies would be rejected for good.
 """

@@ -1,4 +1,4 @@
-"""From what a person wrote to a store."""
+"""Opens the store that a configuration names."""
 
 import re
 from urllib.parse import unquote, urlsplit

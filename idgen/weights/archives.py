@@ -1,4 +1,4 @@
-"""Zipped face packs: unpacked so that an archive can write nothing but its .onnx files, into the pack's own folder."""
+"""Unpacks zipped face packs: only their .onnx files, into the pack's own folder."""
 
 import lzma
 import os

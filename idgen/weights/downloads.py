@@ -1,4 +1,4 @@
-"""A file from a web address, for what lies outside the hub: goes on where it was cut off."""
+"""Downloads a file from a web address outside the hub, and continues an interrupted download."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""OpenCV's YuNet and SFace as a face pack that insightface loads: the same numbers in the names and shapes of a pack.
+"""Converts OpenCV's YuNet and SFace into a face pack that insightface loads: the same numbers, under its names.
 
 Both are freely licensed (MIT, Apache-2.0). Packages ship them with weights stored in blocks of int8, which onnxruntime
 does not run: they become float32, as the file itself says. YuNet's twelve outputs become SCRFD's nine; SFace's 128

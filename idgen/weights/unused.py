@@ -1,4 +1,4 @@
-"""Tensors that published files hold and nothing reads, each with the reason; no torch here.
+"""Tensors that published files hold but idgen does not use, each with the reason; no torch here.
 
 Every loader accounts for every tensor of its file: it is used, or stands in this list, or the file is refused by name.
 """

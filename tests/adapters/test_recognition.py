@@ -60,7 +60,7 @@ def test_a_file_of_another_kind_is_refused_and_its_likely_kinds_are_named(kind, 
     family = FAMILY.get(file, "sd15")
     said = refusal(spec_of(kind, FAMILY.get(kind, "sd15")), spec_of(file, family), request.getfixturevalue(family))
     twins = next((pair for pair in TWINS if file in pair), {file})
-    assert f"the file is no {kind} file: it looks like {' or '.join(sorted(twins))};" in said
+    assert f"the file is not a file of kind {kind}: it looks like {' or '.join(sorted(twins))};" in said
 
 
 @pytest.mark.parametrize("kind", IP_KINDS)
