@@ -10,7 +10,7 @@ from idgen import values
 from idgen.column import Column, Need, Role, Scope, checked
 
 MAX_STEPS = 1000
-"""Of every scheduler that has no limit of its own: as many as the models were trained with."""
+"""For every scheduler without a limit of its own: as many as the models were trained with."""
 _MAX_TOLD_PX = 16_384
 """Largest size for SDXL's size conditioning: more than any camera's photos have."""
 
@@ -167,7 +167,7 @@ IMAGES = names_of(Role.IMAGE, Role.MAP)
 """Columns of images that a row brings besides its references; rows with different images are in different buckets."""
 
 ADDRESSES = frozenset({"reference_uri", "reference_uris", *IMAGES})
-"""Columns that hold addresses, which may hold signatures."""
+"""Columns of addresses, which may contain signatures."""
 
 INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
 """What a picture starts from, and which part of it is repainted."""
@@ -190,7 +190,7 @@ MAP_OF: dict[str, str] = {column.control: column.name for column in COLUMNS if c
 """Control -> the column of its ready-made map, for controls that have one."""
 
 SHOWN_TO: dict[str, str] = {"inpaint": INIT_IMAGE, **MAP_OF}
-"""Control -> the column of what it is shown; identity is missing here, because every row has a face for it."""
+"""Control -> the column of the image it gets; identity is missing here, because every row has a face for it."""
 
 TOLD_SIZES = names_of(Role.TOLD_SIZE)
 """Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, because shops use other columns called

@@ -70,7 +70,7 @@ def _main(about: str, job: Callable[[Config], int], words: list[str], settings: 
 
 
 def _unread() -> bool:
-    """Whether the reader of what is printed has gone; a broken pipe may be another one."""
+    """Whether the reader of our output has gone; the broken pipe may also be another one."""
     watch = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # no file: a test's

@@ -58,7 +58,7 @@ class RerunConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyConfig:
-    """How closely `verify` looks."""
+    """How thoroughly `verify` checks."""
 
     hashes: bool = doc("read every image and compare its sha256", False)
 
@@ -188,7 +188,7 @@ class ReportConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BenchmarkConfig:
-    """What jobs/benchmark.py measures: with a device the whole script, without one job against sampler alone."""
+    """What jobs/benchmark.py measures: with a device the whole script, without one the job against its sampler."""
 
     pictures: int = doc("number of pictures, for the job and for the sampler alone", 64)
     min_seconds_per_picture: float = doc("steps are raised until one picture takes this long", 0.2)
@@ -214,7 +214,7 @@ class WeightsConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
-    """Everything a job can be told."""
+    """All settings of a job."""
 
     manifest: str = doc("Parquet file or folder, CSV or JSONL; local path or s3://", "")
     output: str = doc("the catalogue: local folder or s3://bucket/prefix", "")

@@ -26,11 +26,11 @@ class Exit(IntEnum):
     UNAVAILABLE = 6
     INTERRUPTED = 130
     READER_GONE = 141
-    """Of what is printed, as in `… | head`: what a shell says of a program that SIGPIPE ended."""
+    """The reader of the output has gone (`… | head`): the code a shell gives a program that SIGPIPE ended."""
 
 
 class Code(StrEnum):
-    """Why a picture has no image. The values are a contract: they stand in ledgers and in people's scripts."""
+    """Why a picture has no image. The values are a contract: they are in ledgers and in people's scripts."""
 
     # plan: nothing was fetched yet
     BAD_VALUE = "bad_value"
@@ -124,12 +124,12 @@ class RowError(Exception):
 
     @property
     def status(self) -> Literal["rejected", "failed"]:
-        """`rejected` when asking again gives the same, else `failed`."""
+        """`rejected` when trying again gives the same result, else `failed`."""
         return CODES[self.code].status
 
     @property
     def retriable(self) -> bool:
-        """True when a later try may go well without anybody doing anything."""
+        """True when a later try may succeed without any change."""
         return CODES[self.code].retriable
 
 
@@ -146,4 +146,4 @@ class RunError(Exception):
 
 
 class MachineError(RunError):
-    """A RunError over the machine, not over what it was to work on: it lacks a device, or the libraries of one."""
+    """A RunError caused by the machine, not by its input: a device is missing, or its libraries are."""

@@ -20,7 +20,7 @@ def suggestion(name: str, known: Collection[str]) -> str:
 
 
 def unknown_recipe(name: str, names: Collection[str]) -> str:
-    """Say what recipe was probably meant by `name`, which is none of `names`; nothing of it is repeated.
+    """Say which recipe was probably meant by the unknown `name`; the name itself is not repeated.
 
     `names` are of the form `<recipe>` and `<recipe>@<base>` (only bases of the recipe's own family).
     """

@@ -44,11 +44,11 @@ def test_a_column_without_a_check_fails_on_import_and_the_message_says_what_to_d
 @pytest.mark.parametrize(
     ("line", "changes", "words"),
     [
-        (LABEL, {"meaning": ""}, "no meaning"),
+        (LABEL, {"meaning": ""}, "it has no `meaning`"),
         (LABEL, {"scope": Scope.ROW}, "contradict"),
         (OPTION, {"scope": Scope.CARRIED, "neutral": None}, "contradict"),
         (LABEL, {"type": pa.int32()}, "labels must be text"),
-        (LABEL, {"common": False}, "labels must be text, and common"),
+        (LABEL, {"common": False}, "labels must be text and common"),
         (LABEL, {"neutral": ""}, "no neutral value"),
         (OPTION, {"type": pa.list_(pa.float32())}, "options are numbers, words or truth values"),
         (OPTION, {"role": Role.MAP}, "a map must belong to a control"),
@@ -94,7 +94,7 @@ def test_a_row_s_options_are_read_by_name_and_a_slip_is_an_error():
     row = SampleRow.from_picture({**PICTURE, "shortcut_scale": 2.0})
     assert row.option("shortcut_scale", 1.0) == 2.0
     assert SampleRow.from_picture({**PICTURE, "shortcut_scale": None}).option("shortcut_scale", 1.0) == 1.0
-    with pytest.raises(ValueError, match="short_scale is none of the options shortcut_scale"):
+    with pytest.raises(ValueError, match="short_scale is not one of the options shortcut_scale"):
         row.option("short_scale", 1.0)
 
 

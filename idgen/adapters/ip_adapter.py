@@ -199,8 +199,8 @@ class IpAdapter:
         if self.encoder.side_px != self._need.size_px:
             raise RunError(
                 Exit.USAGE,
-                f"the image encoder {where} looks at {self.encoder.side_px} px, "
-                f"pictures are prepared at {self._need.size_px} px",
+                f"the image encoder {where} takes pictures of {self.encoder.side_px} px, but they are prepared at "
+                f"{self._need.size_px} px",
             )
 
 

@@ -21,7 +21,7 @@ class SimilarityBeforeCheck:
 
 
 class SimilarityCheck:
-    """The face as it is published, but for what is pasted back."""
+    """The face as it is published, before anything is pasted back."""
 
     column = FindingColumn("face_similarity", pa.float32(), "the same after the face pass")
 

@@ -57,7 +57,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Of what Ray says, the rest is tracebacks."""
+    """The rest of what Ray says is tracebacks."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

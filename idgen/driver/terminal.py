@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _COLUMNS, _COLUMN_CHARS = 20, 40
-"""A header can be anything: of columns no more than this is shown."""
+"""A header can be anything: no more columns than this are shown."""
 
 
 def print_plan(run: Run, plan: PlanSummary) -> None:
@@ -64,7 +64,7 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     for fault in work.faults if work else ():
         print(f"error: {fault}", file=sys.stderr)
     if work and work.stop_reason:
-        print(f"stopped: {work.stop_reason}; run the same command again to go on")
+        print(f"stopped: {work.stop_reason}; run the same command again to continue")
     if gallery:
         print(f"{'newest gallery' if work is None else 'gallery'}: {gallery}")
     print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}")

@@ -62,7 +62,7 @@ def check_weights(config: Config) -> int:
 
 
 def fetch_weights(config: Config) -> int:
-    """Get what the named recipe lacks, then check it; return OK, or USAGE when something is wrong all the same."""
+    """Get what the named recipe lacks, then check it; return OK, or USAGE when something is still wrong."""
     if not config.recipe:
         raise RunError(Exit.USAGE, "say which recipe's weights to get: recipe=<name>, as `list` shows them")
     for name, recipe, parts in _chosen(config):
@@ -149,7 +149,7 @@ def _verdict(part: WeightPart, recipe: Recipe, hashes: HashCache) -> str:
 
 
 def _fault(part: WeightPart, error: RunError) -> str:
-    """Say what is wrong with a part: that it is not there, or what is the matter with what is."""
+    """Say what is wrong with a part: that it is missing, or what is wrong with the file."""
     try:
         weights.locate(part.location, part.revision)
     except RunError:

@@ -165,7 +165,7 @@ class FaceAnalyser:
             notes.append(f"small_face: {fraction:.1%} of the photo")
         outside = 0.0 if keypoints is None else cut_off(keypoints, size)
         if outside > CUT_FRACTION:
-            notes.append(f"face_cut: {outside:.0%} of the crop lies outside the photo, the likeness will suffer")
+            notes.append(f"face_cut: {outside:.0%} of the crop lies outside the photo; the likeness will suffer")
         return notes
 
 

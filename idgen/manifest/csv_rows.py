@@ -85,7 +85,7 @@ def _after(text: str, end: int, separator: str, opened: int, closed: int) -> int
 
 
 def separator_of(header: str) -> str:
-    """Return what parts the cells of a file with this first line: by which most known columns appear, else a comma."""
+    """Return the separator of a file with this first line: the one that gives most known columns, else a comma."""
     return max(SEPARATORS, key=lambda separator: sum(name in BY_NAME for name in _names(header, separator)))
 
 

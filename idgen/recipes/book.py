@@ -152,9 +152,7 @@ def _folder(folder: str, kind: str) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     for path in sorted(_path(folder, kind).glob("*.yaml")):
         if "@" in path.stem:
-            raise RunError(
-                Exit.USAGE, f"{path}: the name of a file must not hold @, which stands between a recipe and a base"
-            )
+            raise RunError(Exit.USAGE, f"{path}: a file name must not contain @, which separates a recipe from a base")
         seen = path.stat()
         layers[path.stem] = dict(_file(path, seen.st_mtime_ns, seen.st_size, seen.st_ino))
     return layers

@@ -45,7 +45,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """One face that is to be sampled again."""
+    """One face to sample again."""
 
     at: int
     picture: Pixels

@@ -91,6 +91,6 @@ def check_net(path: Path) -> str:
     shapes = shapes_of(path)
     if not is_a("net", shapes):
         old = is_a("original_net", shapes)
-        what = "a ControlNet in the original layout: convert it to diffusers' layout" if old else "no ControlNet"
+        what = "a ControlNet in the original layout: convert it to diffusers' layout" if old else "not a ControlNet"
         raise RunError(Exit.USAGE, f"{path} is {what}")
     return f"ControlNet, {len(shapes)} tensors"

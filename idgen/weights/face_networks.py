@@ -47,8 +47,8 @@ def check_networks(paths: list[Path], folder: Path) -> str:
         raise RunError(
             Exit.USAGE,
             f"the face pack in {folder} has {len(unused)} networks that idgen does not use ({_named(unused[:3])}) "
-            "beside "
-            f"its detector {detector.name} and recogniser {recogniser.name}: keep only what the recipe should use",
+            f"besides its detector {detector.name} and recogniser {recogniser.name}: keep only what the recipe "
+            "should use",
         )
     return f"{len(paths)} networks: detector {detector.name}, recogniser {recogniser.name}"
 

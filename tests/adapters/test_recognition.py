@@ -197,7 +197,7 @@ def test_a_kind_that_looks_at_pictures_without_an_encoder_says_what_to_set(kind,
 def test_an_encoder_for_another_size_of_pictures_is_refused(sd15, monkeypatch):
     spec = spec_of("ip_adapter_plus")
     monkeypatch.setattr(encoder(spec.image_encoder).model.config, "image_size", 336)
-    assert "looks at 336 px, pictures are prepared at 224 px" in refusal(spec, spec, sd15)
+    assert "takes pictures of 336 px, but they are prepared at 224 px" in refusal(spec, spec, sd15)
 
 
 def test_a_checkpoint_of_the_training_says_what_it_is(sd15):

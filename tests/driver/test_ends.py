@@ -82,7 +82,7 @@ def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
         monkeypatch.setattr(Precheck, "is_missing", lambda *_: False)
         monkeypatch.setattr(driver, "print_plan", lambda *_: pytest.fail("the whole plan was made"))
     text = shop.run("run.deadline_s=0.000001", expect=5)
-    assert "stopped: deadline; run the same command again to go on" in text
+    assert "stopped: deadline; run the same command again to continue" in text
     assert "to make" not in text
     assert shop.summary()["exit_code"] == 5
 

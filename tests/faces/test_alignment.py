@@ -91,7 +91,7 @@ def test_whose_points_and_the_code_are_the_callers():
     error = refusal(np.zeros((5, 2)), code=Code.BAD_VALUE, whose="face_keypoints")
     assert error.code is Code.BAD_VALUE
     assert error.detail == "face_keypoints: all of them are in the same place"
-    with pytest.raises(ValueError, match="five points"):
+    with pytest.raises(ValueError, match=r"not \[5, 2\]"):
         check(np.zeros((4, 2)))
 
 

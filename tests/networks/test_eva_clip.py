@@ -242,7 +242,7 @@ def test_files_that_are_something_else_are_refused_with_what_is_wanted():
     refused(
         weights | {"visual.pos_embed": torch.zeros(1, 5, 16)}, r"visual.pos_embed is \(1, 5, 16\), not \(1, 10, 16\)"
     )
-    refused(weights, "PuLID reads block 19, the tower has 12 blocks", EvaConfig(layers=12))
+    refused(weights, "PuLID reads block 19, but the tower has only 12 blocks", EvaConfig(layers=12))
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 6), (1, 3, 8, 8), (1, 6, 6, 3)])

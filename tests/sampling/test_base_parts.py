@@ -42,7 +42,7 @@ def test_a_vae_of_another_family_is_refused_in_every_form_that_tells(kind, other
 def test_a_vae_of_sixteen_channels_is_refused_before_anything_is_sampled(kind, tmp_path):
     settings = AutoencoderKL.load_config(world.locate(kind) / "vae")
     AutoencoderKL.from_config(dict(settings) | {"latent_channels": 16}).save_pretrained(tmp_path / "vae")
-    assert f"has latents of 16 channels, {kind} has 4" in refused(kind, vae=str(tmp_path / "vae"))
+    assert f"has latents of 16 channels, but {kind} has 4" in refused(kind, vae=str(tmp_path / "vae"))
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sdxl", "kolors"])

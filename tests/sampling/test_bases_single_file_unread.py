@@ -69,8 +69,8 @@ def test_a_unet_of_its_own_says_how_it_was_trained_and_the_base_beside_it_does_n
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (("edm_mean", "edm_std"), "its edm_mean; Playground v2.5"),
-        (("edm_vpred.sigma_max", "edm_vpred.sigma_min"), "its edm_vpred.sigma_max"),
+        (("edm_mean", "edm_std"), "it has edm_mean, as Playground v2.5"),
+        (("edm_vpred.sigma_max", "edm_vpred.sigma_min"), "it has edm_vpred.sigma_max"),
         (("edm_vpred.sigma_max", "v_pred"), "trained with EDM"),
         (("ztsnr",), "ztsnr without v_pred"),
     ],

@@ -114,7 +114,7 @@ def test_fp16_is_fetched_for_every_dtype_where_the_hub_has_nothing_else(kolors):
     assert {*SHARDS, INDEX} <= set(wanted_names(text, exact, [*PICTURE, *TEXT, INDEX], ""))
 
 
-@pytest.mark.parametrize(("there", "says"), [("kolors", "a Kolors base, but"), ("sdxl", "no Kolors base, but")])
+@pytest.mark.parametrize(("there", "says"), [("kolors", "a Kolors base, but"), ("sdxl", "not a Kolors base, but")])
 def test_check_tells_kolors_from_sdxl_whose_layers_are_the_same(there, says):
     declared = {"kolors": "sdxl", "sdxl": "kolors"}[there]
     made = Recipe(name="k", base=Base(kind=declared, weights=f"tiny:{there}"))

@@ -43,7 +43,7 @@ def test_every_file_of_the_family_is_what_its_recipe_says(name):
 def test_a_file_of_another_kind_is_refused(file, declared):
     made = recipe(file)
     wrong = replace(made, adapters=[replace(made.adapters[0], name="x", kind=declared)])
-    with pytest.raises(RunError, match=f"is no {declared}|takes features"):
+    with pytest.raises(RunError, match=f"is not {declared}|takes features"):
         verdicts(wrong)
 
 

@@ -64,7 +64,10 @@ def test_sound_bases_pass(kind):
         ({"use_flow_sigmas": True}, "as a flow"),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "as a flow"),
         ({"prediction_type": "noise"}, "for prediction_type noise"),
-        ({"beta_schedule": "laplace"}, "has beta_schedule laplace; there are linear, scaled_linear, squaredcos_cap_v2"),
+        (
+            {"beta_schedule": "laplace"},
+            "has beta_schedule laplace; supported are linear, scaled_linear, squaredcos_cap_v2",
+        ),
         (
             {"use_beta_sigmas": True, "use_exponential_sigmas": True},
             "use_exponential_sigmas and use_beta_sigmas, which",
@@ -97,7 +100,7 @@ def test_a_vae_of_the_other_family_is_refused(kind, other, tmp_path):
 
 def test_a_vae_of_sixteen_channels_is_refused(tmp_path):
     vae = edited(locate("tiny:sdxl") / "vae", tmp_path / "vae", latent_channels=16)
-    assert "latents of 16 channels, sdxl has 4" in refused(on(SDXL, vae=vae), "base.vae")
+    assert "latents of 16 channels, but sdxl has 4" in refused(on(SDXL, vae=vae), "base.vae")
 
 
 @pytest.mark.parametrize("kind", BASES)
