@@ -1,4 +1,4 @@
-"""What flows: the tables that pass between plan, faces, sampling and ledger, and nothing else.
+"""The schemas of the tables that pass between plan, faces, sampling and ledger.
 
 Picture = manifest row x image index. One row of `PICTURES` per picture; `faces` adds `IDENTITY`; the sampler writes
 `LEDGER` rows and passes one `COUNTS` row per shard on. An empty error is "", never null.
@@ -38,7 +38,9 @@ PICTURES = pa.schema(
 )
 """A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
 
-_SHARED = pa.dictionary(pa.int32(), pa.large_binary())  # rows that share a crop or a map hold it once; 2 GB may be few
+_SHARED = pa.dictionary(
+    pa.int32(), pa.large_binary()
+)  # rows that share a crop or a map hold it once; large: 2 GB may not be enough
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened

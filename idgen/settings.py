@@ -1,4 +1,4 @@
-"""Command line -> `Config`. Recipes are read by recipes/book.py.
+"""Reads the command line and YAML files into a `Config`. Recipes are read by recipes/book.py.
 
 YAML files are merged, in order, into the dataclasses of config.py, then `key=value` words, which win wherever they
 stand; an unknown key is an error that names the nearest known one. `${oc.env:…}` is not available: a config cannot read

@@ -1,4 +1,4 @@
-"""YAML files as OmegaConf reads them, and what it says when they are wrong in words for people."""
+"""Reads YAML files with OmegaConf, and explains in plain words what is wrong with them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def read_yaml(path: Path) -> DictConfig:
     except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise RunError(Exit.USAGE, f"cannot read {path}: {error}") from error
     if not isinstance(layer, DictConfig):
-        raise RunError(Exit.USAGE, f"{path} does not hold a table of settings")
+        raise RunError(Exit.USAGE, f"{path} is not a table of settings")
     return layer
 
 
@@ -49,10 +49,13 @@ def list_over_which(layers: Sequence[tuple[str, DictConfig]]) -> str:
         key = _list_meets_table(layer, OmegaConf.to_container(over))
         if key:
             return (
-                f"{key}: {name} gives it as a list, {last} changes it by name; a list is only replaced whole: write it "
-                f"by name in {name} too ({key}: {{<name>: {{…}}}}), or as a list in {last}"
+                f"{key}: {name} gives it as a list, but {last} changes it by name; a list can only be replaced as a "
+                f"whole: write it by name in {name} too ({key}: {{<name>: {{…}}}}), or as a list in {last}"
             )
-    return f"{last} changes by name what an earlier file gives as a list; a list is only replaced whole: write key=[…]"
+    return (
+        f"{last} changes by name what an earlier file gives as a list; a list can only be replaced as a whole: "
+        "write key=[…]"
+    )
 
 
 def _list_meets_table(under: object, over: object, key: str = "") -> str:

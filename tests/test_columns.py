@@ -44,14 +44,14 @@ def test_a_column_without_a_check_fails_on_import_and_the_message_says_what_to_d
 @pytest.mark.parametrize(
     ("line", "changes", "words"),
     [
-        (LABEL, {"meaning": ""}, "no meaning"),
+        (LABEL, {"meaning": ""}, "it has no `meaning`"),
         (LABEL, {"scope": Scope.ROW}, "contradict"),
         (OPTION, {"scope": Scope.CARRIED, "neutral": None}, "contradict"),
-        (LABEL, {"type": pa.int32()}, "labels are text"),
-        (LABEL, {"common": False}, "labels are text, and common"),
+        (LABEL, {"type": pa.int32()}, "labels must be text"),
+        (LABEL, {"common": False}, "labels must be text and common"),
         (LABEL, {"neutral": ""}, "no neutral value"),
         (OPTION, {"type": pa.list_(pa.float32())}, "options are numbers, words or truth values"),
-        (OPTION, {"role": Role.MAP}, "a map belongs to a control"),
+        (OPTION, {"role": Role.MAP}, "a map must belong to a control"),
     ],
 )
 def test_a_line_that_cannot_be_meant_is_refused_by_its_name(line, changes, words):
@@ -61,9 +61,9 @@ def test_a_line_that_cannot_be_meant_is_refused_by_its_name(line, changes, words
 
 def test_a_name_stands_once_and_a_neutral_column_is_one():
     assert checked([LABEL, OPTION]) == (LABEL, OPTION)
-    with pytest.raises(ValueError, match="column season stands there twice"):
+    with pytest.raises(ValueError, match="column season appears twice"):
         checked([LABEL, OPTION, LABEL])
-    with pytest.raises(ValueError, match="column warmth: neutral_as names no column"):
+    with pytest.raises(ValueError, match="column warmth: neutral_as names an unknown column"):
         checked([LABEL, replace(OPTION, neutral_as="cold")])
     with pytest.raises(ValueError, match="column warmth: its control has no column of role SCALE"):
         checked([replace(OPTION, role=Role.MAP, control="heat")])
@@ -94,7 +94,7 @@ def test_a_row_s_options_are_read_by_name_and_a_slip_is_an_error():
     row = SampleRow.from_picture({**PICTURE, "shortcut_scale": 2.0})
     assert row.option("shortcut_scale", 1.0) == 2.0
     assert SampleRow.from_picture({**PICTURE, "shortcut_scale": None}).option("shortcut_scale", 1.0) == 1.0
-    with pytest.raises(ValueError, match="short_scale is none of the options shortcut_scale"):
+    with pytest.raises(ValueError, match="short_scale is not one of the options shortcut_scale"):
         row.option("short_scale", 1.0)
 
 

@@ -1,4 +1,4 @@
-"""Pixels of a shard on their way from faces to sampler."""
+"""Packs the pixels of a shard, for their way from the faces actor to the sampling actor."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""What the sampling actor tells of a shard: one row of COUNTS to the driver, outcomes to the monitor."""
+"""What the sampling actor reports about a shard: one row of COUNTS to the driver, outcomes to the monitor."""
 
 import json
 from collections.abc import Mapping, Sequence

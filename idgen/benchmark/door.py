@@ -1,4 +1,4 @@
-"""Does a job start, and give every recipe's pictures in half precision? The tiny world, small, through Ray.
+"""The block door: does a job start, and make every recipe's pictures in half precision? Tiny weights, through Ray.
 
 Two people with the same prompt and seed in every recipe and precision, in one run.
 """

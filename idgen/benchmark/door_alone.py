@@ -1,4 +1,4 @@
-"""The door where a package of the job is not installed: `python -m idgen.benchmark.door_alone '{"device": …, …}'`.
+"""The block door without Ray, where a package is missing: `python -m idgen.benchmark.door_alone '{"device": …, …}'`.
 
 The sampler that actors run, without faces, store and ledger; what is known is written after each recipe.
 """

@@ -1,4 +1,4 @@
-"""All checks on one finished picture."""
+"""Runs all checks on one finished picture."""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the ledger tells of one picture's checks."""
+    """What the ledger holds of one picture's checks."""
 
     values: dict[str, float | int | str | bool | None]
     """By the column's name; columns of checks that did not look are missing."""
@@ -24,11 +24,11 @@ class Findings:
 
 
 NOTHING_FOUND = Findings({})
-"""Of a picture that no check looked at."""
+"""For a picture that no check looked at."""
 
 
 def findings(finished: FinishedPicture, checks: Sequence[Check]) -> Findings:
-    """Return what `checks` say of a finished picture; of one that was not made only what the sampler warned of.
+    """Return the findings of `checks` on a finished picture; for one that was not made, only warnings.
 
     A check that breaks, changes the picture or says what its column cannot hold costs no picture: that is a warning,
     `check_failed`.

@@ -17,7 +17,7 @@ picture's warnings."""
 
 @dataclass(frozen=True, slots=True)
 class FindingColumn:
-    """The column that a check's values stand in; null where it found nothing to say."""
+    """The column of a check's values; null where the check found nothing to say."""
 
     name: str
     type: pa.DataType
@@ -29,7 +29,7 @@ class Finding:
     """What one check says of one picture."""
 
     name: str
-    """Of the check's column."""
+    """The value in the check's column."""
     value: float | int | str | bool | None
     verdict: Verdict = "ok"
     detail: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Check(Protocol):
 
     @property
     def column(self) -> FindingColumn:
-        """Where its values stand."""
+        """The column of its values."""
         ...
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:

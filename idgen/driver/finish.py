@@ -52,7 +52,7 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
         owners = dict.fromkeys((*done, *(owner for more in missing.values() for owner in more)))
         raise RunError(
             Exit.REFUSED,
-            f"run.commercial=true, but commercial use of these weights asks for registration first "
+            f"run.commercial=true, but commercial use of these weights requires registration first "
             f"({'; '.join(faults)}); the recipe's licence says how, then set run.registered=[{','.join(owners)}]",
         )
 
@@ -161,7 +161,7 @@ def _gallery(run: Run, summary: dict[str, object], work: "Work | None") -> str:
         path = newest_gallery(run.store) if work is None else ""
         return run.store.uri(path or _write_gallery(run, summary))
     except Exception:
-        log.warning("no gallery; jobs/report.py run.id=%s makes it again", run.id, exc_info=True)
+        log.warning("the gallery was not made; jobs/report.py run.id=%s makes it", run.id, exc_info=True)
         return ""
 
 

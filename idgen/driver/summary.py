@@ -1,4 +1,4 @@
-"""What a run writes down about itself: config.yaml before the first row, summary.json at every kind of end."""
+"""What a run writes about itself: config.yaml before the first row, summary.json at every kind of end."""
 
 import contextlib
 import hashlib
@@ -56,14 +56,14 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
 
 
 def _recipe(run: Run, name: str) -> dict[str, object]:
-    """With the sha256 of each role, as of weights that are not pinned nothing else tells later what they were."""
+    """With the sha256 of each role: for weights that are not pinned, nothing else shows later what they were."""
     recipe, digest = run.recipes[name], run.hashes[name]
     weights = run.hashes.identities[name]
     return {"name": name, "title": recipe.title, "licence": asdict(recipe.licence), "hash": digest, "weights": weights}
 
 
 def write_failure(run: Run, error: RunError | StoreError) -> None:
-    """Write summary.json of a run that ended before it could count; a store that is away takes none."""
+    """Write summary.json of a run that ended before it could count; not when the store cannot be reached."""
     code = error.exit_code if isinstance(error, RunError) else Exit.UNAVAILABLE
     with contextlib.suppress(StoreError):
         run.folder.write_json("summary.json", {**_origin(run, code), "error": str(error)})

@@ -1,4 +1,4 @@
-"""The detector's looks at a photo: as it is, and again where it is known to miss faces.
+"""Finds faces in a photo: looks once, and again where the detector is known to miss faces.
 
 A face that fills the frame is found with a border around the photo, one that is tiny in a large photo in quarters of
 it. Each further look can also see a face in a coffee cup, so it counts only with a higher score, and what it was made
@@ -165,7 +165,7 @@ def _close_up(detector: Detector, bgr: Pixels, box: Floats) -> Found:
     middle, half = (box[:2] + box[2:]) / 2, CLOSE_UP / 2 * float(max(box[2:] - box[:2]))
     left, top = (max(0, int(at - half)) for at in middle)
     part = bgr[top : int(middle[1] + half), left : int(middle[0] + half)]
-    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were looked at closely")
+    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were enlarged")
     rows = np.array([_overlap(one, box) > _SAME_FACE for one in found.boxes], bool)
     return found.of(rows & sure(detector, found.boxes))
 

@@ -47,7 +47,7 @@ def providers(device: str) -> list[Provider]:
     if CUDA not in there:
         raise MachineError(
             Exit.USAGE,
-            f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} has no CUDA: {REMEDY}",
+            f"faces are to be analysed on a GPU, but onnxruntime {onnxruntime.__version__} has no CUDA: {REMEDY}",
         )
     return [(CUDA, dict(CUDA_OPTIONS)), CPU]
 
@@ -57,6 +57,6 @@ def check(sessions: Iterable[Session], device: str) -> None:
     if device == "cuda" and any(CUDA not in session.get_providers() for session in sessions):
         raise MachineError(
             Exit.USAGE,
-            f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} could not start CUDA (no "
+            f"faces are to be analysed on a GPU, but onnxruntime {onnxruntime.__version__} could not start CUDA (no "
             f"GPU for this process, or no CUDA and cuDNN of its version): {REMEDY}",
         )

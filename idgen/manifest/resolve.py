@@ -96,7 +96,7 @@ class Resolver:
         images = images_of(given, self._images, settings, self._addresses)
         prompt = _checked("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
         if not prompt.strip() and recipe.prompt_required:
-            raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
+            raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs a prompt")
         negative = given.get("negative_prompt", recipe.defaults.negative_prompt)
         if negative is not None:
             negative = _checked("negative_prompt", negative, recipe)

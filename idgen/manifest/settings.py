@@ -114,7 +114,7 @@ class SettingsTable:
                 columns[column.name] = column.check(column.name, value, recipe)
         if "ip_adapter_scale" in given and recipe.adapters[0].name in dict(columns.get("ip_adapter_scales") or ()):
             raise values.bad(
-                "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale gives as well"
+                "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale already sets"
             )
         check_together(columns, recipe, images, self._schedulers)
         if "paste_back" not in defaults:

@@ -66,7 +66,7 @@ class EvaConfig:
             vision = dict(settings["vision_cfg"])
             lacking = [name for name in ("rope", "intp_freq", "naiveswiglu", "subln") if not vision.get(name)]
             if lacking:
-                raise RunError(Exit.USAGE, f"{path} is no config of an EVA02-CLIP tower: it has no {lacking[0]}")
+                raise RunError(Exit.USAGE, f"{path} is not the config of an EVA02-CLIP tower: it has no {lacking[0]}")
             return cls(
                 side_px=int(vision["image_size"]),
                 patch_px=int(vision["patch_size"]),
@@ -80,8 +80,8 @@ class EvaConfig:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 Exit.USAGE,
-                f"{path} is no config of an EVA02-CLIP model in eva_clip's layout ({type(error).__name__} {error}): if "
-                "it is another model's, keep the EVA02-CLIP file in a folder of its own",
+                f"{path} is not the config of an EVA02-CLIP model in eva_clip's layout ({type(error).__name__} "
+                f"{error}): if it belongs to another model, keep the EVA02-CLIP file in a folder of its own",
             ) from error
 
 
@@ -205,7 +205,7 @@ class EvaTower(nn.Module):
         outside = [name for name in names if not name.startswith(_PREFIX)]
         if config.layers <= LEVELS[-1]:
             raise RunError(
-                Exit.USAGE, f"{source}: PuLID reads block {LEVELS[-1]}, the tower has {config.layers} blocks"
+                Exit.USAGE, f"{source}: PuLID reads block {LEVELS[-1]}, but the tower has only {config.layers} blocks"
             )
         with torch.device("meta"):
             tower = cls(config)
@@ -250,4 +250,4 @@ def _check(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], outside: l
         trouble = f"visual.{name} is {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
     else:
         return
-    raise RunError(Exit.USAGE, f"{source} is not the EVA02-CLIP that PuLID looks through, {OFFICIAL_FILE}: {trouble}")
+    raise RunError(Exit.USAGE, f"{source} is not the EVA02-CLIP that PuLID uses, {OFFICIAL_FILE}: {trouble}")

@@ -83,7 +83,7 @@ class Lease:
             if found is not None and found.get("token") == self._identity["token"]:
                 self._store.delete([LEASE_PATH])
         except StoreError as error:
-            log.warning("the lease stays until its lifetime is over: %s", error)
+            log.warning("the lease was not deleted and stays until it expires: %s", error)
 
     def __enter__(self) -> "Lease":
         return self.acquire()

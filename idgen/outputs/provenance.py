@@ -1,4 +1,4 @@
-"""What a picture says about itself: an XMP packet that we write whole. Nothing of any input file is ever in it."""
+"""The metadata in a picture: an XMP packet that we write whole. Nothing of any input file is ever in it."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Publishing beside the sampling: per finished batch checks, encoding, image objects, ledger part, named copies.
+"""Publishes finished batches beside the sampling: checks, encoding, image objects, ledger part, named copies.
 
 A crash between two steps costs at most work done twice: an image without a ledger row is harmless, a ledger row
 without its image cannot be.

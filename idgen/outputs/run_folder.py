@@ -66,7 +66,7 @@ class RunFolder:
             plan = [found.path for found in self.store.list(self.file("plan/"))]
             self.store.delete(path for path in plan if path.endswith(".parquet"))
         except StoreError as error:
-            log.warning("%s still holds addresses with their signatures: %s", self.store.uri(self.file("plan")), error)
+            log.warning("%s still holds signed addresses: %s", self.store.uri(self.file("plan")), error)
             return False
         return True
 

@@ -68,12 +68,12 @@ def load_recipes(config: Config) -> "RecipeBook":
         if like not in bases:
             raise RunError(Exit.USAGE, f"base_overrides.{name}: no base {like!r}{suggestion(like, bases)}")
         bases[name] = changed(bases[like], change, f"base_overrides.{name}")
-        _to_base_file(name, bases[name])  # what is wrong with it is told now
+        _to_base_file(name, bases[name])  # raises now if it is wrong
     book = RecipeBook(recipes, bases)
     for name, override in config.overrides.items():
         book.override(name, override)
     for name in (*recipes, *config.overrides):
-        book[name]  # what is wrong with it is told now
+        book[name]  # raises now if it is wrong
     return book
 
 
@@ -98,7 +98,7 @@ class RecipeBook(Mapping[str, Recipe]):
         if "@" in name and like == name:
             self._changes[name] = change
         elif "@" in name:
-            raise RunError(Exit.USAGE, f"overrides.{name}: a name with @ is a recipe on a base, and like neither")
+            raise RunError(Exit.USAGE, f"overrides.{name}: a name with @ is a recipe on a base and takes no `like`")
         else:
             self._recipes[name] = changed(start, change, f"overrides.{name}")
         self._made.clear()
@@ -152,7 +152,7 @@ def _folder(folder: str, kind: str) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     for path in sorted(_path(folder, kind).glob("*.yaml")):
         if "@" in path.stem:
-            raise RunError(Exit.USAGE, f"{path}: @ parts a recipe from a base, a file's name has none")
+            raise RunError(Exit.USAGE, f"{path}: a file name must not contain @, which separates a recipe from a base")
         seen = path.stat()
         layers[path.stem] = dict(_file(path, seen.st_mtime_ns, seen.st_size, seen.st_ino))
     return layers
@@ -205,7 +205,7 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
 
 @functools.cache
 def _schema(kind: type) -> DictConfig:
-    """Return a dataclass's fields for `merge`, which copies them; making them anew took a third of a merge."""
+    """Return a dataclass's fields for `merge`, which copies them; making new ones took a third of a merge."""
     schema: DictConfig = OmegaConf.structured(kind)
     return schema
 

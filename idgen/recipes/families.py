@@ -48,7 +48,7 @@ class Family:
 
     # pictures
     told_sizes: bool = False
-    """Its nets are told sizes: SDXL's size conditioning."""
+    """Whether its nets take SDXL's size conditioning."""
     bucketed_sizes: bool = False
     """Trained on the sizes of recipes/sizes.py, of about a megapixel each."""
     latent_scale: float

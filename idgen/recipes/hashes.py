@@ -1,4 +1,4 @@
-"""What makes two recipes the same: the part of a picture's key that its recipe decides."""
+"""Recipe hashes: the part of a picture's key that its recipe decides."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Settings laid over settings, before they are checked: what overrides and bases change of a recipe."""
+"""Merges settings before they are checked: a recipe, its base, and overrides."""
 
 from collections.abc import Mapping
 
@@ -41,5 +41,5 @@ def _items_changed(items: list[Layer], change: Mapping[str, object], where: str,
 def table(value: object, where: str) -> Layer:
     """Return a table's settings; RunError(USAGE), beginning with `where`, for anything else."""
     if not isinstance(value, Mapping):
-        raise RunError(Exit.USAGE, f"{where}: give settings, as in {where}.<setting>=<value>")
+        raise RunError(Exit.USAGE, f"{where}: give settings, for example {where}.<setting>=<value>")
     return {str(key): part for key, part in value.items()}

@@ -93,7 +93,7 @@ def build_page(
             "style": style,
             "script": script,
             "title": html.escape(f"{run_id}: pictures" + (f" of the {world} world" if world else "")),
-            "heading": html.escape(f"Pictures of the {world} world" if world else "Pictures"),
+            "heading": html.escape(f"Pictures from the {world} world" if world else "Pictures"),
             "run_id": html.escape(run_id),
             "account": html.escape(balance(shown.tally)),
             "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),

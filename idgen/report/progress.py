@@ -1,4 +1,4 @@
-"""How far a run is: counts, a moving rate, the time left; as a record, as text, as a line in a terminal."""
+"""The progress of a run: counts, a moving rate, the time left; as a record, as text, as a line in a terminal."""
 
 import shutil
 import time

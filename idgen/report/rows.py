@@ -1,4 +1,4 @@
-"""What the report shows of a run: every picture counted, the first `max_rows` of them read in full."""
+"""The rows of a report: every picture counted, the first `max_rows` of them read in full."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

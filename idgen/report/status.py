@@ -1,4 +1,4 @@
-"""How a run stands, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
+"""The status of a run, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
 
 import json
 from collections.abc import Mapping
@@ -92,7 +92,7 @@ def format_runs(runs: list[RunStatus]) -> str:
 
 
 def read_json(store: ObjectStore, path: str) -> dict[str, object]:
-    """Return the JSON object at a path; {} for what is no JSON object (StoreError and ObjectMissing pass through)."""
+    """Return the JSON object at a path; {} for anything else (StoreError and ObjectMissing pass through)."""
     try:
         value = json.loads(store.get(path))
     except ValueError:  # being rewritten without a rename, or mended by hand
@@ -146,7 +146,7 @@ def _headline(status: RunStatus) -> str:
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         return f"ended{code} {duration(status.age_s)} ago"
     if status.state == "planned":
-        return f"{_state(status)}; no picture was begun yet, or only the plan was wanted"
+        return f"{_state(status)}; no picture has been started yet, or only a plan was asked for"
     if status.state == "unknown":
         return "nothing written yet (still planning, or it ended before the first picture)"
     return "running" if status.state == "running" else "stale"

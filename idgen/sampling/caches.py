@@ -102,7 +102,7 @@ class Text:
             tokens_cut, length = parts.pop(_NUMBERS).tolist()
             return cls(**parts, tokens_cut=tokens_cut, length=None if length < 0 else length)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"these {len(data)} bytes are no stored text: {error}") from error
+            raise ValueError(f"these {len(data)} bytes are not a stored text: {error}") from error
 
     def _tensors(self) -> dict[str, Tensor]:
         parts = {"embeddings": self.embeddings, "pooled": self.pooled, "pad": self.pad}

@@ -76,7 +76,7 @@ def bind(nets: Nets, used: Collection[str], text: Tensor, context: Tensor | None
         elif not isinstance(net, IdentityNet):
             attention.bind_text(net, text)
         elif context is None:
-            raise RuntimeError(f"control {name} looks at a face's context, and no adapter gave one")
+            raise RuntimeError(f"control {name} reads the face tokens, but no adapter gave any")
         else:
             net.bind(context, identity_scale if name == IDENTITY else torch.ones_like(identity_scale))
 
@@ -99,15 +99,15 @@ def _fault(net: ControlNetModel, unet: Denoiser, contexts: int) -> str | None:
     if fault := control_rules.fault(net.config, unet.config):
         return fault
     if net.config.global_pool_conditions:
-        return "pools its residuals, which only works without unconditional rows: take one that does not"
+        return "pools its residuals, which does not work with guidance: use a net that does not pool them"
     if not isinstance(net, IdentityNet):
         return None
     if net.config.addition_embed_type != "text_time":
-        return "looks at a face's tokens and is no ControlNet of SDXL: take InstantID's or EcomID's, or context: text"
+        return "reads the face tokens but is not an SDXL ControlNet: use InstantID's or EcomID's, or set context: text"
     if contexts != 1:
         return (
-            f"looks at a face's tokens, and {contexts} adapters give some: take one of kind instantid or ecomid, "
-            "or without the control"
+            f"reads the face tokens, but {contexts} adapters give some: use exactly one adapter of kind instantid or "
+            "ecomid, or leave out the control"
         )
     return None
 

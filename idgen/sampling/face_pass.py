@@ -46,7 +46,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """One face that is to be sampled again."""
+    """One face to sample again."""
 
     at: int
     picture: Pixels
@@ -70,7 +70,7 @@ class FaceRepair:
         bucket: Bucket,
         wanted: Sequence[Sequence[float] | None],
     ) -> list[FinishedPicture]:
-        """Return each picture of a sampled batch, its face made anew where that is small.
+        """Return each picture of a sampled batch, with its face sampled again where that is small.
 
         `wanted` are target_keypoints ([10], pixels), None where nobody said where the face is to be. A face that does
         not decode leaves its picture as it was, with a warning: asking again would give the same. Raises OutOfMemory as

@@ -1,4 +1,4 @@
-"""WorkCounts what makes the host wait for the device: a number per step, which needs no GPU to be known.
+"""Counts what makes the host wait for the device: a number per step, which needs no GPU to be known.
 
 Everything else is queued. With a wait the GPU idles until the host has launched the next kernels, of which a step of
 SDXL has two thousand. A sampler on the device "meta" (tensors that are nowhere) asks for the same waits as one on CUDA,

@@ -1,4 +1,4 @@
-"""Which tensors of a single file a part is made of: diffusers says neither what it passed over nor what it lacked.
+"""Which tensors of a single file belong to a part: diffusers reports neither unused nor missing ones.
 
 Only names are looked at. A number stands for each tensor and goes the way that diffusers sends the tensor.
 """

@@ -64,11 +64,11 @@ def find(spec: Base) -> Files:
         raise RunError(
             Exit.USAGE,
             f"{at} is a single file, which has no settings and no tokenizer; give base.config=<a folder in diffusers "
-            f"layout of the same family ({spec.kind}), weights are not read from it>",
+            f"layout of the same family ({spec.kind}); no weights are read from it>",
         )
     config = weights.locate(spec.config) if at.is_file() else at
     if not (config / "model_index.json").is_file():
-        raise RunError(Exit.USAGE, f"{config} is no base in diffusers layout: it has no model_index.json")
+        raise RunError(Exit.USAGE, f"{config} is not a base in diffusers layout: it has no model_index.json")
     single = at.is_file()
     denoiser = weights.locate(spec.unet) if spec.unet else at if single else at / FAMILIES[spec.kind].denoiser
     vae = weights.locate(spec.vae) if spec.vae else at if single else at / "vae"

@@ -1,4 +1,4 @@
-"""What the sampler is asked for: rows that may share a batch, and the bucket that says so. No torch here."""
+"""The sampler's input: rows that may share a batch, and the bucket of what they share. No torch here."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ class SampleRow:
     control_images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     """Control's name -> [H, W, 3] at the output's size; of inpaint there is none, it is made of init_image and mask."""
     mask: NDArray[np.uint8] | None = None
-    """[H, W] beside init_image: 255 = make anew, 0 = keep."""
+    """[H, W] beside init_image: 255 = repaint, 0 = keep."""
     paste_back: bool = False
     """What is kept is put back from init_image, bit by bit."""
     identity_scale: float = 1.0
@@ -157,7 +157,7 @@ def _given(names: Sequence[str], picture: Mapping[str, Cell]) -> dict[str, Cell]
 def _option(known: Sequence[str], given: Mapping[str, Option], name: str, default: Kind) -> Kind:
     """Raises ValueError for a name that is no such column: a slip of the pen would silently give the default."""
     if name not in known:
-        raise ValueError(f"{name} is none of the options {', '.join(known)}")
+        raise ValueError(f"{name} is not one of the options {', '.join(known)}")
     return cast(Kind, given.get(name, default))
 
 
@@ -184,5 +184,5 @@ def _share(value: float | None) -> float | None:
 
 
 def _or(value: float | None, default: float) -> float:
-    """A scale of 0 is a value; only null is none."""
+    """A scale of 0 is a value; only null means that there is none."""
     return default if value is None else float(value)

@@ -66,7 +66,7 @@ def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> dif
     Raises RunError that lists the names when there is none of that name.
     """
     if name not in SCHEDULERS:
-        raise RunError(Exit.USAGE, f"no scheduler is called {name!r}; there are {', '.join(names())}")
+        raise RunError(Exit.USAGE, f"there is no scheduler {name!r}; it must be one of {', '.join(names())}")
     spec = SCHEDULERS[name]
     stock = getattr(diffusers, spec.class_name)
     on_host: Any = type(stock.__name__, (HostTimesteps, stock), {})

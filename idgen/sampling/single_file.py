@@ -24,9 +24,9 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     if missing:
         raise RunError(
             Exit.USAGE,
-            f"{path} has no tensors {missing[0]}*, so it is no whole base of this family in the original layout; "
-            "a file of another family needs another base.kind and base.config, and a UNet alone is given as base.unet "
-            "beside a whole base in base.weights",
+            f"{path} has no tensors {missing[0]}*, so it is not a complete base of this family in the original layout; "
+            "a file of another family needs another base.kind and base.config, and a UNet alone goes into base.unet, "
+            "with a complete base in base.weights",
         )
     if own_vae and not any(name.startswith(VAE_PREFIXES) for name in dtypes):
         raise RunError(Exit.USAGE, f"{path} has no VAE; give base.vae=<folder or .safetensors file>")

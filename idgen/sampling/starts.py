@@ -1,4 +1,4 @@
-"""Where image to image starts: a picture's latents, made once however many rows begin with it."""
+"""The start of image to image: a picture's latents, computed once however many rows start from it."""
 
 from collections.abc import Hashable
 from hashlib import blake2b

@@ -18,8 +18,8 @@ def kind_fault(settings: Mapping[str, object], names: Iterable[str] = ()) -> str
     """
     kind = str(settings.get("_class_name", NET if "block_out_channels" in settings else "nothing"))
     if "Union" in kind or is_a("union_net", names):
-        return "a ControlNet Union, many nets in one, which is not supported: give a net of its own for each control"
-    return None if kind == NET else f"no ControlNet: its config says {kind}"
+        return "a ControlNet Union, many nets in one, which is not supported: give a separate net for each control"
+    return None if kind == NET else f"not a ControlNet: its config says {kind}"
 
 
 def fault(net: Mapping[str, object], unet: Mapping[str, object]) -> str | None:
@@ -30,14 +30,14 @@ def fault(net: Mapping[str, object], unet: Mapping[str, object]) -> str | None:
     width, wanted = net.get("cross_attention_dim"), unet.get("cross_attention_dim")
     width, wanted = _alike(width, wanted)
     if None not in (width, wanted) and width != wanted:
-        return f"was made for text {width} wide, the base's is {wanted}: SD 1.5 and SDXL need ControlNets of their own"
+        return f"was made for text {width} wide, but the base's is {wanted}: SD 1.5 and SDXL need different ControlNets"
     for setting in _SAME:
         own, other = _alike(net.get(setting), unet.get(setting))
         if None not in (own, other) and own != other:
-            return f"has {setting} {own}, the base's UNet {other}: take a net of the base's family"
+            return f"has {setting} {own}, but the base's UNet has {other}: use a net of the base's family"
     channels = net.get("conditioning_channels", IMAGE_CHANNELS)
     if channels != IMAGE_CHANNELS:
-        return f"takes control images of {channels} channels, they have {IMAGE_CHANNELS}"
+        return f"takes control images of {channels} channels, but they have {IMAGE_CHANNELS}"
     return None
 
 

@@ -1,4 +1,4 @@
-"""OpenCV's YuNet and SFace as a face pack that insightface loads: the same numbers in the names and shapes of a pack.
+"""Converts OpenCV's YuNet and SFace into a face pack that insightface loads: the same numbers, under its names.
 
 Both are freely licensed (MIT, Apache-2.0). Packages ship them with weights stored in blocks of int8, which onnxruntime
 does not run: they become float32, as the file itself says. YuNet's twelve outputs become SCRFD's nine; SFace's 128
@@ -33,7 +33,7 @@ def convert_face_network(source: Path, target: Path) -> str:
     try:
         import onnx
     except ImportError as error:
-        raise RunError(Exit.USAGE, "face networks are converted with the package onnx: pip install onnx") from error
+        raise RunError(Exit.USAGE, "converting face networks needs the package onnx: pip install onnx") from error
     if target.suffix != ".onnx":
         raise RunError(Exit.USAGE, f"{target}: the new file's name must end in .onnx")
     if target.exists():
@@ -49,9 +49,9 @@ def convert_face_network(source: Path, target: Path) -> str:
         found = "a detector with five points"
     elif len(outputs) == 1 and _side(model.graph) == _FACE_PX:
         _as_recogniser(model.graph)
-        found = f"a recogniser of {EMBEDDING_WIDTH} numbers"
+        found = f"a recogniser with {EMBEDDING_WIDTH} numbers per face"
     else:
-        raise RunError(Exit.USAGE, f"{source} is neither YuNet nor SFace: nothing else is converted into a face pack")
+        raise RunError(Exit.USAGE, f"{source} is neither YuNet nor SFace: only these can be converted into a face pack")
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
     target.parent.mkdir(parents=True, exist_ok=True)

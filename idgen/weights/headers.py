@@ -26,7 +26,7 @@ def shapes_of(path: Path) -> Shapes:
         raise
     except pickle.UnpicklingError as error:
         raise RunError(
-            Exit.USAGE, f"{path} is a pickle that asks to run code, or is damaged; nothing of it was run"
+            Exit.USAGE, f"{path} is a pickle that tries to run code, or is damaged; none of it was run"
         ) from error
     except Exception as error:  # a damaged file makes a parser stumble in ways that nobody lists
         raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
@@ -56,7 +56,7 @@ def _header(path: Path) -> dict[str, _Entry]:
     tensors: dict[str, _Entry] = {name: entry for name, entry in header.items() if name != "__metadata__"}
     end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     if 8 + length + end != size:
-        raise RunError(Exit.USAGE, f"{path} is cut off: {size} bytes, its header speaks of {8 + length + end}")
+        raise RunError(Exit.USAGE, f"{path} is cut off: it has {size} bytes, but its header says {8 + length + end}")
     return tensors
 
 
@@ -79,4 +79,4 @@ def _collect(prefix: str, value: object, shapes: Shapes, path: Path) -> None:
     elif hasattr(value, "shape"):
         shapes[prefix] = tuple(value.shape)
     else:
-        raise RunError(Exit.USAGE, f"{path} holds something else than tensors under {prefix or 'its top'!r}")
+        raise RunError(Exit.USAGE, f"{path} holds something other than tensors under {prefix or 'its top'!r}")

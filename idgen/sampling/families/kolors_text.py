@@ -39,7 +39,7 @@ class KolorsText:
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
         originals.check_folder(files.weights, "kolors")
-        with reading.explained(f"{files.weights} has no text encoder that can be read for Kolors"):
+        with reading.explained(f"{files.weights} has no text encoder that can be loaded for Kolors"):
             tokenizer = ChatGLMTokenizer.from_pretrained(files.weights / "tokenizer", local_files_only=True)
             encoder = reading.read_text_encoder(ChatGLMModel, files, "text_encoder", UNUSED)
         del encoder.output_layer

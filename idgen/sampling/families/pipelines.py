@@ -60,7 +60,8 @@ class Kinds:
         if controls and not self.controlled:
             names = ", ".join(control.name for control in controls)
             raise RunError(
-                Exit.USAGE, f"diffusers has no ControlNets for {self.plain}: take the recipe's controls out ({names})"
+                Exit.USAGE,
+                f"diffusers has no ControlNets for {self.plain}: remove the controls from the recipe ({names})",
             )
 
     def name(self, from_image: bool, controlled: bool) -> str:

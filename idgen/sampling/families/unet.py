@@ -206,14 +206,14 @@ class UnetBase:
         if looks_like != self.FAMILY:
             raise RunError(
                 Exit.USAGE,
-                f"the UNet of {spec.unet or spec.weights} is not of the family base.kind={spec.kind} says, it looks "
-                f"like {looks_like}; mend base.kind, or give weights of that family",
+                f"the UNet of {spec.unet or spec.weights} does not belong to the family of base.kind={spec.kind}, it "
+                f"looks like {looks_like}; correct base.kind, or give weights of that family",
             )
         if unet.config.in_channels != DENOISER_CHANNELS:
             raise RunError(
                 Exit.USAGE,
                 f"the UNet of {spec.unet or spec.weights} takes {unet.config.in_channels} channels, as inpainting "
-                f"bases do; give the plain one, which takes {DENOISER_CHANNELS}",
+                f"bases do; use a plain base, which takes {DENOISER_CHANNELS}",
             )
 
 
