@@ -9,7 +9,11 @@ V = TypeVar("V")
 
 
 class LruCache(Generic[K, V]):
-    """Forgets what was not used for longest as soon as its values together are larger than `most`, in any unit."""
+    """Forgets what was not used for longest as soon as its values together are larger than `most`, in any unit.
+
+    The newest is always kept: alone, a value may be larger than the bound. Who asks for it several times in a row would
+    else make it anew each time.
+    """
 
     def __init__(self, size_of: Callable[[V], int], most: int) -> None:
         self._size_of = size_of
@@ -37,15 +41,12 @@ class LruCache(Generic[K, V]):
         return self._entries[key]
 
     def put(self, key: K, value: V) -> None:
-        """Keep the value, in the place of an older one; one that is larger than the whole bound is not kept."""
+        """Keep the value, in the place of an older one, and forget others until all together fit."""
         if key in self._entries:
             self._size -= self._size_of(self._entries.pop(key))
-        size = self._size_of(value)
-        if size > self._most:
-            return
         self._entries[key] = value
-        self._size += size
-        while self._size > self._most:
+        self._size += self._size_of(value)
+        while self._size > self._most and len(self._entries) > 1:
             self._size -= self._size_of(self._entries.popitem(last=False)[1])
 
     def clear(self) -> None:

@@ -161,7 +161,10 @@ def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Reci
 def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: Variant, recipe: Recipe) -> None:
     """Compare with the image encoder, where it is there, or with the face's embedding."""
     name, axis = PROJECTIONS[variant.projection].reads
-    found = own_shapes(shapes)[name][axis]
+    shape = own_shapes(shapes).get(name, ())
+    if len(shape) <= axis:
+        raise RunError(Exit.USAGE, f"{path} is no {spec.kind}: it has no matrix image_proj.{name}")
+    found = shape[axis]
     wanted: object = EMBEDDING_WIDTH
     if variant.features is not None:
         folder = present(spec.image_encoder)

@@ -37,6 +37,15 @@ def test_each_prompt_is_encoded_once_and_none_is_not_the_empty_one():
     assert counts.prompt_encodings == 4
 
 
+def test_a_prompt_larger_than_the_cache_is_encoded_once_for_all_that_is_asked_of_it():
+    counts = WorkCounts()
+    cache = PromptCache(encode, counts, max_bytes=1)
+    cache.get(["abc"])
+    assert cache.length("abc") == 3
+    assert cache.tokens_cut("abc") == 2
+    assert counts.prompt_encodings == 1
+
+
 def test_pooled_embeddings_come_with_their_prompts():
     cache = PromptCache(lambda prompt: Text(torch.zeros(3, 2), 0, torch.full((4,), float(len(prompt)))), WorkCounts())
     _, pooled = cache.get(["a", "abc"])

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 from doubles.tiny_recipe import TINY, adapter, control, lora, recipe
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from idgen import weights
-from idgen.errors import RunError
+from idgen.errors import Exit, RunError
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.headers import shapes_of
 from idgen.weights.layouts import check_layout
@@ -45,6 +45,30 @@ def test_a_file_of_another_kind_is_refused(file, declared):
     wrong = replace(made, adapters=[replace(made.adapters[0], name="x", kind=declared)])
     with pytest.raises(RunError, match=f"is not {declared}|takes features"):
         verdicts(wrong)
+
+
+@pytest.mark.parametrize(
+    ("file", "gone"),
+    [
+        ("faceid_sd15", ["proj.0.weight"]), ("faceid_portrait_sd15", ["proj.0.weight"]),
+        ("ip_adapter_plus_sd15", ["proj_in.weight"]), ("ip_adapter_full_face_sd15", ["proj.0.weight"]),
+        ("faceid_plus_sd15", ["perceiver_resampler.proj_in.weight"]), ("ip_adapter_sd15", ["proj.weight"]),
+    ],
+)  # fmt: skip
+def test_an_adapter_that_lacks_the_tensor_that_reads_is_refused_like_one_of_another_kind(tmp_path, file, gone):
+    made = recipe(file)
+    weights_of = torch.load(locate(made.adapters[0].weights)) if ADAPTERS[file].file.endswith(".bin") else None
+    if weights_of is None:
+        weights_of = load_file(locate(made.adapters[0].weights))
+    else:
+        weights_of = {f"{table}.{name}": t for table, inside in weights_of.items() for name, t in inside.items()}
+    left = {name: tensor for name, tensor in weights_of.items() if name.removeprefix("image_proj.") not in gone}
+    assert len(left) == len(weights_of) - len(gone)
+    save_file(left, tmp_path / "cut.safetensors")
+    cut = replace(made, adapters=[replace(made.adapters[0], weights=str(tmp_path / "cut.safetensors"))])
+    with pytest.raises(RunError, match=f"is no {made.adapters[0].kind}: ") as caught:
+        verdicts(cut)
+    assert caught.value.exit_code == Exit.USAGE
 
 
 @pytest.mark.parametrize(
