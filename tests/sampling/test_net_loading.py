@@ -180,4 +180,4 @@ def test_a_net_of_other_widths_is_refused_when_it_is_loaded(tmp_path):
     net = ControlNetModel.from_config({**ControlNetModel.load_config(copied(tmp_path).weights), "layers_per_block": 1})
     net.save_pretrained(tmp_path / "thin")
     spec = Control(name="pose", weights=str(tmp_path / "thin"))
-    assert "has layers_per_block 1, the base's UNet 2" in refused(TINY, controls=[spec])
+    assert "has layers_per_block 1, but the base's UNet has 2" in refused(TINY, controls=[spec])

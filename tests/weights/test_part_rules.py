@@ -144,9 +144,9 @@ def test_a_union_of_controlnets_is_refused_by_its_tensors(tmp_path):
         ({"_class_name": "T2IAdapter"}, "is not a ControlNet: its config says T2IAdapter"),
         ({"cross_attention_dim": 2048}, "was made for text 2048 wide"),
         ({"conditioning_channels": 6}, "takes control images of 6 channels"),
-        ({"layers_per_block": 1}, "has layers_per_block 1, the base's UNet 2"),
+        ({"layers_per_block": 1}, "has layers_per_block 1, but the base's UNet has 2"),
         ({"block_out_channels": [8, 16]}, "has block_out_channels [8, 16]"),
-        ({"in_channels": 9}, "has in_channels 9, the base's UNet 4"),
+        ({"in_channels": 9}, "has in_channels 9, but the base's UNet has 4"),
     ],
 )
 def test_nets_that_do_not_fit_the_base_are_refused(settings, says, tmp_path):
