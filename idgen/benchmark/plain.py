@@ -138,7 +138,7 @@ def _pipeline(recipe: Recipe, dtype: torch.dtype, texts_given: bool) -> Diffusio
         (control,) = recipe.controls
         parts["controlnet"] = _net(control).to(dtype)
     kind = getattr(diffusers, reader.class_name(False, bool(recipe.controls)))
-    variant = weights.weight_variant(at)
+    variant = weights.weight_variant(at, FAMILIES[base.kind].denoiser)
     made = kind.from_pretrained(at, dtype=dtype, local_files_only=True, variant=variant, **parts)
     made.scheduler = diffusers.EulerDiscreteScheduler.from_config(made.scheduler.config)
     return made

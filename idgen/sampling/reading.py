@@ -77,7 +77,9 @@ def find(spec: Base) -> Files:
             raise RunError(
                 Exit.USAGE, f"{path} may be a pickle, which can run code; give the .safetensors file of these weights"
             )
-    return Files(at, config, denoiser, vae, None if single else weights.weight_variant(at))
+    return Files(
+        at, config, denoiser, vae, None if single else weights.weight_variant(at, FAMILIES[spec.kind].denoiser)
+    )
 
 
 def read_unet(files: Files) -> nn.Module:

@@ -27,9 +27,9 @@ from idgen.weights.locations import (
     locate,
 )
 from idgen.weights.names import (
-    COMPONENTS,
     TEXT_COMPONENTS,
-    WITH_WEIGHTS,
+    components,
+    components_with_weights,
     index_of,
     is_config,
     is_face_network,
@@ -102,12 +102,17 @@ def wanted_names(part: WeightPart, recipe: Recipe, names: Sequence[str], path: s
 
 
 def _wanted_of_base(part: WeightPart, recipe: Recipe, inside: Sequence[str], half: bool) -> list[str]:
-    folders = {name: [file.partition("/")[2] for file in inside if file.startswith(f"{name}/")] for name in COMPONENTS}
     kind = recipe.base.kind
+    denoiser = FAMILIES[kind].denoiser
+    folders = {
+        name: [file.partition("/")[2] for file in inside if file.startswith(f"{name}/")]
+        for name in components(denoiser)
+    }
     if is_original(folders["text_encoder"], kind):
         raise original(part.location, kind)
-    elsewhere = {name for name, given in (("unet", recipe.base.unet), ("vae", recipe.base.vae)) if given}
-    loaded = [name for name in WITH_WEIGHTS if folders[name] and name not in elsewhere and part.kind != "config"]
+    elsewhere = {name for name, given in ((denoiser, recipe.base.unet), ("vae", recipe.base.vae)) if given}
+    with_weights = [name for name in components_with_weights(denoiser) if folders[name] and name not in elsewhere]
+    loaded = with_weights if part.kind != "config" else []
     variant = "fp16" if half and _has_half([folders[name] for name in loaded]) else None
     found = [name for name in inside if name == "model_index.json"]
     for name, files in folders.items():

@@ -9,9 +9,9 @@ from pathlib import Path
 from idgen.errors import Exit, RunError
 from idgen.weights.hashes import Files
 from idgen.weights.names import (
-    COMPONENTS,
     TEXT_COMPONENTS,
-    WITH_WEIGHTS,
+    components,
+    components_with_weights,
     index_of,
     is_config,
     is_face_network,
@@ -21,9 +21,13 @@ from idgen.weights.names import (
 )
 
 
-def weight_variant(folder: Path) -> str | None:
-    """Return "fp16" when a base is stored in that variant only, else None: what diffusers calls `variant`."""
-    for name in WITH_WEIGHTS:  # the UNet decides; a base whose UNet comes from elsewhere may have none
+def weight_variant(folder: Path, denoiser: str) -> str | None:
+    """Return "fp16" when a base is stored in that variant only, else None: what diffusers calls `variant`.
+
+    `denoiser` is the folder of its denoiser, here and below: it decides. One that comes from elsewhere has no weights
+    here, then the next component does.
+    """
+    for name in components_with_weights(denoiser):
         if weight_files(folder / name, "fp16"):
             return component_variant(folder / name)
     return None
@@ -42,41 +46,43 @@ def weight_files(folder: Path, variant: str | None) -> list[Path]:
     return [folder / name for name in weight_names(_names(folder), variant)]
 
 
-def base_files(folder: Path, *, own_denoiser: bool, own_vae: bool, text: bool = True, denoiser: str = "unet") -> Files:
+def base_files(folder: Path, *, own_denoiser: bool, own_vae: bool, denoiser: str, text: bool = True) -> Files:
     """Return everything in a diffusers folder that decides a picture. Raises RunError(USAGE) when parts are missing.
 
-    `denoiser` is the folder of its denoiser. Without `own_denoiser` its settings stay, as weights from elsewhere are
-    loaded into them; without `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
+    Without `own_denoiser` the denoiser's settings stay, as weights from elsewhere are loaded into them; without
+    `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
     """
     if not (folder / denoiser).is_dir():
         raise RunError(Exit.USAGE, f"{folder} is not a base in diffusers layout: it has no {denoiser} folder")
-    variant = weight_variant(folder)
-    components = [name for name in COMPONENTS if (own_vae or name != "vae") and (text or name not in TEXT_COMPONENTS)]
+    variant = weight_variant(folder, denoiser)
+    with_weights = components_with_weights(denoiser)
     files: list[Path] = []
-    for name in components:
+    for name in components(denoiser):
+        if (name == "vae" and not own_vae) or (name in TEXT_COMPONENTS and not text):
+            continue
         bare = name == denoiser and not own_denoiser
         found = list(settings_files(folder / name) if bare else _component_files(folder / name, variant))
-        _check_component(folder, name, found, weights=name in WITH_WEIGHTS and not bare)
+        _check_component(folder, name, found, weights=name in with_weights and not bare)
         files += found
     return named(folder, files)
 
 
-def text_files(folder: Path) -> Files:
+def text_files(folder: Path, denoiser: str) -> Files:
     """Return what a diffusers folder has to encode prompts with. Raises RunError(USAGE) when parts are missing."""
-    variant = weight_variant(folder)
+    variant = weight_variant(folder, denoiser)
     files: list[Path] = []
     for name in TEXT_COMPONENTS:
         found = list(_component_files(folder / name, variant))
-        _check_component(folder, name, found, weights=name in WITH_WEIGHTS)
+        _check_component(folder, name, found, weights=name in components_with_weights(denoiser))
         files += found
     if not any(not is_setting(path.name) for path in files):
         raise RunError(Exit.USAGE, f"{folder} is incomplete: its text_encoder folder has no weights")
     return named(folder, files)
 
 
-def config_files(folder: Path) -> Files:
+def config_files(folder: Path, denoiser: str) -> Files:
     """Return the settings and vocabularies of a diffusers folder: all that a base in a single file lacks."""
-    return named(folder, (path for name in COMPONENTS for path in settings_files(folder / name)))
+    return named(folder, (path for name in components(denoiser) for path in settings_files(folder / name)))
 
 
 def vae_files(folder: Path) -> Files:

@@ -5,13 +5,23 @@ from collections.abc import Iterable, Sequence
 
 from idgen.weights.unused import UNUSED_IN_FACE_PACKS
 
-COMPONENTS = ("unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler")
-"""Of a base; what else a folder holds (safety checker, single-file copies) is never loaded."""
-WITH_WEIGHTS = ("unet", "text_encoder", "text_encoder_2", "vae")
-"""Those of them that hold more than settings; the first decides the variant of all."""
 TEXT_COMPONENTS = ("text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2")
 """Those that turn a prompt into numbers."""
+_BESIDE_THE_DENOISER = ("vae", *TEXT_COMPONENTS, "scheduler")
 _SHARD = r"(?:-\d{5}-of-\d{5})?"
+
+
+def components(denoiser: str) -> tuple[str, ...]:
+    """Return a base's folders that are read, with its family's `denoiser`.
+
+    What else a base holds (safety checker, single-file copies) is never loaded.
+    """
+    return (denoiser, *_BESIDE_THE_DENOISER)
+
+
+def components_with_weights(denoiser: str) -> tuple[str, ...]:
+    """Return those of them that hold more than settings; the first decides the variant of all."""
+    return (denoiser, "text_encoder", "text_encoder_2", "vae")
 
 
 def weight_names(names: Iterable[str], variant: str | None) -> list[str]:

@@ -127,11 +127,11 @@ def _complete_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
                 denoiser=family.denoiser,
             )
         case "text":
-            return files.text_files(path)
+            return files.text_files(path, FAMILIES[base.kind].denoiser)
         case "base":
             return _single_base_files(path, recipe)
         case "config":
-            return files.config_files(path)
+            return files.config_files(path, FAMILIES[base.kind].denoiser)
         case "vae" if path.is_file():
             return [("vae", path), *_vae_settings(recipe)]
         case "face_pack":
@@ -153,7 +153,8 @@ def _single_base_files(path: Path, recipe: Recipe) -> Files:
     if not recipe.base.config:
         raise RunError(Exit.USAGE, f"{path} is a single file: it needs base.config, a folder in diffusers layout")
     settings = locate(recipe.base.config, recipe=recipe.name)
-    return [("checkpoint", path), *((f"config/{name}", file) for name, file in files.config_files(settings))]
+    beside = files.config_files(settings, FAMILIES[recipe.base.kind].denoiser)
+    return [("checkpoint", path), *((f"config/{name}", file) for name, file in beside)]
 
 
 def _control_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:

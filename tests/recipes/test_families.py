@@ -11,7 +11,7 @@ from idgen.recipes.families import FAMILIES, FamilyName, family_of, short_titles
 from idgen.recipes.variants import VARIANTS
 from idgen.sampling.families.table import READERS
 from idgen.tiny import world
-from idgen.weights.names import COMPONENTS
+from idgen.weights.names import TEXT_COMPONENTS
 
 
 def test_every_name_has_a_line_and_a_file():
@@ -32,7 +32,7 @@ def test_a_line_says_what_the_files_hold(name):
     vae = json.loads((folder / "vae" / "config.json").read_text())
     assert (vae["scaling_factor"], vae["latent_channels"]) == (family.latent_scale, family.latent_channels)
     assert FAMILIES[family.vae_of].latent_scale == family.latent_scale
-    assert {family.denoiser, *family.text_encoders} <= set(COMPONENTS)
+    assert set(family.text_encoders) <= set(TEXT_COMPONENTS)
     assert all((folder / encoder).is_dir() for encoder in family.text_encoders)
     assert not (folder / "text_encoder_2").is_dir() or "text_encoder_2" in family.text_encoders
     if family.text_apart:

@@ -34,7 +34,7 @@ def load(folder, kind="sd15", **changes):
 
 def test_a_base_with_both_variants_is_merged_from_the_full_one(folder):
     loaded = load(folder).pipeline.unet.state_dict()
-    (path,) = weights.weight_files(folder / "unet", weights.weight_variant(folder))
+    (path,) = weights.weight_files(folder / "unet", weights.weight_variant(folder, "unet"))
     stored = load_file(path)
     assert path.name == FULL
     assert all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())

@@ -6,7 +6,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from idgen import weights
 from idgen.errors import RunError
-from idgen.weights.files import base_files, model_files
+from idgen.weights.files import base_files, config_files, model_files
 from idgen.weights.names import index_of, weight_names
 
 
@@ -37,15 +37,35 @@ def make(folder, *names):
 
 def test_the_unet_decides_the_bases_variant_and_without_one_the_text_encoder(tmp_path):
     make(tmp_path, "unet/config.json", "text_encoder/model.fp16.safetensors", "vae/diffusion_pytorch_model.safetensors")
-    assert weights.weight_variant(tmp_path) == "fp16"
+    assert weights.weight_variant(tmp_path, "unet") == "fp16"
     make(tmp_path, "unet/diffusion_pytorch_model.safetensors")
-    assert weights.weight_variant(tmp_path) is None
+    assert weights.weight_variant(tmp_path, "unet") is None
 
 
 def test_a_unet_from_elsewhere_leaves_the_settings_of_the_bases_own(tmp_path):
     make(tmp_path, "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json")
-    names = {name for name, _ in base_files(tmp_path, own_denoiser=False, own_vae=True)}
+    names = {name for name, _ in base_files(tmp_path, own_denoiser=False, own_vae=True, denoiser="unet")}
     assert names == {"unet/config.json", "vae/config.json"}
+
+
+def test_a_denoiser_of_another_name_is_in_the_identity_and_decides_the_variant(tmp_path):
+    make(tmp_path, "transformer/config.json", "transformer/diffusion_pytorch_model.fp16.safetensors",
+         "unet/config.json", "vae/config.json", "vae/diffusion_pytorch_model.safetensors")  # fmt: skip
+    names = {name for name, _ in base_files(tmp_path, own_denoiser=True, own_vae=True, denoiser="transformer")}
+    assert names == {
+        "transformer/config.json", "transformer/diffusion_pytorch_model.fp16.safetensors", "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+    }  # fmt: skip
+    assert weights.weight_variant(tmp_path, "transformer") == "fp16"
+    settings = [name for name, _ in config_files(tmp_path, "transformer")]
+    assert settings == ["transformer/config.json", "vae/config.json"]
+
+
+def test_a_denoiser_of_another_name_of_which_half_came_is_refused(tmp_path):
+    make(tmp_path, "transformer/config.json")
+    (tmp_path / "model_index.json").write_text('{"transformer": ["d", "T"]}')
+    with pytest.raises(RunError, match="its transformer folder has no weights"):
+        base_files(tmp_path, own_denoiser=True, own_vae=True, denoiser="transformer")
 
 
 @pytest.mark.parametrize(
@@ -60,10 +80,10 @@ def test_a_base_of_which_half_came_is_refused(tmp_path, gone, what):
          "text_encoder/model.safetensors")  # fmt: skip
     index = '{"unet": ["d", "U"], "text_encoder": ["t", "C"], "tokenizer": ["t", "T"], "vae": [null, null]}'
     (tmp_path / "model_index.json").write_text(index)
-    assert base_files(tmp_path, own_denoiser=True, own_vae=True)
+    assert base_files(tmp_path, own_denoiser=True, own_vae=True, denoiser="unet")
     (tmp_path / gone).unlink()
     with pytest.raises(RunError, match=what):
-        base_files(tmp_path, own_denoiser=True, own_vae=True)
+        base_files(tmp_path, own_denoiser=True, own_vae=True, denoiser="unet")
 
 
 def test_shards_must_all_be_there(tmp_path):
