@@ -39,7 +39,7 @@ class Job:
 
 JOBS = {
     "plan": Job(
-        about="""Say what generate would do: check every row, count, and estimate the time, without a GPU or Ray.
+        about="""Show what generate would do: check every row, count, and estimate the time, without a GPU or Ray.
 
     idgen plan configs/demo.yaml
 
@@ -48,14 +48,14 @@ Writes runs/<run_id>/plan/summary.json and refused.csv into the output.""",
         settings=(*_WHAT, "run.id", "run.max_attempts", "run.commercial", *_WHICH_WEIGHTS, *_PHOTOS, "planner"),
     ),
     "generate": Job(
-        about="""Make the pictures that a manifest asks for and that the catalogue does not have yet.
+        about="""Make the pictures that a manifest asks for and the catalogue does not have yet.
 
     idgen generate configs/demo.yaml
     idgen generate my.yaml manifest=s3://shop/manifest.parquet output=s3://shop/catalogue select.limit=16
     idgen generate configs/demo.yaml reference=face.png prompt="studio portrait"
     ray job submit --working-dir . -- python jobs/generate.py my.yaml
 
-Run it again after a crash or a stop: it goes on where the ledger ends. Nothing to do = exit 0 within seconds.""",
+Run it again after a crash or a stop: it continues where it stopped. Nothing to do = exit 0 within seconds.""",
         entry="idgen.driver.run:generate_job",
         settings=_RUN,
     ),
@@ -79,7 +79,7 @@ The same as generate with a filter: the manifest stays the same, and so do all k
         settings=("output", "run.id"),
     ),
     "verify": Job(
-        about="""Check that every picture the ledger calls ok is really there, and list images that nobody owns.
+        about="""Check that every picture the ledger calls ok is really there, and list images that no ledger row names.
 
     idgen verify output=output/demo
     idgen verify output=output/demo verify.hashes=true
@@ -100,11 +100,11 @@ Without run.id the newest run is taken.""",
         ),
     ),
     "weights": Job(
-        about="""Say which weights recipes load, whether they are here and right, and get them.
+        about="""List the weights that recipes load, check them, and download what is missing.
 
     idgen weights list                                  every recipe, every base: what, where, how large
     idgen weights check recipe=faceid-sdxl              there, right sha256, right kind of file? exit 0 or 2
-    idgen weights fetch recipe=faceid-sdxl              get what is missing; a cut transfer goes on
+    idgen weights fetch recipe=faceid-sdxl              get what is missing; an interrupted download continues
     idgen weights fetch recipe=faceid-sdxl@sdxl-lightning-4step
     idgen weights convert weights.source=a.bin weights.target=a.safetensors
     idgen weights convert weights.source=face_detection_yunet.onnx weights.target=pack/det.onnx   and sface
@@ -126,7 +126,7 @@ Only fetch uses the network; runs never do. Hub files go to the hub's own cache 
 Raises the steps until a picture takes 200 ms, runs the bare sampler over the manifest's pictures, then the job (faces,
 sampling, encoding, writing, ledger), then the bare sampler again, and prints both rates, start-up excluded.
 
-With benchmark.device it is the whole script instead, on random weights that it brings along: does every recipe work in
+With benchmark.device it is the whole script instead, on random weights of its own: does every recipe work in
 half precision (door), are the tensors the originals' (correctness), how fast is a plain diffusers loop, our sampler,
 our sampler compiled (speed), the job against its sampler (job), the tests that need a GPU (gpu_tests). A block that
 fails costs only itself; exit 3 says that one did.""",

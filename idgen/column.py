@@ -1,4 +1,4 @@
-"""What a column of the manifest is: the form of one line of columns.py, and what must be right about it."""
+"""The form of one line of columns.py, and the rules that such a line must follow."""
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
@@ -25,7 +25,7 @@ class Scope(StrEnum):
 
 
 class Role(Enum):
-    """Which code reads a column. What has LABEL or OPTION needs no other code to be checked, keyed and handed on."""
+    """Which code reads a column. LABEL and OPTION need no other code to be checked, keyed and handed on."""
 
     LABEL = "text in its own column of ledger, results and gallery"
     OPTION = "a number or word: `option` of SampleRow (scope ROW) or Bucket (scope BATCH), sampling/rows.py"
@@ -52,7 +52,7 @@ class Need(StrEnum):
     CONTROL = "a control"
     START_IMAGE = "init_image_uri"
     FACE_PASS = "face_pass settings and an adapter that knows the face"
-    TOLD_SIZES = "a base whose nets are told sizes"
+    TOLD_SIZES = "a base with size conditioning"
 
 
 def in_words(name: str) -> str:
@@ -61,13 +61,13 @@ def in_words(name: str) -> str:
 
 
 def unchecked(name: str, _value: Cell, _recipe: RecipeFacts) -> object:
-    """Stand in the place of a check that is missing."""
+    """Takes the place of a missing check."""
     raise ValueError(f"column {name} has no check")
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. Raises ValueError for a line that cannot be meant, when columns.py is imported."""
+    """One column. Raises ValueError for a line that makes no sense, when columns.py is imported."""
 
     name: str
     type: pa.DataType
@@ -82,11 +82,11 @@ class Column:
     """Rows of every recipe that has what `need` says may set it; of others, only where the recipe lists it."""
     need: Need | None = None
     control: str = ""
-    """The control (of recipes' `controls`) that it belongs to: without that one it has no use."""
+    """The control (in recipes' `controls`) that it belongs to: without this control it has no effect."""
     neutral: Cell = None
     """The value that leaves the picture as it is without the column, and so leaves the key as it is."""
     neutral_as: str = ""
-    """A column whose value is the neutral one."""
+    """The column that holds the neutral value."""
     title: str = ""
     """What the gallery calls it; empty = its name in words."""
 
@@ -98,21 +98,21 @@ class Column:
         if self.check is unchecked:
             return "it has no check; give it one of idgen/values.py, or any row could hold anything"
         if not self.meaning:
-            return "it has no meaning to stand in manifests/README.md"
+            return "it has no `meaning`, which manifests/README.md shows"
         if self.role in _FREE_ROLES and (self.scope is Scope.CARRIED) != (self.role is Role.LABEL):
             return "labels are carried, options decide pixels: role and scope contradict each other"
         if self.scope is Scope.CARRIED and self.role not in _CARRIED_ROLES and self.name != _CARRIED_SETTING:
             return f"{self.role.name} decides pixels, and so is in the key: role and scope contradict each other"
         if self.role is Role.LABEL and (self.type != pa.string() or not self.common):
-            return "labels are text, and common"
+            return "labels must be text and common"
         if self.role is Role.OPTION and pa.types.is_nested(self.type):
             return "options are numbers, words or truth values"
         if self.is_image and self.check is not uri:
             return "images are given by their addresses; check them with values.uri"
         if self.role is Role.MAP and not self.control:
-            return "a map belongs to a control"
+            return "a map must belong to a control"
         if self.scope is Scope.CARRIED and (self.neutral is not None or self.neutral_as):
-            return "what is carried is in no key, and has no neutral value"
+            return "a carried column is not in the key, so it has no neutral value"
         return ""
 
     def _neutral_fault(self) -> str:
@@ -148,7 +148,7 @@ class Column:
 
     @property
     def is_row_by_row(self) -> bool:
-        """Whether manifest/resolve.py handles it row by row, and not with all that many rows share."""
+        """Whether manifest/resolve.py handles it row by row, not once for many rows."""
         return self.is_image or self.role in _ROW_BY_ROW
 
     @property
@@ -183,7 +183,7 @@ _ROW_BY_ROW = (Role.ID, Role.LABEL, Role.PHOTO, Role.TEXT, Role.PICTURE)
 
 
 def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
-    """Return the columns. Raises ValueError where two of them do not go together, or one lacks another."""
+    """Return the columns. Raises ValueError where two of them contradict each other, or one lacks another."""
     found = tuple(columns)
     names = [column.name for column in found]
     strengths = [column.control for column in found if column.role is Role.SCALE]
@@ -191,9 +191,9 @@ def checked(columns: Iterable[Column]) -> tuple[Column, ...]:
     for column in found:
         place = f"idgen/columns.py: column {column.name}"
         if names.count(column.name) > 1:
-            raise ValueError(f"{place} stands there twice")
+            raise ValueError(f"{place} appears twice")
         if column.neutral_as and column.neutral_as not in names:
-            raise ValueError(f"{place}: neutral_as names no column")
+            raise ValueError(f"{place}: neutral_as names an unknown column")
         if column.role is Role.MAP and column.control not in strengths:
             raise ValueError(f"{place}: its control has no column of role SCALE")
         if column.control and column.role in (Role.SCALE, Role.MAP):

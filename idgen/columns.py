@@ -1,4 +1,4 @@
-"""The manifest's columns: all that is known of each, once. What a line may say is in column.py.
+"""The table of the manifest's columns: one line for each, with everything that is known of it (see column.py).
 
 Everything else follows from these lines: the checks of a manifest, the key, what splits batches, what the ledger, the
 results, the gallery and the table of manifests/README.md hold, and which recipes may set a column.
@@ -10,9 +10,9 @@ from idgen import values
 from idgen.column import Column, Need, Role, Scope, checked
 
 MAX_STEPS = 1000
-"""Of every scheduler that has no limit of its own: as many as the models were trained with."""
+"""For every scheduler without a limit of its own: as many as the models were trained with."""
 _MAX_TOLD_PX = 16_384
-"""Of sizes that the nets are told of: more than a camera's photos have."""
+"""Largest size for SDXL's size conditioning: more than any camera's photos have."""
 
 _STRING, _INT, _FLOAT = pa.string(), pa.int32(), pa.float32()
 _STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
@@ -37,18 +37,18 @@ COLUMNS: tuple[Column, ...] = checked((
     Column("reference_sha256", _STRINGS, _ROW, Role.PHOTO, check=values.sha256s, common=True,
         meaning="replaces the URI in the key; checked after the fetch"),
     Column("face_select", _STRING, _ROW, Role.SETTING, check=values.face_select, common=True,
-        meaning="largest, center, best or index:N"),
+        meaning="which face of a photo: largest, center, best or index:N"),
     Column("reference_mask_uri", _STRING, _ROW, Role.IMAGE,
         check=values.uri, need=Need.FACE_PICTURE, title="part of the photo that counts",
         meaning="mask of the one reference: white = the face, the rest is removed"),
     Column("ip_adapter_image_uri", _STRING, _ROW, Role.IMAGE,
         check=values.uri, need=Need.LOOK, title="look and style from",
-        meaning="picture prompt as it is, without face analysis; instead of a reference where no face is needed"),
+        meaning="picture prompt, used without face analysis; replaces the reference where no face is needed"),
     Column("prompt", _STRING, _ROW, Role.TEXT, check=values.prompt, common=True, meaning="what to show"),
     Column("negative_prompt", _STRING, _ROW, Role.TEXT, check=values.prompt, common=True,
-        meaning="what to avoid; null = the recipe's, empty = really empty"),
+        meaning="what to avoid; null = the recipe's text, empty = no text"),
     Column("num_images", _INT, _CARRIED, Role.PICTURE, check=values.whole_number(1, values.MAX_IMAGES), common=True,
-        meaning="N pictures of this row, index 0..N-1 in the key"),
+        meaning="number N of pictures of this row; the index 0..N-1 is in the key"),
     Column("seed", pa.int64(), _ROW, Role.PICTURE, check=values.whole_number(0, values.MAX_SEED), common=True,
         meaning="image i uses seed + i; default: from the key"),
     Column("width", _INT, _BATCH, Role.SETTING, check=values.side, common=True, meaning="pixels"),
@@ -56,25 +56,25 @@ COLUMNS: tuple[Column, ...] = checked((
     Column("num_inference_steps", _INT, _BATCH, Role.SETTING, check=values.whole_number(1, MAX_STEPS), common=True,
         meaning="denoising steps"),
     Column("scheduler", _STRING, _BATCH, Role.SETTING, check=values.text(64), common=True,
-        meaning="a name of recipes/schedulers.py"),
+        meaning="a name from idgen/recipes/schedulers.py"),
     Column("guidance_scale", _FLOAT, _BATCH, Role.SETTING, check=values.number(0.0, 100.0), common=True,
         meaning="classifier-free guidance; off at 1 or less"),
     Column("original_height_px", _INT, _ROW, Role.TOLD_SIZE,
         check=_told_side, need=Need.TOLD_SIZES, neutral_as="height",
-        meaning="SDXL's size conditioning (diffusers' original_size): how high the picture is said to have been "
-        "before it was resized; default: height"),
+        meaning="SDXL's size conditioning (diffusers' original_size): the height before resizing that the model is "
+        "told; default: height"),
     Column("original_width_px", _INT, _ROW, Role.TOLD_SIZE,
         check=_told_side, need=Need.TOLD_SIZES, neutral_as="width",
-        meaning="as above, how wide; both or none"),
+        meaning="the same for the width; give both or neither"),
     Column("crop_top_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_cut, need=Need.TOLD_SIZES, neutral=0,
-        meaning="diffusers' crops_coords_top_left: how much is said to be cut off at the top; default: 0"),
+        meaning="diffusers' crops_coords_top_left: pixels that the model is told were cut off at the top; default: 0"),
     Column("crop_left_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_cut, need=Need.TOLD_SIZES, neutral=0,
-        meaning="as above, at the left; both or none"),
+        meaning="the same at the left; give both or neither"),
     Column("target_height_px", _INT, _ROW, Role.TOLD_SIZE,
         check=_told_side, need=Need.TOLD_SIZES, neutral_as="height",
-        meaning="diffusers' target_size: how high the picture is said to be; default: height"),
+        meaning="diffusers' target_size: the height that the model is told; default: height"),
     Column("target_width_px", _INT, _ROW, Role.TOLD_SIZE, check=_told_side, need=Need.TOLD_SIZES, neutral_as="width",
-        meaning="as above, how wide; both or none"),
+        meaning="the same for the width; give both or neither"),
     Column("ip_adapter_scale", _FLOAT, _ROW, Role.SCALE, check=_scale, need=Need.ADAPTER,
         meaning="strength of the recipe's first identity branch"),
     Column("shortcut_scale", _FLOAT, _ROW, Role.OPTION, check=_scale, need=Need.SHORTCUT,
@@ -86,43 +86,44 @@ COLUMNS: tuple[Column, ...] = checked((
     Column("controlnet_conditioning_scale", _FLOAT, _ROW, Role.SCALE, check=_scale, control="identity",
         meaning="strength of the control identity (IdentityNet); default: the control's own"),
     Column("control_guidance_start", _FLOAT, _BATCH, Role.SETTING, check=_share, need=Need.CONTROL,
-        meaning="share of the steps at which every control begins; default: each control's own"),
+        meaning="when every control begins, as a share of the steps; default: each control's own"),
     Column("control_guidance_end", _FLOAT, _BATCH, Role.SETTING, check=_share, need=Need.CONTROL,
-        meaning="share of the steps at which every control ends; default: each control's own"),
+        meaning="when every control ends, as a share of the steps; default: each control's own"),
     Column("face_pose_uri", _STRING, _ROW, Role.IMAGE,
         check=values.uri, control="identity", title="pose of the face from",
         meaning="photo whose face, chosen by face_select, gives the five points instead of the first reference"),
     Column("face_box", _FLOATS, _ROW, Role.SETTING, check=values.box, control="identity",
-        meaning="where the face goes: left, top, right, bottom in 0..1 of the picture; the face as a detector "
-        "frames it, from forehead to chin, in the middle and as large as it fits"),
+        meaning="where the face goes: left, top, right, bottom in 0..1 of the picture; the face (from forehead to "
+        "chin, as a detector frames it) is in the middle of the box, as large as fits"),
     Column("face_keypoints", _FLOATS, _ROW, Role.SETTING, check=values.shares(10, -0.5, 1.5), control="identity",
-        meaning="where its points go: x and y of both eyes, the nose, both corners of the mouth, from left to "
-        "right as seen, in 0..1 of the picture; -0.5..1.5 where the face is cut off"),
+        meaning="where the points of the face go: x and y of both eyes, the nose, both corners of the mouth, from "
+        "left to right as seen; 0..1 of the picture, -0.5..1.5 where the face is cut off"),
     Column("face_angle_deg", _FLOAT, _ROW, Role.SETTING, check=values.number(-180.0, 180.0), control="identity",
-        meaning="turn of the face in the picture, clockwise; 0 = upright; default: as in its photo"),
+        meaning="angle of the face in the picture, clockwise; 0 = upright; default: as in its photo"),
     Column("face_fit", _STRING, _ROW, Role.SETTING, check=values.one_of("fit", "cover", "place"), control="identity",
-        meaning="cover or fit: the face is where it is in its photo, laid over the whole picture (so that its "
-        "head is seen) or wholly into it; place: as face_box says"),
+        meaning="where the face goes without box and points: as in its photo, which covers the picture and keeps "
+        "the head in view (cover) or lies inside it (fit); place: as face_box says"),
     Column("face_pass", _STRING, _BATCH, Role.SETTING,
         check=values.one_of("off", "auto"), need=Need.FACE_PASS, neutral="off",
-        meaning="auto: a small face in the finished picture is made again, larger; off"),
+        meaning="auto: a small face in the finished picture is sampled again, larger; off: never"),
     Column("init_image_uri", _STRING, _ROW, Role.IMAGE, check=values.uri, title="made from",
-        meaning="image to start from: image to image, or with the control inpaint the product photo whose "
-        "surroundings are made anew; cut to the output's shape, never squashed"),
+        meaning="image to start from (image to image); with the control inpaint, the product photo whose "
+        "surroundings are repainted; cropped to the picture's shape, never squashed"),
     Column("mask_image_uri", _STRING, _ROW, Role.IMAGE, check=values.uri, control="inpaint", title="mask",
-        meaning="mask of init_image_uri, in its shape; without one what is transparent there is made anew, what "
-        "is opaque kept"),
+        meaning="mask of init_image_uri, in its shape; without a mask, transparent parts of that image are "
+        "repainted and opaque parts are kept"),
     Column("mask_mode", _STRING, _ROW, Role.SETTING,
         check=values.one_of("repaint_white", "keep_white"), control="inpaint",
-        meaning="what is white in mask_image_uri: keep_white or repaint_white (made anew)"),
+        meaning="what white means in mask_image_uri: keep_white or repaint_white"),
     Column("strength", _FLOAT, _BATCH, Role.SETTING, check=values.number(0.01, 1.0), need=Need.START_IMAGE,
-        meaning="how far to go from init_image_uri; only with one; with the control inpaint default: from noise"),
+        meaning="how far to go from init_image_uri; needs that image; with the control inpaint default: from "
+        "noise"),
     Column("paste_back", pa.bool_(), _ROW, Role.SETTING, check=values.boolean, control="inpaint", neutral=False,
-        meaning="kept pixels bit-equal to init_image_uri"),
+        meaning="put the kept pixels of init_image_uri back, bit for bit"),
     Column("control_inpaint_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="inpaint",
         meaning="strength of the control inpaint; default: the control's own"),
     Column("control_pose_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="pose", title="body pose",
-        meaning="ready-made pose map; rows without one are made without this control"),
+        meaning="ready-made pose map; rows without one do not use this control"),
     Column("control_pose_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, control="pose",
         meaning="its strength; default: the control's own"),
     Column("control_depth_uri", _STRING, _ROW, Role.MAP, check=values.uri, control="depth", title="depth",
@@ -160,19 +161,19 @@ def names_of(*roles: Role) -> tuple[str, ...]:
 
 
 LABELS = names_of(Role.LABEL)
-"""What a row is called by its shop; `row_id`, which has a default, is not among them."""
+"""The shop's own labels of a row; `row_id` is not one of them, because it has a default."""
 
 IMAGES = names_of(Role.IMAGE, Role.MAP)
-"""Columns of images that a row brings besides its references; whether it brings one parts buckets."""
+"""Columns of images that a row brings besides its references; rows with different images are in different buckets."""
 
 ADDRESSES = frozenset(column.name for column in COLUMNS if column.holds_addresses)
-"""Columns that hold addresses, which may hold signatures."""
+"""Columns of addresses, which may contain signatures."""
 
 INIT_IMAGE, MASK_IMAGE = "init_image_uri", "mask_image_uri"
-"""What a picture starts from, and what of it is made anew."""
+"""What a picture starts from, and which part of it is repainted."""
 
 LOOK_IMAGE, POSE_IMAGE, REFERENCE_MASK = "ip_adapter_image_uri", "face_pose_uri", "reference_mask_uri"
-"""What a picture is to look like, whose pose the face has, what counts of the person's photo."""
+"""The image for look and style, the photo for the pose of the face, the mask of the person's photo."""
 
 FACE_DRAWING = "face_keypoints"
 """What the drawing of the face's five points is called among a row's images; rows bring the points, not the drawing."""
@@ -186,11 +187,11 @@ NETS = tuple(SCALE_OF)
 """Names that a recipe's controls may have, in the order in which they are run."""
 
 MAP_OF: dict[str, str] = {column.control: column.name for column in COLUMNS if column.role is Role.MAP}
-"""Control -> the column of its ready-made map; of those that are shown one."""
+"""Control -> the column of its ready-made map, for controls that have one."""
 
 SHOWN_TO: dict[str, str] = {"inpaint": INIT_IMAGE, **MAP_OF}
-"""Control -> the column of what it is shown; identity is not among them, every row has a face for it."""
+"""Control -> the column of the image it gets; identity is missing here, because every row has a face for it."""
 
 TOLD_SIZES = names_of(Role.TOLD_SIZE)
-"""Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, as shops have other things called
+"""Columns of SDXL's size conditioning, in the order of its time ids. With `_px`, because shops use other columns called
 `original_width` and `crop_top`."""

@@ -29,7 +29,7 @@ def main(
 
 
 def ending_unread(call: Callable[[], int]) -> int:
-    """Return what `call` returns; it ends without a word when who reads its output goes away (`… | head`)."""
+    """Return what `call` returns; it ends silently when nobody reads its output any more (`… | head`)."""
     try:
         code = call()
         sys.stdout.flush()
@@ -65,12 +65,12 @@ def _main(about: str, job: Callable[[Config], int], words: list[str], settings: 
         if isinstance(error, BrokenPipeError) and _unread():
             raise
         traceback.print_exc()
-        print("error: this is a bug in idgen; the traceback above says where", file=sys.stderr)
+        print("error: this is a bug in idgen; the traceback above shows where", file=sys.stderr)
         return Exit.BUG
 
 
 def _unread() -> bool:
-    """Whether the reader of what is printed has gone; a broken pipe may be another one."""
+    """Whether the reader of our output has gone; the broken pipe may also be another one."""
     watch = select.poll()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # no file: a test's

@@ -1,4 +1,4 @@
-"""The three kinds of error, and the table of codes that every ledger row speaks in.
+"""The three kinds of error, the exit codes, and the table of row codes with what to do about each.
 
 `RowError` belongs to one picture and becomes columns; `RunError` stops the run with an exit code; anything else
 is a bug, caught once per row and recorded as `internal`.
@@ -26,11 +26,11 @@ class Exit(IntEnum):
     UNAVAILABLE = 6
     INTERRUPTED = 130
     READER_GONE = 141
-    """Of what is printed, as in `… | head`: what a shell says of a program that SIGPIPE ended."""
+    """The reader of the output has gone (`… | head`): the code a shell gives a program that SIGPIPE ended."""
 
 
 class Code(StrEnum):
-    """Why a picture has no image. The values are a contract: they stand in ledgers and in people's scripts."""
+    """Why a picture has no image. The values are a contract: they are in ledgers and in people's scripts."""
 
     # plan: nothing was fetched yet
     BAD_VALUE = "bad_value"
@@ -80,33 +80,33 @@ class CodeFacts:
 
 
 CODES: dict[Code, CodeFacts] = {
-    Code.BAD_VALUE: CodeFacts("rejected", False, "a value in this row cannot be used", "mend the column named in the detail"),
-    Code.MISSING_VALUE: CodeFacts("rejected", False, "the recipe needs a value this row lacks", "fill the column named in the detail"),
-    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "no recipe of that name", "take a name of `jobs/weights.py list`"),
+    Code.BAD_VALUE: CodeFacts("rejected", False, "a value in this row cannot be used", "correct the column named in the detail"),
+    Code.MISSING_VALUE: CodeFacts("rejected", False, "the recipe needs a value that this row lacks", "fill the column named in the detail"),
+    Code.UNKNOWN_RECIPE: CodeFacts("rejected", False, "there is no recipe of that name", "use a name that `jobs/weights.py list` shows"),
     Code.COLUMN_NOT_USED: CodeFacts("rejected", False, "this recipe cannot use a column that the row sets", "leave the column empty or choose a recipe that uses it"),
     Code.DUPLICATE_ROW_ID: CodeFacts("rejected", False, "another row has the same row_id", "make row_id unique"),
     Code.DUPLICATE_OUTPUT_NAME: CodeFacts("rejected", False, "another row has the same output_name", "make output_name unique"),
     Code.URI_FORBIDDEN: CodeFacts("rejected", False, "this address may not be fetched", "allow its folder, host or scheme (sources.roots, .hosts, .schemes), then jobs/rerun.py rerun.code=[uri_forbidden]"),
     Code.REFERENCE_MISSING: CodeFacts("failed", False, "nothing is stored at that address", "put the photo there, then jobs/rerun.py rerun.code=[reference_missing]"),
     Code.FETCH_DENIED: CodeFacts("failed", False, "the store refused access", "give the workers' role read access, then jobs/rerun.py rerun.code=[fetch_denied]"),
-    Code.FETCH_FAILED: CodeFacts("failed", True, "the transfer broke", "it is tried again by itself"),
-    Code.FETCH_TIMEOUT: CodeFacts("failed", True, "the transfer took too long", "it is tried again by itself"),
+    Code.FETCH_FAILED: CodeFacts("failed", True, "the transfer broke", "it is retried automatically"),
+    Code.FETCH_TIMEOUT: CodeFacts("failed", True, "the transfer took too long", "it is retried automatically"),
     Code.TOO_MANY_BYTES: CodeFacts("rejected", False, "the file is larger than sources.max_bytes", "store a smaller photo"),
-    Code.SHA256_MISMATCH: CodeFacts("rejected", False, "the file is not the one the manifest names", "mend reference_sha256 or the file"),
+    Code.SHA256_MISMATCH: CodeFacts("rejected", False, "the file does not have the reference_sha256 of the manifest", "correct reference_sha256 or the file"),
     Code.IMAGE_FORMAT: CodeFacts("rejected", False, "not a still JPEG, PNG, WebP or AVIF", "convert the photo"),
     Code.IMAGE_CORRUPT: CodeFacts("rejected", False, "the picture file is damaged", "store the photo again"),
     Code.IMAGE_TOO_LARGE: CodeFacts("rejected", False, "more pixels than sources.max_pixels", "scale the photo down"),
     Code.IMAGE_TOO_SMALL: CodeFacts("rejected", False, "fewer pixels than sources.min_side_px", "use a larger photo"),
-    Code.NO_FACE: CodeFacts("rejected", False, "no face was found", "use a photo with a visible face; for one that is tiny in a large photo crop it, or raise the recipe's face_pack.det_size_px"),
+    Code.NO_FACE: CodeFacts("rejected", False, "no face was found", "use a photo with a visible face; if the face is tiny in a large photo, crop the photo or raise the recipe's face_pack.det_size_px"),
     Code.FACE_TOO_SMALL: CodeFacts("rejected", False, "the face is smaller than faces.min_face_px", "crop closer to the face"),
-    Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select names a face that is not there", "choose a smaller index, or largest"),
+    Code.FACE_INDEX_MISSING: CodeFacts("rejected", False, "face_select asks for a face that is not in the photo", "choose a smaller index, or largest"),
     Code.REFERENCES_DIFFER: CodeFacts("rejected", False, "the row's references look like different people", "give photos of one person, or set faces.references_differ=warn and jobs/rerun.py rerun.code=[references_differ]"),
-    Code.WEIGHTS_UNUSABLE: CodeFacts("failed", True, "a weight file of the recipe cannot be used", "put the right file there, or mend what the line says; the same command tries again"),
-    Code.TEXT_MISSING: CodeFacts("failed", True, "the prompt that was encoded ahead is not in the output's texts/, or could not be read", "it is encoded and tried again by itself"),
-    Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit the accelerator even alone", "ask for a smaller size, or use a larger accelerator"),
-    Code.NON_FINITE: CodeFacts("failed", False, "decoding gave values that are no numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or another seed"),
-    Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] forces it"),
-    Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is tried again by itself"),
+    Code.WEIGHTS_UNUSABLE: CodeFacts("failed", True, "a weight file of the recipe cannot be used", "put the right file there, or fix what the detail says; then run the same command again"),
+    Code.TEXT_MISSING: CodeFacts("failed", True, "the prompt that was encoded ahead is not in the output's texts/, or could not be read", "it is encoded again and retried automatically"),
+    Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit into the accelerator's memory, even alone", "ask for a smaller size, or use a larger accelerator"),
+    Code.NON_FINITE: CodeFacts("failed", False, "the decoder gave values that are not finite numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or use another seed"),
+    Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] tries again"),
+    Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is retried automatically"),
     Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; after the fix jobs/rerun.py rerun.code=[internal]"),
 }  # fmt: skip
 
@@ -124,12 +124,12 @@ class RowError(Exception):
 
     @property
     def status(self) -> Literal["rejected", "failed"]:
-        """`rejected` when asking again gives the same, else `failed`."""
+        """`rejected` when trying again gives the same result, else `failed`."""
         return CODES[self.code].status
 
     @property
     def retriable(self) -> bool:
-        """True when a later try may go well without anybody doing anything."""
+        """True when a later try may succeed without any change."""
         return CODES[self.code].retriable
 
 
@@ -146,4 +146,4 @@ class RunError(Exception):
 
 
 class MachineError(RunError):
-    """A RunError over the machine, not over what it was to work on: it lacks a device, or the libraries of one."""
+    """A RunError caused by the machine, not by its input: a device is missing, or its libraries are."""

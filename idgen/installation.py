@@ -1,4 +1,4 @@
-"""Where the files are that people read too, and how a job is called: in a checkout, or from an installed wheel."""
+"""Where configs/ is, and how a job is called: in a checkout, or from an installed wheel."""
 
 from pathlib import Path
 

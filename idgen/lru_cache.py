@@ -1,4 +1,4 @@
-"""A table that forgets: what an actor keeps from batch to batch and from shard to shard, bounded in size."""
+"""A bounded least-recently-used cache: what an actor keeps from batch to batch and from shard to shard."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable

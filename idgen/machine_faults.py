@@ -1,4 +1,4 @@
-"""Errors that say something of the machine and nothing of the file that was being read."""
+"""Errors that come from the machine (disk, memory, libraries), not from the file that was being read."""
 
 import errno
 import re

@@ -1,8 +1,10 @@
-"""What flows: the tables that pass between plan, faces, sampling and ledger, and nothing else.
+"""The schemas of the tables that pass between plan, faces, sampling and ledger.
 
 Picture = manifest row x image index. One row of `PICTURES` per picture; `faces` adds `IDENTITY`; the sampler writes
 `LEDGER` rows and passes one `COUNTS` row per shard on. An empty error is "", never null.
 """
+
+from typing import Literal, TypedDict
 
 import pyarrow as pa
 
@@ -36,7 +38,9 @@ PICTURES = pa.schema(
 )
 """A shard of the plan: one row group of a file in runs/<run_id>/plan/."""
 
-_SHARED = pa.dictionary(pa.int32(), pa.large_binary())  # rows that share a crop or a map hold it once; 2 GB may be few
+_SHARED = pa.dictionary(
+    pa.int32(), pa.large_binary()
+)  # rows that share a crop or a map hold it once; large: 2 GB may not be enough
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened
@@ -57,6 +61,43 @@ SHARD = pa.field("shard", pa.string(), nullable=False)
 
 ANALYSED = pa.schema([SHARD, *PICTURES, *IDENTITY])
 """What the faces stage hands to the sampler."""
+
+
+class PictureRow(TypedDict, total=False):
+    """A row of ANALYSED as Python values: the columns that are read by name. Pixels may be left out."""
+
+    key: str
+    image_index: int
+    load_group: str
+    status: str
+    code: str
+    detail: str
+    recipe: str
+    reference_uri: str | None
+    reference_uris: list[str] | None
+    prompt: str | None
+    negative_prompt: str | None
+    num_images: int | None
+    seed: int
+    width: int
+    height: int
+    num_inference_steps: int
+    scheduler: str
+    guidance_scale: float
+    ip_adapter_scale: float | None
+    ip_adapter_scales: list[tuple[str, float]] | None
+    lora_scale: float
+    face_pass: str | None
+    strength: float | None
+    paste_back: bool | None
+    output_name: str | None
+    output_format: Literal["png", "jpeg", "webp"] | None
+    id_embedding: list[float] | None
+    warnings: list[str] | None
+    crops: list[tuple[str, list[bytes]]] | None
+    target_keypoints: list[float] | None
+    images: list[tuple[str, bytes]] | None
+
 
 PACKED = pa.schema([SHARD, pa.field("table", pa.large_binary(), nullable=False)])
 """A whole shard of ANALYSED as one row, as it travels (actors/packing.py)."""

@@ -1,4 +1,4 @@
-"""Command line -> `Config`. Recipes are read by recipes/book.py.
+"""Reads the command line and YAML files into a `Config`. Recipes are read by recipes/book.py.
 
 YAML files are merged, in order, into the dataclasses of config.py, then `key=value` words, which win wherever they
 stand; an unknown key is an error that names the nearest known one. `${oc.env:…}` is not available: a config cannot read
@@ -9,10 +9,9 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from idgen.config import Config
@@ -31,7 +30,7 @@ def load_config(words: Sequence[str]) -> Config:
     OmegaConf.clear_resolver("oc.env")
     merged = OmegaConf.structured(Config)
     literal: dict[str, str] = {}
-    layers: list[tuple[str, Any]] = []
+    layers: list[tuple[str, DictConfig]] = []
     try:
         for word in sorted(words, key=lambda word: "=" in word):  # files first
             key, equals, value = word.partition("=")
@@ -72,7 +71,7 @@ def _help_of(name: str) -> Iterator[str]:
     yield from under
 
 
-def to_plain(config: Config) -> dict[str, Any]:
+def to_plain(config: Config) -> dict[str, object]:
     """Return the configuration as plain dicts and lists, for runs/<run_id>/config.yaml."""
     plain = dataclasses.asdict(config)
     assert isinstance(plain, dict)
@@ -84,7 +83,7 @@ def _one_name(word: str) -> str:
     return _DOTTED_NAME.sub(r"\1[\2]", key) + equals + value
 
 
-def _made(field: "dataclasses.Field[Any]") -> Any:  # noqa: ANN401
+def _made(field: "dataclasses.Field[object]") -> object:
     return field.default_factory() if field.default_factory is not dataclasses.MISSING else ""
 
 

@@ -1,4 +1,4 @@
-"""What a name that nobody knows was probably meant to be."""
+"""Suggestions for unknown names: what was probably meant."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ def suggestion(name: str, known: Collection[str]) -> str:
 
 
 def unknown_recipe(name: str, names: Collection[str]) -> str:
-    """Say what recipe was probably meant by `name`, which is none of `names`; nothing of it is repeated.
+    """Say which recipe was probably meant by the unknown `name`; the name itself is not repeated.
 
     `names` are of the form `<recipe>` and `<recipe>@<base>` (only bases of the recipe's own family).
     """
@@ -34,7 +34,7 @@ def unknown_recipe(name: str, names: Collection[str]) -> str:
     near = [] if base in bases else _near(base, fitting)
     if near:
         return f"did you mean {_either([f'{recipe}@{one}' for one in near])}?"
-    return f"{recipe} goes with the bases {', '.join(fitting)}" if fitting else f"no base goes with {recipe}"
+    return f"{recipe} works with the bases {', '.join(fitting)}" if fitting else f"no base works with {recipe}"
 
 
 def _near(name: str, known: Collection[str]) -> list[str]:

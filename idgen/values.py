@@ -46,7 +46,7 @@ class RecipeFacts(Protocol):
         ...
 
 
-Check = Callable[[str, Cell, RecipeFacts], Any]
+Check = Callable[[str, Cell, RecipeFacts], Cell]
 """Takes the column's name, a cell that is not null, and the row's recipe."""
 
 MAX_PROMPT_CHARS = 4000
@@ -81,7 +81,7 @@ def text(max_chars: int) -> Check:
         if not isinstance(value, str):
             raise bad(name, "must be text")
         if len(value) > max_chars:
-            raise bad(name, f"{len(value)} characters, at most {max_chars}")
+            raise bad(name, f"has {len(value)} characters, allowed are {max_chars}")
         if not value.isprintable() and _CONTROL.search(value):
             raise bad(name, "holds a line break or another control character")
         return value
@@ -119,17 +119,17 @@ def uri(name: str, value: Cell, recipe: RecipeFacts) -> str:
 
 
 _NO_ADDRESS = (
-    (re.compile(r"[A-Za-z]:[\\/]|\\\\", re.ASCII), "is a path of Windows; write it as the workers see it"),
-    (re.compile(r"//[^/]+\.[A-Za-z]{2,}/", re.ASCII), "begins with // and names no scheme; write https:// before it"),
-    (re.compile(r"~[^/]*/"), "begins with ~, which is another folder for every user; write the whole path"),
-    (re.compile(r"file:(?!/)", re.IGNORECASE), "is a file URI without a whole path; write file:///folder/photo.jpg"),
+    (re.compile(r"[A-Za-z]:[\\/]|\\\\", re.ASCII), "is a Windows path; write the path that the workers see"),
+    (re.compile(r"//[^/]+\.[A-Za-z]{2,}/", re.ASCII), "begins with // and has no scheme; write https:// before it"),
+    (re.compile(r"~[^/]*/"), "begins with ~, which is a different folder for every user; write the whole path"),
+    (re.compile(r"file:(?!/)", re.IGNORECASE), "is a file URI without a full path; write file:///folder/photo.jpg"),
 )  # fmt: skip
 
 
 def _check_not_empty_word(name: str, value: str) -> None:
     """Refuse the words that programs write for an empty cell: nobody asks for a picture of "nan"."""
     if value.strip().casefold() in _EMPTY_WORDS:
-        raise bad(name, "is only a word that programs write for an empty cell (nan, NULL, None); leave it empty")
+        raise bad(name, "is a word that programs write for an empty cell (nan, NULL, None); leave it empty")
 
 
 _EMPTY_WORDS = frozenset({"nan", "null", "none", "<na>", "n/a", "#n/a", "nat", "undefined"})
@@ -146,7 +146,7 @@ def whole_number(low: int, high: int) -> Check:
         if number != int(number):
             raise bad(name, "must be a whole number")
         if isinstance(number, float) and number >= _EXACT:
-            raise bad(name, "is too large to be exact as a float; write it as text or int64")
+            raise bad(name, "is too large for an exact float; write it as text or int64")
         return int(number)
 
     return check
@@ -203,7 +203,9 @@ def output_name(name: str, value: Cell, recipe: RecipeFacts) -> str:
     """Return the shop's file name, without extension: at most 4 plain segments joined by /."""
     segments = value.split("/") if isinstance(value, str) else [""]
     if len(segments) > _MAX_SEGMENTS or not all(_NAME_SEGMENT.fullmatch(segment) for segment in segments):
-        raise bad(name, "at most 4 segments of A-Z a-z 0-9 . _ - joined by /, none with a leading dot, 64 letters each")
+        raise bad(
+            name, "at most 4 segments of A-Z a-z 0-9 . _ - joined by /, none with a leading dot, 64 characters each"
+        )
     return "/".join(segments)
 
 
@@ -214,7 +216,7 @@ def texts(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
         items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
     items = [item.strip() if isinstance(item, str) else item for item in items]
     if not all(isinstance(item, str) and item for item in items):
-        raise bad(name, "must be a list of texts without gaps")
+        raise bad(name, "must be a list of texts without empty entries")
     return items
 
 
@@ -260,7 +262,7 @@ def scales(name: str, value: Cell, recipe: RecipeFacts) -> list[tuple[str, float
     known = {adapter.name for adapter in recipe.adapters}
     found = _json(name, value) if isinstance(value, str) else value
     if isinstance(value, str) and not isinstance(found, dict):
-        raise bad(name, "must be an object of adapter name and number")
+        raise bad(name, "must be an object that maps adapter names to numbers")
     pairs: list[tuple[str, Cell]] = list(found.items()) if isinstance(found, dict) else found
     if not {adapter for adapter, _ in pairs} <= known:
         raise bad(name, f"the recipe's adapters are {', '.join(sorted(known))}")
@@ -277,7 +279,7 @@ def _json(name: str, value: str) -> Cell:
 def _json_list(name: str, value: str) -> list[Cell]:
     items = _json(name, value)
     if not isinstance(items, list):
-        raise bad(name, "is no JSON array")
+        raise bad(name, "is not a JSON array")
     return items
 
 

@@ -1,4 +1,4 @@
-"""What made a picture: versions of the libraries that matter, and the commit of the code."""
+"""The versions that made a picture: the libraries that matter, and the commit of the code."""
 
 import subprocess
 from importlib import metadata

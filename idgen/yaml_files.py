@@ -1,8 +1,7 @@
-"""YAML files as OmegaConf reads them, and what it says when they are wrong in words for people."""
+"""Reads YAML files with OmegaConf, and explains in plain words what is wrong with them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -21,7 +20,7 @@ def read_yaml(path: Path) -> DictConfig:
     except (OSError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise RunError(Exit.USAGE, f"cannot read {path}: {error}") from error
     if not isinstance(layer, DictConfig):
-        raise RunError(Exit.USAGE, f"{path} does not hold a table of settings")
+        raise RunError(Exit.USAGE, f"{path} is not a table of settings")
     return layer
 
 
@@ -40,7 +39,7 @@ def explain(error: Exception) -> str:
     return f"{key}: {text}" if key and key not in text else text
 
 
-def list_over_which(layers: Sequence[tuple[str, Any]]) -> str:
+def list_over_which(layers: Sequence[tuple[str, DictConfig]]) -> str:
     """Return in words why the last of `layers` (a file's name or key=value, its settings) does not go over the others.
 
     A setting that is a list in one of them, and by name (or number) in the last, cannot be merged.
@@ -50,13 +49,16 @@ def list_over_which(layers: Sequence[tuple[str, Any]]) -> str:
         key = _list_meets_table(layer, OmegaConf.to_container(over))
         if key:
             return (
-                f"{key}: {name} gives it as a list, {last} changes it by name; a list is only replaced whole: write it "
-                f"by name in {name} too ({key}: {{<name>: {{…}}}}), or as a list in {last}"
+                f"{key}: {name} gives it as a list, but {last} changes it by name; a list can only be replaced as a "
+                f"whole: write it by name in {name} too ({key}: {{<name>: {{…}}}}), or as a list in {last}"
             )
-    return f"{last} changes by name what an earlier file gives as a list; a list is only replaced whole: write key=[…]"
+    return (
+        f"{last} changes by name what an earlier file gives as a list; a list can only be replaced as a whole: "
+        "write key=[…]"
+    )
 
 
-def _list_meets_table(under: Any, over: Any, key: str = "") -> str:  # noqa: ANN401
+def _list_meets_table(under: object, over: object, key: str = "") -> str:
     if isinstance(under, list) and isinstance(over, Mapping):
         return key
     if not (isinstance(under, Mapping) and isinstance(over, Mapping)):

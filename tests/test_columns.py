@@ -17,7 +17,7 @@ from idgen.recipes.column_rules import may_set
 from idgen.recipes.recipe import AdapterSpec, Control, Recipe
 from idgen.sampling import rows
 from idgen.sampling.rows import Bucket, SampleRow
-from idgen.schemas import ANALYSED, LEDGER, PICTURES
+from idgen.schemas import ANALYSED, LEDGER, PICTURES, PictureRow
 
 LABEL = Column(
     "season", pa.string(), Scope.CARRIED, Role.LABEL, check=values.text(9), common=True, meaning="when it is sold"
@@ -45,14 +45,14 @@ def test_a_column_without_a_check_fails_on_import_and_the_message_says_what_to_d
 @pytest.mark.parametrize(
     ("line", "changes", "words"),
     [
-        (LABEL, {"meaning": ""}, "no meaning"),
+        (LABEL, {"meaning": ""}, "it has no `meaning`"),
         (LABEL, {"scope": Scope.ROW}, "contradict"),
         (OPTION, {"scope": Scope.CARRIED, "neutral": None}, "contradict"),
-        (LABEL, {"type": pa.int32()}, "labels are text"),
-        (LABEL, {"common": False}, "labels are text, and common"),
+        (LABEL, {"type": pa.int32()}, "labels must be text"),
+        (LABEL, {"common": False}, "labels must be text and common"),
         (LABEL, {"neutral": ""}, "no neutral value"),
         (OPTION, {"type": pa.list_(pa.float32())}, "options are numbers, words or truth values"),
-        (OPTION, {"role": Role.MAP, "type": pa.string(), "check": values.uri, "neutral": None}, "a map belongs to"),
+        (OPTION, {"role": Role.MAP, "type": pa.string(), "check": values.uri, "neutral": None}, "a map must belong to"),
         (OPTION, {"role": Role.IMAGE, "neutral": None}, "images are given by their addresses"),
         (OPTION, {"neutral": 1.5}, "its own check refuses its neutral value: warmth: must be 0 to 1"),
         (OPTION, {"type": pa.int32()}, "lets '0.5' through"),
@@ -92,9 +92,9 @@ def test_a_control_has_one_strength_and_one_map():
 
 def test_a_name_stands_once_and_a_neutral_column_is_one():
     assert checked([LABEL, OPTION]) == (LABEL, OPTION)
-    with pytest.raises(ValueError, match="column season stands there twice"):
+    with pytest.raises(ValueError, match="column season appears twice"):
         checked([LABEL, OPTION, LABEL])
-    with pytest.raises(ValueError, match="column warmth: neutral_as names no column"):
+    with pytest.raises(ValueError, match="column warmth: neutral_as names an unknown column"):
         checked([LABEL, replace(OPTION, neutral_as="cold")])
     with pytest.raises(ValueError, match="column warmth: its control has no column of role SCALE"):
         checked([replace(OPTION, role=Role.MAP, check=values.uri, neutral=None, control="heat")])
@@ -125,7 +125,7 @@ def test_a_row_s_options_are_read_by_name_and_a_slip_is_an_error():
     row = SampleRow.from_picture({**PICTURE, "shortcut_scale": 2.0})
     assert row.option("shortcut_scale", 1.0) == 2.0
     assert SampleRow.from_picture({**PICTURE, "shortcut_scale": None}).option("shortcut_scale", 1.0) == 1.0
-    with pytest.raises(ValueError, match="short_scale is none of the options shortcut_scale"):
+    with pytest.raises(ValueError, match="short_scale is not one of the options shortcut_scale"):
         row.option("short_scale", 1.0)
 
 
@@ -160,3 +160,7 @@ def test_a_column_s_check_makes_of_text_what_the_other_rooms_get(name, cell, val
 def test_no_column_has_the_name_of_another_one_beside_it(schema):
     assert len(set(schema.names)) == len(schema.names)
     assert {"sku", "person_id", "shot"} <= set(schema.names)
+
+
+def test_rows_are_read_by_names_of_columns_that_there_are():
+    assert PictureRow.__annotations__.keys() <= set(ANALYSED.names)

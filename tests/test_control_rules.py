@@ -34,12 +34,15 @@ def test_without_identity_another_net_may_look_at_the_face():
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"columns": ["control_softedge_uri"]}, "control inpaint: no row can use it, as columns lack init_image_uri"),
-        ({"controls": [replace(IDENTITY, context="text")]}, "control identity: looks at the face's tokens"),
+        (
+            {"columns": ["control_softedge_uri"]},
+            "control inpaint: no row can use it, because columns do not list init_image_uri",
+        ),
+        ({"controls": [replace(IDENTITY, context="text")]}, "control identity: it always reads the face tokens"),
         ({"base": Base()}, "instantid is made for SDXL"),
-        ({"controls": [IDENTITY, replace(INPAINT, config="/c")]}, "control inpaint: config is read for nets that look"),
-        ({"adapters": []}, "controls: identity looks at a face's tokens"),
-        ({"adapters": [FACEID], "controls": [EDGES]}, "controls: softedge looks at a face's tokens"),
+        ({"controls": [IDENTITY, replace(INPAINT, config="/c")]}, "control inpaint: config is only for nets that read"),
+        ({"adapters": []}, "controls: identity needs the face tokens"),
+        ({"adapters": [FACEID], "controls": [EDGES]}, "controls: softedge needs the face tokens"),
         ({"adapters": [INSTANTID, replace(INSTANTID, name="second")]}, "one adapter of kind instantid or ecomid"),
     ],
 )

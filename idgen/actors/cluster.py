@@ -31,7 +31,7 @@ T = TypeVar("T")
 def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> None:
     """Join the cluster of this job, or start a local one; `check_stop` raises to end the wait for it.
 
-    Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE for an address that is none.
+    Raises RunError: UNAVAILABLE when it cannot be reached or started, USAGE when the address is not one.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # an actor's error is raised too, and told once by the job
@@ -58,7 +58,7 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
     except Exception as error:  # Ray raises what comes: OSError, plain Exception, its own
         said = " ".join(str(error).split())[:MAX_DETAIL_CHARS] or type(error).__name__
         if address not in ("", "auto") and isinstance(error, ConnectionError):  # somebody answered there before
-            said += " (does it want a token, RAY_AUTH_MODE and RAY_AUTH_TOKEN? has it this version of Ray?)"
+            said += " (does it need a token: RAY_AUTH_MODE and RAY_AUTH_TOKEN? does it run this version of Ray?)"
         raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {said}") from error
 
 
@@ -103,7 +103,7 @@ def wait_for_end(workers: Iterable[tuple[str, int]]) -> None:
             if not ray.get(answer, timeout=2 * ENDS_WITHIN_S):
                 log.warning("a text actor has not ended after %.0f s", ENDS_WITHIN_S)
         except Exception:  # its node is gone, and the process with it
-            log.info("nobody can tell whether a text actor has ended", exc_info=True)
+            log.info("it is unknown whether a text actor has ended", exc_info=True)
 
 
 def release() -> None:
@@ -111,7 +111,7 @@ def release() -> None:
     try:
         request_resources(bundles=[])
     except Exception:  # how the run ended matters more
-        log.warning("the request for nodes could not be taken back", exc_info=True)
+        log.warning("the request for nodes could not be withdrawn", exc_info=True)
 
 
 def check_output(store: ObjectStore, *, shared: bool) -> None:

@@ -1,4 +1,4 @@
-"""Where a job's Ray cluster is, and whether anybody answers there: Ray itself would try a dead address for minutes."""
+"""The address of a job's Ray cluster, checked quickly: Ray itself would try a dead address for minutes."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ _PAUSE_S = 0.5
 
 
 def address_of(config: ClusterConfig) -> str:
-    """Return the address of the cluster to join, "" for a local one. Raises RunError(USAGE) when it is none."""
+    """Return the address of the cluster to join, "" for a local one. Raises RunError(USAGE) for anything else."""
     address = config.address or os.environ.get("RAY_ADDRESS", "")
     said_by = "cluster.address" if config.address else "RAY_ADDRESS"
     if address in ("", "local"):
@@ -28,7 +28,7 @@ def address_of(config: ClusterConfig) -> str:
         raise RunError(
             Exit.USAGE,
             f"{said_by}={address}: the job must run on a node of the cluster; submit it there (ray job submit), "
-            "or give host:port of the head (6379 as a rule)",
+            "or give host:port of the head (usually port 6379)",
         )
     host, _, port = address.rpartition(":")
     if address != "auto" and not (host and port.isdigit() and 0 < int(port) < 65536):

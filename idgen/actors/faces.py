@@ -8,7 +8,6 @@ import faulthandler
 import itertools
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 import pyarrow as pa
 
@@ -27,8 +26,9 @@ from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
 from idgen.schemas import ANALYSED, IDENTITY
 from idgen.sources.fetch import Fetcher
+from idgen.values import Cell
 
-Row = dict[str, Any]
+Row = dict[str, Cell]
 Result = Identity | RowError | None
 
 

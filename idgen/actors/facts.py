@@ -1,4 +1,4 @@
-"""What actors of a run are told; small, picklable, and without the libraries that only actors need."""
+"""What the actors of a run need to know; small, picklable, and without the libraries that only actors need."""
 
 from dataclasses import dataclass, field
 
@@ -29,7 +29,7 @@ class RunFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FaceSettings:
-    """What only a face actor is told."""
+    """Settings for face actors only."""
 
     faces: FacesConfig
     sources: SourcesConfig
@@ -39,7 +39,7 @@ class FaceSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplerSettings:
-    """What only a sampling actor is told."""
+    """Settings for sampling actors only."""
 
     sampling: SamplingConfig
     images: ImagesConfig
@@ -49,7 +49,7 @@ class SamplerSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextSettings:
-    """What only a text actor is told."""
+    """Settings for text actors only."""
 
     texts: TextsConfig
     """Its num_gpus is a number."""

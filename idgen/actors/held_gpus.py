@@ -1,4 +1,4 @@
-"""How long an actor holds its share of a GPU: from its making to the end of its last shard, with loading and waits."""
+"""How long an actor holds its share of a GPU: from its start to the end of its last shard, with loading and waits."""
 
 import time
 

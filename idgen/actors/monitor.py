@@ -1,4 +1,4 @@
-"""The run's memory: attempt marks, counts, and whether to stop.
+"""The monitor, a run's memory: attempt marks, counts, and whether to stop.
 
 One `RunMonitor` per run lives on the driver's node. Ray Data repeats a dead actor's task for ever; the marks end that.
 A worker says which keys it is about to try (`begin`) and that it lived through them (`end`). What is still marked when
@@ -23,7 +23,7 @@ BARREN_TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a worker is told when it begins a shard."""
+    """The answer to a worker that begins a shard."""
 
     shard_try: int
     suspects: frozenset[str]
@@ -32,7 +32,7 @@ class Orders:
 
 
 class Published(NamedTuple):
-    """What the monitor is told of a ledger row."""
+    """What the monitor gets to know about a ledger row."""
 
     status: str
     code: str
@@ -89,7 +89,7 @@ class MonitorState:
             return True
         marks = self._marks[stage, shard]
         marks.in_attempt = tuple(keys)
-        if stage != "faces":  # what was published or encoded stays; a shard's faces are all read anew
+        if stage != "faces":  # what was published or encoded stays; a shard's faces are all read again
             marks.barren_tries = 0
         return False
 

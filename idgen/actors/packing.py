@@ -1,4 +1,4 @@
-"""A shard's table as one row, on its way from faces to sampler.
+"""Packs a shard's table into one row, for its way from the faces actor to the sampling actor.
 
 Ray Data hands a stage that asks for GPUs its rows by a number (`map_batches(batch_size=…)`), never a block as it is;
 and a number above a block's rows makes it put several blocks, which are shards, into one task. So a shard travels as

@@ -1,10 +1,10 @@
-"""Pixels of a shard on their way from faces to sampler."""
+"""Packs the pixels of a shard, for their way from the faces actor to the sampling actor."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
-Row = dict[str, Any]
+from idgen.schemas import PictureRow
 
 
 class Pixels:
@@ -19,7 +19,7 @@ class Pixels:
         self._table = table.select(self.COLUMNS)
         self._at = {key: at for at, key in enumerate(table["key"].to_pylist())}
 
-    def of(self, row: Row) -> Row:
+    def of(self, row: PictureRow) -> PictureRow:
         """Return the row's columns of pixels."""
-        found: Row = self._table.slice(self._at[row["key"]], 1).to_pylist()[0]
+        found: PictureRow = self._table.slice(self._at[row["key"]], 1).to_pylist()[0]
         return found

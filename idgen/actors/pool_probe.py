@@ -1,4 +1,4 @@
-"""Looks at the line's pools of actors from inside Ray Data's loop, which alone knows them: for PoolState."""
+"""Reads the state of the actor pools from inside Ray Data's loop, which alone knows it, for PoolState."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ KINDS = {"Faces": "face actor", "Sampling": "sampling actor", "Texts": "text act
 class PoolProbe(ExecutionCallback):
     """Ray calls it at every step of its loop, in the loop's thread; what it raises ends the line.
 
-    What it looks at is not Ray's public interface: in a Ray that has it otherwise the line runs, and nothing is told.
+    It reads Ray's private interface: with a Ray that differs, the line runs but the state is not shown.
     """
 
     def __init__(self, pool_state: PoolState, pools: Mapping[type, Pool]) -> None:
@@ -65,7 +65,7 @@ class PoolProbe(ExecutionCallback):
         except (LineLeftError, RayError):
             raise
         except Exception:
-            log.warning("the pools cannot be looked at in Ray %s", ray.__version__, exc_info=True)
+            log.warning("the state of the actor pools cannot be read in Ray %s", ray.__version__, exc_info=True)
             self._looks = False
             self._pool_state.begin()
 

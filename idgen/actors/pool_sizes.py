@@ -1,4 +1,4 @@
-"""How many actors of each kind a cluster has room for, and what it lacks: counted before anything runs.
+"""How many actors of each kind the cluster has room for, and what is missing: counted before anything runs.
 
 An actor lives on one node, and on one card of it: what two have left over together helps nobody. No Ray here.
 """
@@ -81,7 +81,7 @@ def missing(pools: Pools, nodes: Sequence[Node]) -> str:
     if beside == faces.at_least:
         return ""
     return (
-        f"beside the sampling actors the cluster has room for {beside} of {faces.at_least} face actors, each with "
+        f"beside the sampling actors, the cluster has room for {beside} of {faces.at_least} face actors, each with "
         f"{wanted(faces)}: set faces.num_cpus, faces.num_gpus or sampling.num_cpus"
     )
 
@@ -103,8 +103,9 @@ def _missing_sampling(pools: Pools, nodes: Sequence[Node], placed: int) -> str:
     sampling = pools.sampling
     if _place(sampling, _free(nodes), sampling.at_least) == sampling.at_least:
         return (
-            f"beside the face actors' parts of GPUs there is room for {placed} of {sampling.at_least} sampling actors: "
-            "set faces.num_gpus and sampling.num_gpus so that both go on one card, as 0.25 and 0.75"
+            f"beside the face actors' parts of GPUs, there is room for {placed} of {sampling.at_least} sampling "
+            "actors: "
+            "set faces.num_gpus and sampling.num_gpus so that both fit on one card, for example 0.25 and 0.75"
         )
     gpus = sum(node.get("GPU", 0) for node in nodes)
     if sampling.at_least * sampling.gpus > gpus + ROUNDING:
@@ -168,7 +169,7 @@ def _place_both(nodes: Sequence[Node], sampling: Pool, faces: Pool) -> tuple[int
 def _samplers_there(config: Config, nodes: Sequence[Node], sampling: Pool, faces: Pool) -> int:
     """Return for how many sampling actors the nodes have GPUs beside their face actors, at least 1.
 
-    CPUs that are too few are no reason to leave a GPU idle without a word: `missing` tells of them.
+    Too few CPUs must not leave a GPU idle silently: `missing` reports them.
     """
     if sampling.gpus == 0:
         return 1
@@ -217,5 +218,6 @@ def _check_gpus(config: Config) -> None:
     for name, gpus in asked.items():
         if not 0 <= gpus <= 1:
             raise RunError(
-                Exit.USAGE, f"{name}={gpus:g}: an actor works on one GPU; give 0, 1 or a part of one, as in {name}=0.5"
+                Exit.USAGE,
+                f"{name}={gpus:g}: an actor uses at most one GPU; give 0, 1 or a fraction, for example {name}=0.5",
             )

@@ -1,4 +1,4 @@
-"""How the line's pools of actors stand: what people are told while they wait, and when a stop ends the line.
+"""The state of the actor pools: what users are told while they wait, and when a stop ends the line.
 
 Actors hear of a stop from the run's monitor. Those that the cluster has no room for hear nothing, and Ray would wait
 for them for half an hour. No Ray here: pool_probe.py brings what its loop knows.

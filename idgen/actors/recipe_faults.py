@@ -1,4 +1,4 @@
-"""Weights that cannot be used: the fault of one recipe, whose rows fail while those of others are made.
+"""Weights that cannot be used: rows of that recipe fail, rows of other recipes are made.
 
 Only what loading itself says is one. What the machine is at fault for ends the run: weights that a node lacks or has
 otherwise, a GPU that is not there, a disk that fails, memory that is short, and all that another node can load.
@@ -47,7 +47,7 @@ class RecipeFaults:
         if self._monitor.fault(str(what), self._known[what]):
             raise RunError(
                 Exit.UNAVAILABLE,
-                f"the node {os.uname().nodename} cannot load what another actor can: {self._known[what]}",
+                f"the node {os.uname().nodename} cannot load what another actor could load: {self._known[what]}",
             )
         raise RowError(Code.WEIGHTS_UNUSABLE, self._known[what])
 

@@ -20,7 +20,7 @@ class RemoteMonitor:
         return cast("Orders", ray.get(self._handle.begin_shard.remote(stage, shard)))
 
     def begin(self, stage: Stage, shard: str, keys: Sequence[str]) -> bool:
-        """See `MonitorState.begin`; waited for, as a mark that arrives after the death is none."""
+        """See `MonitorState.begin`; waited for, because a mark that arrives after the death is useless."""
         return bool(ray.get(self._handle.begin.remote(stage, shard, list(keys))))
 
     def end(self, stage: Stage, shard: str) -> None:

@@ -11,7 +11,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -37,10 +36,10 @@ from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
+from idgen.schemas import PictureRow
 
-Row = dict[str, Any]
 Results = list[FinishedPicture | RowError]
-Told = Callable[[list[Row]], None]
+Told = Callable[[list[dict[str, object]]], None]
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +86,7 @@ class SamplerActor:
         rows = [row for row in table.drop_columns(Pixels.COLUMNS).to_pylist() if row["key"] not in done]
         published: list[int] = []  # per batch; two threads append, which is atomic where adding up is not
 
-        def count(parts: list[Row]) -> None:
+        def count(parts: list[dict[str, object]]) -> None:
             """Take what a publishing thread has written."""
             published.append(len(parts))
             self._monitor.published([told(part) for part in parts])
@@ -108,7 +107,7 @@ class SamplerActor:
         seconds = time.monotonic() - started_s
         return counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
-    def _sample(self, shard: str, rows: list[Row], pixels: Pixels, orders: Orders, publisher: Publisher) -> None:
+    def _sample(self, shard: str, rows: list[PictureRow], pixels: Pixels, orders: Orders, publisher: Publisher) -> None:
         failed = [row for row in rows if row["status"]]
         if failed:
             publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
@@ -125,7 +124,7 @@ class SamplerActor:
             publisher.submit(live, [RowError(error.code, error.detail) for _ in live], "sample", 0.0)
             return
 
-        def sample(batch: Sequence[Row], bucket: Bucket) -> Results:
+        def sample(batch: Sequence[PictureRow], bucket: Bucket) -> Results:
             """Sample one batch; what batches.run calls."""
             return self._guarded(tools, shard, batch, bucket)
 
@@ -135,7 +134,7 @@ class SamplerActor:
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
-    def _guarded(self, tools: _Tools, shard: str, batch: Sequence[Row], bucket: Bucket) -> Results:
+    def _guarded(self, tools: _Tools, shard: str, batch: Sequence[PictureRow], bucket: Bucket) -> Results:
         """Sample and finish with attempt marks and a deadline; a bug costs its own row, never the batch."""
         if self._monitor.begin("sample", shard, [row["key"] for row in batch]):
             raise _StopAskedError
@@ -154,7 +153,7 @@ class SamplerActor:
             self._monitor.end("sample", shard)
         return [result for row in batch for result in self._guarded(tools, shard, [row], bucket)]
 
-    def _made(self, tools: _Tools, batch: Sequence[Row], bucket: Bucket) -> list[FinishedPicture]:
+    def _made(self, tools: _Tools, batch: Sequence[PictureRow], bucket: Bucket) -> list[FinishedPicture]:
         """Sample and finish one batch."""
         asked = [SampleRow.from_picture(row | tools.pixels.of(row)) for row in batch]
         pictures = tools.sampler.sample(asked, bucket)
@@ -165,7 +164,7 @@ class SamplerActor:
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
         return finished
 
-    def _repair(self, row: Row) -> Repair | None:
+    def _repair(self, row: PictureRow) -> Repair | None:
         """Return what the face pass of the row's shard needs; the face pack is loaded for no other."""
         recipe = self._run.recipes[row["recipe"]]
         if not Bucket.from_picture(row).face_pass or recipe.face_pass is None:
@@ -174,7 +173,7 @@ class SamplerActor:
 
         return FaceRepair(self._load(row), self._face_packs.get(recipe.face_pack), recipe.face_pass)
 
-    def _load(self, row: Row) -> Sampler:
+    def _load(self, row: PictureRow) -> Sampler:
         if self._sampler is None or self._load_group != row["load_group"]:
             self._faults.refuse_known(row["load_group"])
             self._drop()
@@ -206,7 +205,7 @@ class SamplerActor:
             self._sampler = None
             give_back_memory(device)
 
-    def _batch_size(self, row: Row) -> BatchSize:
+    def _batch_size(self, row: PictureRow) -> BatchSize:
         rows = self._settings.sampling.batch_size or self._run.recipes[row["recipe"]].batch_size
         return self._batch_sizes.setdefault(row["load_group"], BatchSize(rows))
 

@@ -1,8 +1,8 @@
-"""What the sampling actor tells of a shard: one row of COUNTS to the driver, outcomes to the monitor."""
+"""What the sampling actor reports about a shard: one row of COUNTS to the driver, outcomes to the monitor."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import pyarrow as pa
 
@@ -19,15 +19,16 @@ def counts(
     return pa.table([[value] for value in values], schema=COUNTS)
 
 
-def told(part: Mapping[str, Any]) -> Published:
+def told(part: Mapping[str, object]) -> Published:
     """Return what the monitor hears of `part`, a row of the ledger, where all images but the references stand among the
     settings.
 
     Its photo is the file that failed, where the detail begins with that file's column: a store that refuses every
     control map must stop the run although all rows show one person.
     """
-    settings = json.loads(part["settings"])
+    settings: dict[str, str] = json.loads(str(part["settings"]))
     column = str(part["detail"]).partition(":")[0]
     failed = settings.get(column) if column in IMAGES else None
-    photo = failed or next(iter(part["reference_uris"] or []), settings.get(LOOK_IMAGE) or part["key"])
+    references = cast(Sequence[str], part["reference_uris"] or ())
+    photo = failed or next(iter(references), settings.get(LOOK_IMAGE) or str(part["key"]))
     return Published(str(part["status"]), str(part["code"]), photo)

@@ -1,4 +1,4 @@
-"""A shard that a stop came before: how the face actor says so and the sampling actor reads it."""
+"""Shards left when a run stops: how the face actor marks them and the sampling actor reads the mark."""
 
 import pyarrow as pa
 

@@ -119,8 +119,8 @@ class TextActor:
         if self._failures >= FAILURES_IN_A_ROW:
             raise RunError(
                 Exit.TOO_MANY_FAILED,
-                f"the text encoder of recipe {self._settings.encoders[name]} failed on {self._failures} prompts and "
-                "made none in between; the run's logs say how",
+                f"the text encoder of recipe {self._settings.encoders[name]} failed on {self._failures} prompts in a "
+                "row; see the run's logs",
             )
 
     def _put(self, path: str, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What PuLID and EcomID look at a face through: the parser whites out what is no face, the EVA tower sees the rest.
+"""The face encoder of PuLID and EcomID: a parser whites out everything but the face, the EVA tower sees the rest.
 
 All of it in float32, as PuLID's authors do. EcomID's authors run tower and encoder in the UNet's dtype, float16 there:
 here float32 as well, since half precision moves the tokens by percents and a face is seen once.

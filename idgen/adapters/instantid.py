@@ -1,4 +1,4 @@
-"""InstantID: a face's embedding becomes 16 tokens, which hang beside the text and are what its IdentityNet looks at.
+"""InstantID: a face's embedding becomes 16 tokens, for the branches beside the text and for its IdentityNet.
 
 Equal to instantX-research/InstantID (tests/golden). Several references are one sequence for the perceiver, as in the
 authors' code, so they become 16 tokens together. Its branches work without an IdentityNet too, as ComfyUI's nodes
@@ -78,7 +78,7 @@ class InstantId:
 def raw_embeddings(person: Person, adapter: str, device: torch.device) -> Tensor:
     """Return a person's embeddings [n, 512], n at least 1, as the face pack gives them. Raises ValueError for none."""
     if not len(person.id_embedding):
-        raise ValueError(f"adapter {adapter} got nothing to look at")
+        raise ValueError(f"adapter {adapter} got no embeddings")
     return transfers.upload(torch.from_numpy(person.id_embedding), device)
 
 
@@ -88,7 +88,8 @@ def face_resampler(weights: Mapping[str, Tensor], source: str) -> Resampler:
     if resampler.feature_width != EMBEDDING_WIDTH:
         raise RunError(
             Exit.USAGE,
-            f"{source} reads {resampler.feature_width}-wide features, faces have {EMBEDDING_WIDTH}: is it InstantID's "
+            f"{source} reads features {resampler.feature_width} wide, but face embeddings are {EMBEDDING_WIDTH} "
+            "wide: is it InstantID's "
             "ip-adapter.bin?",
         )
     return resampler

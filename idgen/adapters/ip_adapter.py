@@ -113,7 +113,7 @@ class IpAdapter:
         pictures = self._pictures(person)
         references = embeddings if embeddings is not None else pictures
         if references is None or not len(references):
-            raise ValueError(f"adapter {self.name} got nothing to look at")
+            raise ValueError(f"adapter {self.name} got neither embeddings nor pictures")
         if embeddings is not None and pictures is not None and len(embeddings) != len(pictures):
             raise ValueError(f"adapter {self.name} got {len(embeddings)} embeddings and {len(pictures)} pictures")
         cond = [
@@ -179,7 +179,9 @@ class IpAdapter:
             return
         read = projection.embedding_width if isinstance(projection, FaceIdProjection) else projection.feature_width
         if read != EMBEDDING_WIDTH:
-            raise RunError(Exit.USAGE, f"{source} reads {read}-wide embeddings, faces have {EMBEDDING_WIDTH}")
+            raise RunError(
+                Exit.USAGE, f"{source} reads {read}-wide embeddings, but face embeddings are {EMBEDDING_WIDTH} wide"
+            )
 
     def _check_encoder(self, projection: Projection, source: str) -> None:
         """Raise RunError unless the projection reads what the image encoder gives."""
@@ -187,15 +189,18 @@ class IpAdapter:
             return
         where = self._spec.image_encoder
         if self.encoder is None:
-            raise RunError(Exit.USAGE, f"adapter {self.name} ({self.kind}) looks at pictures: set its image_encoder")
+            raise RunError(
+                Exit.USAGE,
+                f"adapter {self.name} ({self.kind}) needs an image encoder to look at pictures: set its image_encoder",
+            )
         embeds = self.variant.features == "image_embeds"
         given = self.encoder.embed_width if embeds else self.encoder.hidden_width
         recognition.check_encoder(projection.feature_width, given, self.variant.features or "", source, where)
         if self.encoder.side_px != self._need.size_px:
             raise RunError(
                 Exit.USAGE,
-                f"the image encoder {where} looks at {self.encoder.side_px} px, "
-                f"pictures are prepared at {self._need.size_px} px",
+                f"the image encoder {where} takes pictures of {self.encoder.side_px} px, but they are prepared at "
+                f"{self._need.size_px} px",
             )
 
 

@@ -33,7 +33,9 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
     """Sort the flat names of a checkpoint into its parts. Raises RunError on names outside the official tables."""
     parts = Parts({}, {}, {})
     if all(any(name.startswith(f"{table}.") for name in weights) for table in BRANCH_TABLES):
-        raise RunError(Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, which are one thing")
+        raise RunError(
+            Exit.USAGE, f"{source} has both ip_adapter.* and adapter_modules.*, two names for the same weights"
+        )
     if is_a("training", weights):
         raise RunError(Exit.USAGE, f"{source} is {FILES['training'].what}")
     for name, tensor in weights.items():
@@ -45,7 +47,7 @@ def split(weights: Mapping[str, Tensor], source: str) -> Parts:
         else:
             raise RunError(
                 Exit.USAGE,
-                f"{source}: {name!r} is no part of an IP-Adapter checkpoint (image_proj.* and ip_adapter.*, or "
+                f"{source}: {name!r} does not belong in an IP-Adapter checkpoint (image_proj.* and ip_adapter.*, or "
                 "adapter_modules.* for Kolors); is this the separate LoRA file?",
             )
     return parts
@@ -101,7 +103,9 @@ def check_token_width(branches: nn.ModuleList, made: int, text: nn.Linear | None
     read = {cast(Branch, branch).k.in_features for branch in branches}
     if read != {given}:
         maker = "image_proj makes" if text is None else "the base's text projection makes"
-        raise RunError(Exit.USAGE, f"{source}: {maker} {given}-wide tokens, ip_adapter reads {sorted(read)}-wide ones")
+        raise RunError(
+            Exit.USAGE, f"{source}: {maker} {given}-wide tokens, but ip_adapter reads {sorted(read)}-wide ones"
+        )
 
 
 def check_no_lora(parts: Parts, source: str) -> None:

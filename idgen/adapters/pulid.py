@@ -58,7 +58,8 @@ class Pulid:
         self.fit(host, pulid_files.read(path, self.settings.version, self._spec.sha256), path.name)
         if self.gives_context != bool(context):
             raise RunError(
-                Exit.USAGE, f"adapter {self.name} ({self.kind}): context_weights are for ecomid, which needs them"
+                Exit.USAGE,
+                f"adapter {self.name} ({self.kind}): ecomid needs context_weights, other kinds do not take them",
             )
         for one in context:
             self.fit_context(checkpoints.read(one), one.name)
@@ -116,7 +117,7 @@ class Pulid:
     def _seen(self, person: Person, references: int) -> EvaFeatures:
         """Return what the tower sees of each reference."""
         if self.eye is None or self._need is None:
-            raise RuntimeError(f"adapter {self.name} was made without an eye")
+            raise RuntimeError(f"adapter {self.name} was built without an image encoder")
         if self._need.name not in person.crops:
             raise ValueError(f"adapter {self.name} needs the crop {self._need.name}, there are {list(person.crops)}")
         faces = person.crops[self._need.name]
@@ -146,7 +147,8 @@ class Pulid:
         """Raise RunError unless the encoder reads what the tower gives."""
         if self.eye is None:
             raise RunError(
-                Exit.USAGE, f"adapter {self.name} ({self.kind}) looks at faces: set its image_encoder and face_parser"
+                Exit.USAGE,
+                f"adapter {self.name} ({self.kind}) needs to look at faces: set its image_encoder and face_parser",
             )
         tower = self.eye.tower.config
         given = tower.width, EMBEDDING_WIDTH + tower.pooled_width
@@ -154,7 +156,7 @@ class Pulid:
         if wanted != given:
             raise RunError(
                 Exit.USAGE,
-                f"{source} reads {wanted[0]}-wide hidden states and {wanted[1]}-wide conditions, but of "
-                f"{self._spec.image_encoder} come {given[0]} and {given[1]}: PuLID and EcomID need the EVA02-CLIP-L "
+                f"{source} reads {wanted[0]}-wide hidden states and {wanted[1]}-wide conditions, but "
+                f"{self._spec.image_encoder} gives {given[0]} and {given[1]}: PuLID and EcomID need the EVA02-CLIP-L "
                 "at 336 px (EVA02_CLIP_L_336_psz14_s6B.pt) as image_encoder",
             )

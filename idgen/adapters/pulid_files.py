@@ -1,4 +1,4 @@
-"""PuLID's checkpoints: three layouts of one thing, brought to the parts that layout.py reads.
+"""PuLID's checkpoints: reads three layouts of the same weights into the parts that layout.py reads.
 
 - `pulid_v1.bin`, `pulid_v1.1.safetensors`: flat, `id_adapter.*` and `id_adapter_attn_layers.{i}.id_to_k.weight`;
 - `ip-adapter_pulid_sdxl_fp16.safetensors` and its like: `image_proj.*` and `ip_adapter.{i}.to_k_ip.weight`, which
@@ -56,9 +56,11 @@ def split(weights: Mapping[str, Tensor], version: Version, source: str) -> Parts
             layouts.add(_BRANCH_TABLES[table])
             parts.branches[_renamed(rest) if _BRANCH_TABLES[table] == "flat" else rest] = tensor
         else:
-            raise _wrong(weights, version, source, f"{name!r} is no part of such a file")
+            raise _wrong(weights, version, source, f"{name!r} does not belong in such a file")
     if len(layouts) > 1:
-        raise _wrong(weights, version, source, "it has id_adapter* and image_proj or ip_adapter, which are one thing")
+        raise _wrong(
+            weights, version, source, "it has id_adapter* and image_proj or ip_adapter, two names for the same weights"
+        )
     _check_version(parts, weights, version, source)
     return parts
 
@@ -86,8 +88,8 @@ def _check_version(parts: Parts, weights: Mapping[str, Tensor], version: Version
     if len(found) == 1:
         raise RunError(
             Exit.USAGE,
-            f"{source} is PuLID {found[0]}, but {version} is asked for: take {_FILES[version]}, or a recipe of "
-            f"{found[0]}",
+            f"{source} is PuLID {found[0]}, but the recipe asks for {version}: take {_FILES[version]}, or a recipe "
+            f"for {found[0]}",
         )
     raise _wrong(
         weights, version, source, f"its encoder has {'both' if found else 'neither'} of {[*PULID_VERSIONS.values()]}"
@@ -98,4 +100,4 @@ def _wrong(weights: Mapping[str, Tensor], version: Version, source: str, trouble
     """Return the error of a file that is something else, with what it looks like."""
     looks = instead("pulid", weights)
     hint = f"; it looks like {looks}" if looks else ""
-    return RunError(Exit.USAGE, f"{source} is no PuLID {version} checkpoint ({_FILES[version]}): {trouble}{hint}")
+    return RunError(Exit.USAGE, f"{source} is not a PuLID {version} checkpoint ({_FILES[version]}): {trouble}{hint}")

@@ -23,7 +23,8 @@ def check_kind(kind: str, parts: Parts, source: str) -> None:
     if likely and kind not in likely:
         raise RunError(
             Exit.USAGE,
-            f"{source} is no {kind} file: it looks like {' or '.join(likely)}; set `kind` in the recipe to that",
+            f"{source} is not a file of kind {kind}: it looks like {' or '.join(likely)}; set `kind` in the recipe "
+            "to that",
         )
 
 
@@ -39,7 +40,7 @@ def check_base(kind: str, host: Host, parts: Parts, source: str) -> None:
     raise RunError(
         Exit.USAGE,
         f"{source} is made for another kind of base: for {_made_for(families, found)} ({found} cross-attentions, kind "
-        f"{kind}), and the recipe's base is {here.title if layers in known else 'something else'} ({layers})",
+        f"{kind}), but the recipe's base is {here.title if layers in known else 'something else'} ({layers})",
     )
 
 
@@ -56,8 +57,8 @@ def check_text(host: Host, parts: Parts, source: str) -> None:
     if width is not None and len(read) == 1 and read != {width}:  # of several, others say what is wrong
         raise RunError(
             Exit.USAGE,
-            f"{source} is made for another kind of base: for one whose text is {min(read)} wide, that of the recipe's "
-            f"base is {width}",
+            f"{source} is made for another kind of base: it needs text {min(read)} wide, but the recipe's base has "
+            f"{width}",
         )
 
 

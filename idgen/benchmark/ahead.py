@@ -1,4 +1,4 @@
-"""Writes the full-size random weights beside the first blocks: `python -m idgen.benchmark.ahead '{"recipes": …}'`."""
+"""Writes full-size random weights while the first blocks run: `python -m idgen.benchmark.ahead '{"recipes": …}'`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Time for each block: what a quick one leaves goes to those after it."""
+"""The time budget of the blocks: what a quick one leaves goes to those after it."""
 
 import time
 from collections.abc import Sequence

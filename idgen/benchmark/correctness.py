@@ -1,4 +1,4 @@
-"""Are the tensors those of the original implementations on the device too? tests/golden/test_device.py says.
+"""The block correctness: compares the device with the original implementations' tensors (tests/golden/test_device.py).
 
 In float32 within the goldens' own tolerances, in bfloat16 within its bounds, and a batch against its rows alone.
 """

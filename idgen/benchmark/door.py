@@ -1,4 +1,4 @@
-"""Does a job start, and give every recipe's pictures in half precision? The tiny world, small, through Ray.
+"""The block door: does a job start, and make every recipe's pictures in half precision? Tiny weights, through Ray.
 
 Two people with the same prompt and seed in every recipe and precision, in one run.
 """
@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -26,7 +25,7 @@ PRECISIONS = ("float16", "bfloat16")
 PHOTOS = ROOT / "manifests" / "demo"
 LEAST_LEVELS = 1.0
 """Mean difference of two people's pictures, of 255: below it the person does not get through."""
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 
 
 def measure(door: Door, device: str, budget: Budget) -> None:
@@ -117,7 +116,7 @@ def _count(found: DoorFigures, rows: list[Row], output: Path) -> None:
     found.pictures, found.ok = len(PEOPLE), len(made)
     found.non_finite = sum(row["code"] == Code.NON_FINITE for row in rows)
     if len(made) == len(PEOPLE):
-        pixels = [np.asarray(Image.open(output / row["image_path"]).convert("RGB"), np.float32) for row in made]
+        pixels = [np.asarray(Image.open(output / str(row["image_path"])).convert("RGB"), np.float32) for row in made]
         found.people_differ_levels = float(np.abs(pixels[0] - pixels[1]).mean())
 
 
@@ -132,7 +131,7 @@ def _alone(door: Door, device: str, folder: Path, seconds: float) -> None:
             fill_recipes(door, json.loads(out.read_text()))
 
 
-def fill_recipes(door: Door, found: Mapping[str, Mapping[str, Any]]) -> None:
+def fill_recipes(door: Door, found: Mapping[str, Mapping[str, object]]) -> None:
     """Put what is known of some recipes and precisions in its place."""
     for recipe, precisions in found.items():
         fill(door.recipes[recipe], dict(precisions))

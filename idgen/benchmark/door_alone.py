@@ -1,4 +1,4 @@
-"""The door where a package of the job is not installed: `python -m idgen.benchmark.door_alone '{"device": …, …}'`.
+"""The block door without Ray, where a package is missing: `python -m idgen.benchmark.door_alone '{"device": …, …}'`.
 
 The sampler that actors run, without faces, store and ledger; what is known is written after each recipe.
 """
@@ -8,7 +8,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from idgen.sampling.sampler import Sampler
 
 def sample(device: str, out: str, recipes: Sequence[str] = DOOR_RECIPES) -> None:
     """Sample two people with each recipe in each precision; leave their figures in the file `out`."""
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, object]] = {}
     for name in recipes:
         for precision in PRECISIONS:
             dtype: Dtype = "float16" if precision == "float16" else "bfloat16"
@@ -34,7 +33,7 @@ def sample(device: str, out: str, recipes: Sequence[str] = DOOR_RECIPES) -> None
             give_back_memory(torch.device(device))
 
 
-def _one(recipe: Recipe, device: str) -> dict[str, Any]:
+def _one(recipe: Recipe, device: str) -> dict[str, object]:
     bucket = replace(bucket_for(recipe), width=TINY_SIDE_PX, height=TINY_SIDE_PX, num_inference_steps=TINY_STEPS)
     rows = same_but_people(rows_for(recipe, bucket, len(PEOPLE)))
     results = Sampler.load(recipe, lora_scale=recipe.defaults.lora_scale, device=device).sample(rows, bucket)

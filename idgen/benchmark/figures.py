@@ -217,7 +217,7 @@ class Document:
         os.replace(draft, path)
 
 
-def fill(figures: Any, found: dict[str, Any]) -> None:  # noqa: ANN401
+def fill(figures: Any, found: dict[str, object]) -> None:  # noqa: ANN401
     """Put the numbers of `found`, a part of the JSON, into the dataclass that has them. KeyError for a stranger."""
     names = {one.name for one in fields(figures)}
     for name, value in found.items():

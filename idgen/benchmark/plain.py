@@ -11,6 +11,7 @@ from typing import Any
 import diffusers
 import torch
 from accelerate import init_empty_weights
+from diffusers import ControlNetModel, DiffusionPipeline
 from diffusers.models.embeddings import IPAdapterFaceIDPlusImageProjection
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class PlainLoop:
         self.dtype = DTYPES[recipe.base.dtype]
         self.device = device
         self.texts = texts
-        self.pipeline: Any = _pipeline(recipe, self.dtype, texts is not None)
+        self.pipeline: DiffusionPipeline = _pipeline(recipe, self.dtype, texts is not None)
         self.adapter = readable(self.spec)
         if self.adapter:
             _load_adapter(self.pipeline, self.spec)
@@ -76,8 +77,8 @@ class PlainLoop:
         latents: Tensor = self._call(row, bucket, steps, "latent")
         return latents
 
-    def _call(self, row: SampleRow, bucket: Bucket, steps: int, output_type: str) -> Any:  # noqa: ANN401
-        words: dict[str, Any] = {
+    def _call(self, row: SampleRow, bucket: Bucket, steps: int, output_type: str) -> Any:  # noqa: ANN401 - an image, or latents
+        words: dict[str, object] = {
             "width": bucket.width,
             "height": bucket.height,
             "num_inference_steps": steps,
@@ -110,7 +111,9 @@ class PlainLoop:
         one = raw if self.spec.kind == "instantid" else torch.nn.functional.normalize(raw, dim=-1)
         pair = torch.stack([torch.zeros_like(one), one])[:, None]
         if self.spec.kind in LOOKS:
-            layer: Any = next(one for one in self._modules() if isinstance(one, IPAdapterFaceIDPlusImageProjection))
+            layer: IPAdapterFaceIDPlusImageProjection = next(
+                one for one in self._modules() if isinstance(one, IPAdapterFaceIDPlusImageProjection)
+            )
             width = layer.proj_in.in_features
             layer.clip_embeds = torch.randn(2, 1, FEATURES[0], width).to(self.device, self.dtype)
             layer.shortcut = True
@@ -121,7 +124,7 @@ class PlainLoop:
             yield from part.modules() if isinstance(part, nn.Module) else ()
 
 
-def _pipeline(recipe: Recipe, dtype: torch.dtype, texts_given: bool) -> Any:  # noqa: ANN401
+def _pipeline(recipe: Recipe, dtype: torch.dtype, texts_given: bool) -> DiffusionPipeline:
     base = recipe.base
     at = weights.locate(base.weights, base.revision)
     reader, encoders = READERS[base.kind], FAMILIES[base.kind].text_encoders
@@ -141,7 +144,7 @@ def _pipeline(recipe: Recipe, dtype: torch.dtype, texts_given: bool) -> Any:  # 
     return made
 
 
-def _net(control: Control) -> Any:  # noqa: ANN401
+def _net(control: Control) -> ControlNetModel:
     """Return IdentityNet as diffusers' own class; EcomID's has its settings elsewhere."""
     if not control.config:
         return diffusers.ControlNetModel.from_pretrained(weights.locate(control.weights), local_files_only=True)
@@ -160,7 +163,7 @@ def readable(spec: AdapterSpec) -> bool:
     return shapes_of(weights.locate(spec.weights, spec.revision))["image_proj.proj.0.weight"][0] == HIDDEN_WIDTH
 
 
-def _load_adapter(pipeline: Any, spec: AdapterSpec) -> None:  # noqa: ANN401
+def _load_adapter(pipeline: DiffusionPipeline, spec: AdapterSpec) -> None:
     """Load it. Raises RuntimeError when its LoRA is not in the UNet then: without peft diffusers only warns."""
     path = weights.locate(spec.weights, spec.revision)
     pipeline.load_ip_adapter(

@@ -1,4 +1,4 @@
-"""Children with a deadline: whatever one does, fail, hang or die, costs its own block and nothing else."""
+"""Child processes with a deadline: one that fails, hangs or dies costs its own block and nothing else."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The recipes that are measured, on random weights: the tiny world's, or full-size ones written for the occasion."""
+"""The recipes that are measured, on random weights: those of the tiny world, or full-size ones."""
 
 from dataclasses import dataclass, replace
 

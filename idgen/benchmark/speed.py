@@ -5,7 +5,6 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from idgen.benchmark.ahead import Weights
 from idgen.benchmark.budget import Budget
@@ -39,7 +38,7 @@ def measure(speed: Speed, device: str, size: str, weights: Weights, budget: Budg
         raise BlockError("; ".join(failed))
 
 
-def _one(task: Mapping[str, Any], figures: SpeedFigures, scratch: Path, seconds: float) -> None:
+def _one(task: Mapping[str, object], figures: SpeedFigures, scratch: Path, seconds: float) -> None:
     out = scratch / f"{task['recipe']}.json"
     try:
         words = [sys.executable, "-m", "idgen.benchmark.family", json.dumps({**task, "out": str(out)})]

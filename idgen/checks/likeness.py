@@ -1,4 +1,4 @@
-"""How like its references a picture's face is."""
+"""The check likeness: how similar a picture's face is to its references."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ class SimilarityBeforeCheck:
 
 
 class SimilarityCheck:
-    """The face as it is published, but for what is pasted back."""
+    """The face as it is published, before anything is pasted back."""
 
     column = FindingColumn("face_similarity", pa.float32(), "the same after the face pass")
 

@@ -1,4 +1,4 @@
-"""A finished picture on its way to the publisher: its pixels, and what is known of it beside them."""
+"""A finished picture on its way to the publisher: its pixels, and the facts known about it."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,7 +21,7 @@ class FacePassFacts:
 
     result: FacePassResult
     embedding_before: Embedding | None = None
-    """[D], of the face as it was sampled; None where there is none, or the pack has no recogniser."""
+    """[D], of the face as it was sampled; None without a face, or when the pack has no recogniser."""
     embedding_after: Embedding | None = None
     """[D], after the pass and before anything is pasted back; None also when no face is found any more."""
     notes: tuple[str, ...] = ()
@@ -30,14 +30,14 @@ class FacePassFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PictureFacts:
-    """What a check may ask beside the pixels. A check that needs more adds a field here, filled where it is known."""
+    """What a check may use besides the pixels. A check that needs more adds a field here, filled where it is known."""
 
     id_embeddings: Embedding | None = None
     """[n, D], the person's references as the recipe's own pack sees them, not normalised; None: no person."""
     face_pass: FacePassFacts | None = None
     """None where no face pass was asked for."""
     notes: tuple[str, ...] = ()
-    """What the sampler warns of, as `code: words`."""
+    """The sampler's warnings, as `code: words`."""
 
 
 @dataclass(frozen=True, slots=True)

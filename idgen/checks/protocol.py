@@ -17,7 +17,7 @@ picture's warnings."""
 
 @dataclass(frozen=True, slots=True)
 class FindingColumn:
-    """The column that a check's values stand in; null where it found nothing to say."""
+    """The column of a check's values; null where the check found nothing to say."""
 
     name: str
     type: pa.DataType
@@ -29,11 +29,11 @@ class Finding:
     """What one check says of one picture."""
 
     name: str
-    """Of the check's column."""
+    """The value in the check's column."""
     value: float | int | str | bool | None
     verdict: Verdict = "ok"
     detail: tuple[str, ...] = ()
-    """Why it is not ok, each as `code: words`; empty when it is."""
+    """Why it is not ok, each as `code: words`: at least one then, and none when it is ok."""
 
 
 class Check(Protocol):
@@ -41,9 +41,9 @@ class Check(Protocol):
 
     @property
     def column(self) -> FindingColumn:
-        """Where its values stand."""
+        """The column of its values."""
         ...
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return what the check says of the picture ([H, W, 3] uint8). Must not change it."""
+        """Return what the check says of the picture ([H, W, 3] uint8, read-only)."""
         ...

@@ -1,4 +1,4 @@
-"""The checks that every finished picture passes, in the order of their columns."""
+"""The table of checks that run on every finished picture, in the order of their columns."""
 
 from idgen.checks.face_pass import FacePassCheck
 from idgen.checks.likeness import SimilarityBeforeCheck, SimilarityCheck

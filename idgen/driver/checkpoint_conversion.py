@@ -29,7 +29,7 @@ def convert(source: Path, target: Path) -> int:
         written = load_file(temporary)
         different = [name for name, tensor in tensors.items() if not _equal_bits(tensor, written.get(name))]
         if different or len(written) != len(tensors):
-            raise RunError(Exit.BUG, f"{source}: {different[:3]} did not come out as they went in")
+            raise RunError(Exit.BUG, f"{source}: {different[:3]} were changed by the conversion")
         os.chmod(temporary, 0o644)
         os.link(temporary, target)  # unlike a rename never over a file that came meanwhile
     except FileExistsError as error:

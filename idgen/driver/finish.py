@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -52,7 +52,7 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
         owners = dict.fromkeys((*done, *(owner for more in missing.values() for owner in more)))
         raise RunError(
             Exit.REFUSED,
-            f"run.commercial=true, but commercial use of these weights asks for registration first "
+            f"run.commercial=true, but commercial use of these weights requires registration first "
             f"({'; '.join(faults)}); the recipe's licence says how, then set run.registered=[{','.join(owners)}]",
         )
 
@@ -150,7 +150,7 @@ def _delete_texts(run: Run) -> None:
         log.warning("%s is not empty: %s", run.store.uri(encoded_prompts.ROOT), error)
 
 
-def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:
+def _gallery(run: Run, summary: dict[str, object], work: "Work | None") -> str:
     """Make the gallery and return where it is; the last one when nothing was made, none after a stop.
 
     A run is not a failure because its report is.
@@ -161,11 +161,11 @@ def _gallery(run: Run, summary: dict[str, Any], work: "Work | None") -> str:
         path = newest_gallery(run.store) if work is None else ""
         return run.store.uri(path or _write_gallery(run, summary))
     except Exception:
-        log.warning("no gallery; jobs/report.py run.id=%s makes it again", run.id, exc_info=True)
+        log.warning("the gallery was not made; jobs/report.py run.id=%s makes it", run.id, exc_info=True)
         return ""
 
 
-def _write_gallery(run: Run, summary: dict[str, Any]) -> str:
+def _write_gallery(run: Run, summary: dict[str, object]) -> str:
     from idgen.report.gallery import write_report
     from idgen.report.thumbnails import PhotoReader
 

@@ -36,7 +36,7 @@ def report_job(config: Config) -> int:
     ids = [config.run.id] if config.run.id else run_ids(store)
     run_id = next((run_id for run_id in ids if store.head(f"runs/{run_id}/results.parquet")), "")
     if not run_id:
-        raise RunError(Exit.USAGE, f"no run in {config.output} with results: {', '.join(ids[:5]) or 'none'}")
+        raise RunError(Exit.USAGE, f"no run in {config.output} has results; runs there: {', '.join(ids[:5]) or 'none'}")
     roots = [os.path.dirname(config.manifest)] if config.manifest else []
     path = write_report(store, run_id, config.report, notes=config.notes, references=PhotoReader(config.sources, roots))
     print(f"gallery: {store.uri(path)}")

@@ -1,4 +1,4 @@
-"""The driver's side of the line: cluster, actors' settings, a first pass and a second one over what may go better."""
+"""The driver's side of the line: cluster, actors' settings, a first pass, and a second one for retriable failures."""
 
 import time
 from dataclasses import dataclass, field, replace
@@ -37,9 +37,9 @@ class Work:
     line_s: float = 0.0
     """From the first task of each pass to the last one's end; what the rate is over."""
     texts_s: float = 0.0
-    """Encoding prompts ahead of it."""
+    """The same for encoding prompts ahead."""
     faults: tuple[str, ...] = ()
-    """Recipes' weights that cannot be used, a line each: their rows failed."""
+    """Weights that cannot be used, one line each: the rows of their recipes failed."""
     gpu_s: float = 0.0
     """GPUs held by actors, times seconds."""
 
@@ -109,7 +109,7 @@ class _Passes:
         self._run_pass(TO_MAKE, shards(self._run.store, self._run.id, plan.part))
 
     def run_again(self) -> None:
-        """Run what failed in a way that may pass."""
+        """Run again what failed with a retriable code."""
         run = self._run
         ledger = ledger_files(run.store)
         _, again = plan_retries(run.recipes, run.config, run.store, run.id, ledger_files=ledger, scratch=run.scratch)
@@ -118,7 +118,7 @@ class _Passes:
             self._run_pass(RETRIES, again)
 
     def _run_pass(self, chosen: str, refs: list[ShardRef]) -> None:
-        """In pieces, as Ray Data takes 1 ms a task before the first one starts, and holds them all."""
+        """In pieces, because Ray Data spends 1 ms per task before the first one starts, and holds them all."""
         ahead = encode_ahead(self._run, chosen, self._line, self._stop, self._shown)
         line = replace(self._line, sampler=replace(self._line.sampler, failed_texts=ahead.failed))
         started_s = time.monotonic()

@@ -1,8 +1,7 @@
-"""What comes back from one run of the line: every row comes back, and what an actor raised comes out as it is."""
+"""What comes back from the line: counts of every row, or the error that an actor raised."""
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayActorError
@@ -11,8 +10,9 @@ from idgen.actors.pool_state import LineLeftError
 from idgen.errors import Exit, RunError
 from idgen.pipeline import Line
 from idgen.stores.protocol import StoreError
+from idgen.values import Cell
 
-ShardCounts = dict[str, Any]
+ShardCounts = dict[str, Cell]
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -29,7 +29,7 @@ def collect_results(results: Iterator[ShardCounts], planned: int, line: Line) ->
         raise _own(error, line.pool_state.waiting) from error
     rows, left = (sum(counts[name] for counts in found) for name in ("rows", "left"))
     if rows != planned or (left and not line.monitor.stopping()):
-        raise RunError(Exit.BUG, f"{planned} rows went into the line, {rows} came out, {left} of them not done")
+        raise RunError(Exit.BUG, f"{planned} rows went into the line, {rows} came out, {left} of those are not done")
     return found
 
 
@@ -39,11 +39,11 @@ def _own(error: BaseException, waiting: str) -> BaseException:
         if isinstance(seen, RunError):
             return seen
         if isinstance(seen, StoreError):
-            return RunError(Exit.UNAVAILABLE, f"the output store stays away: {_first_line(seen)}")
+            return RunError(Exit.UNAVAILABLE, f"the output store cannot be reached: {_first_line(seen)}")
         if isinstance(seen, ExecutionTimeoutError):
-            return RunError(Exit.UNAVAILABLE, f"the line stands still: {waiting or _first_line(seen)}")
+            return RunError(Exit.UNAVAILABLE, f"the run makes no progress: {waiting or _first_line(seen)}")
         if isinstance(seen, RayActorError):
-            return RunError(Exit.UNAVAILABLE, f"the line lost its monitor or an actor: {_reason(seen)}")
+            return RunError(Exit.UNAVAILABLE, f"the run lost its monitor or an actor: {_reason(seen)}")
     return error
 
 
@@ -57,7 +57,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Of what Ray says, the rest is tracebacks."""
+    """The rest of what Ray says is tracebacks."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 

@@ -1,4 +1,4 @@
-"""Numbers of a configuration that no run can work with: refused at its start, not met hours later."""
+"""Limits of numbers in a configuration: values that no run can work with are refused at the start."""
 
 import math
 
@@ -9,27 +9,27 @@ ABOVE_ZERO = (
     "images.publishers", "planner.memory_mb", "planner.shard_seconds", "planner.min_shard_rows",
     "planner.max_shard_rows", "sources.max_bytes", "sources.max_pixels", "sources.threads",
 )  # fmt: skip
-"""A thread pool of none: nothing is made, or every row fails."""
+"""With 0, a thread pool has no threads: nothing is made, or every row fails."""
 DEADLINES = (
     "sources.connect_timeout_s", "sources.deadline_s", "faces.batch_deadline_s", "sampling.batch_deadline_s",
     "texts.deadline_s",
 )  # fmt: skip
-"""One of 0 is over before anything is done; one above LONGEST_S overflows in the timers that keep it."""
+"""A time limit of 0 is over before anything is done; one above LONGEST_S overflows the timers."""
 ZERO_OR_MORE = (
     "run.deadline_s", "run.breaker_failures", "select.limit", "faces.actors", "faces.num_cpus", "sampling.actors",
     "sampling.num_cpus", "sampling.batch_size", "texts.actors", "texts.num_cpus", "texts.num_gpus", "cluster.wait_s",
     "cluster.num_cpus",
 )  # fmt: skip
-"""0 has a meaning of its own, or none of something is enough. null is none of these numbers."""
+"""Here 0 has a special meaning or is a possible number. null is not checked."""
 LONGEST_S = 20 * 86_400
 """faulthandler takes 9e9 s, but a socket waits with an int of milliseconds: 24 days."""
 
 
 def check_numbers(config: Config) -> None:
-    """Raise RunError(USAGE) for a number out of its range, or for one that is no number (nan)."""
+    """Raise RunError(USAGE) for a number out of its range, or for nan."""
     share = config.run.max_failed_fraction
     if not 0 <= share <= 1:  # of nan nothing is true: every run would end well
-        raise RunError(Exit.USAGE, f"run.max_failed_fraction={share:g}: a share from 0 to 1")
+        raise RunError(Exit.USAGE, f"run.max_failed_fraction={share:g}: must be a share from 0 to 1")
     for name in (*ABOVE_ZERO, *DEADLINES, *ZERO_OR_MORE):
         room, key = name.split(".")
         value: float | None = getattr(getattr(config, room), key)
@@ -41,7 +41,7 @@ def _wrong(name: str, value: float) -> str:
     """Return which numbers `name` takes when `value` is none of them, else ""."""
     finite = math.isfinite(value)
     if name in ZERO_OR_MORE:
-        return "" if finite and value >= 0 else "a finite number, 0 or more"
+        return "" if finite and value >= 0 else "must be a finite number, 0 or more"
     if name in DEADLINES:
-        return "" if 0 < value <= LONGEST_S else f"more than 0 s, at most {LONGEST_S} s (20 days)"
-    return "" if finite and value > 0 else "a finite number, more than 0"
+        return "" if 0 < value <= LONGEST_S else f"must be more than 0 s and at most {LONGEST_S} s (20 days)"
+    return "" if finite and value > 0 else "must be a finite number, more than 0"

@@ -1,4 +1,4 @@
-"""The driver's side of encoding prompts ahead: what is missing is encoded, and the actors are gone when it returns."""
+"""The driver's side of encoding prompts ahead: encodes what is missing, and ends the actors before it returns."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from idgen.manifest.prompts import TextBlock, text_blocks, write_prompts
 from idgen.outputs.encoded_prompts import encoder_of, stored
 
 BLOCKS_PER_ROUND = 2000
-"""128,000 prompts: Ray holds them all at a time, and every round loads the encoder anew."""
+"""128,000 prompts: Ray holds them all at a time, and every round loads the encoder again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -98,7 +98,7 @@ def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopReq
 
 
 def _force(run: Run) -> Force:
-    """What is made again: by status or code; or what lacks its image; or everything that select.file names."""
+    """What is made again: by status or code, by missing image, or everything in select.file."""
     rerun = run.config.rerun
     if rerun.status or rerun.code:
         return Force(statuses=rerun.status, codes=rerun.code)
@@ -111,11 +111,11 @@ def _force(run: Run) -> Force:
 
 def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
     def foresight(folder: str) -> Precheck:
-        """For the addresses of a manifest in `folder`."""
+        """Checks the addresses of a manifest in `folder`."""
         return Precheck(Fetcher(run.config.sources, extra_roots=run.roots_of(folder)), stop.check)
 
     def counter(recipe: Recipe) -> CountCut | None:
-        """For the recipe's long prompts, of which a million take minutes."""
+        """Checks prompts for their length; a million take minutes."""
         count = cut_counter(recipe)
 
         def heard(texts: Sequence[str]) -> list[int]:

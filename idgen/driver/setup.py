@@ -1,4 +1,4 @@
-"""Opening a run: where it writes, what it is called, which recipes it may use, what it reads."""
+"""Opens a run: where it writes, its name, which recipes it may use, what it reads."""
 
 import json
 import os
@@ -36,14 +36,14 @@ class Run:
     id: str
     config: Config
     recipes: Mapping[str, Recipe]
-    """All that may be named; one on a base is made when it is asked for."""
+    """All recipes that may be named; a recipe on a base is made when it is asked for."""
     hashes: "RecipeHashes"
     store: ObjectStore
     folder: RunFolder
     scratch: Path
     started_at: datetime
     started_s: float
-    """Of the monotonic clock."""
+    """On the monotonic clock."""
 
     def now_s(self) -> float:
         """Seconds since the run was opened."""
@@ -62,7 +62,7 @@ class Run:
         return roots
 
     def check_not_ended(self) -> None:
-        """Raise RunError(USAGE) when a run of this id has ended for good; one that was stopped may go on."""
+        """Raise RunError(USAGE) when a run of this id has ended for good; a stopped run may continue."""
         path = f"runs/{self.id}/summary.json"
         if self.store.head(path) and json.loads(self.store.get(path)).get("exit_code") in ENDED:
             raise RunError(Exit.USAGE, f"run {self.id} has ended: choose another run.id, or leave it out")
@@ -102,7 +102,9 @@ def open_run(config: Config, scratch: Path) -> Run:
     _check_place(config)
     recipes = load_recipes(config)
     if config.recipe and config.recipe not in recipes:
-        raise RunError(Exit.USAGE, f"recipe={config.recipe}: there is none; {unknown_recipe(config.recipe, recipes)}")
+        raise RunError(
+            Exit.USAGE, f"recipe={config.recipe}: there is no such recipe; {unknown_recipe(config.recipe, recipes)}"
+        )
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
     folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)
@@ -124,7 +126,7 @@ def _new_id() -> str:
 
 
 def _single_picture(config: Config, scratch: Path) -> Config:
-    """Make a manifest of one row, so that one picture goes the same road as a million."""
+    """Make a manifest of one row, so that one picture takes the same way as a million."""
     reference = config.reference if "://" in config.reference else str(Path(config.reference).resolve())
     row = {"row_id": "single", "reference_uri": reference, "prompt": config.prompt or None}
     path = scratch / "single.parquet"

@@ -1,11 +1,11 @@
-"""What a run writes down about itself: config.yaml before the first row, summary.json at every kind of end."""
+"""What a run writes about itself: config.yaml before the first row, summary.json at every kind of end."""
 
 import contextlib
 import hashlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from idgen.driver.setup import Run
 from idgen.errors import Exit, RunError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def write_config(run: Run) -> None:
     """Write the resolved configuration, redacted, with what it will run on, before the first row."""
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "config": to_plain(run.config),
         "recipes": sorted(name for name in run.recipes if "@" not in name),
     }
@@ -34,7 +34,7 @@ def config_hash(run: Run) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit) -> dict[str, Any]:
+def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit) -> dict[str, object]:
     """Return what summary.json holds: exit code, counts over pictures, times, work done, licences, versions."""
     counts = {name: value for name, value in asdict(balance).items() if name != "codes"}
     return {
@@ -55,21 +55,21 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
     }
 
 
-def _recipe(run: Run, name: str) -> dict[str, Any]:
-    """With the sha256 of each role, as of weights that are not pinned nothing else tells later what they were."""
+def _recipe(run: Run, name: str) -> dict[str, object]:
+    """With the sha256 of each role: for weights that are not pinned, nothing else shows later what they were."""
     recipe, digest = run.recipes[name], run.hashes[name]
     weights = run.hashes.identities[name]
     return {"name": name, "title": recipe.title, "licence": asdict(recipe.licence), "hash": digest, "weights": weights}
 
 
 def write_failure(run: Run, error: RunError | StoreError) -> None:
-    """Write summary.json of a run that ended before it could count; a store that is away takes none."""
+    """Write summary.json of a run that ended before it could count; not when the store cannot be reached."""
     code = error.exit_code if isinstance(error, RunError) else Exit.UNAVAILABLE
     with contextlib.suppress(StoreError):
         run.folder.write_json("summary.json", {**_origin(run, code), "error": str(error)})
 
 
-def _origin(run: Run, code: Exit) -> dict[str, Any]:
+def _origin(run: Run, code: Exit) -> dict[str, object]:
     return {
         "run_id": run.id,
         "exit_code": int(code),

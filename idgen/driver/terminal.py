@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 _COLUMNS, _COLUMN_CHARS = 20, 40
-"""A header can be anything: of columns no more than this is shown."""
+"""A header can be anything: no more columns than this are shown."""
 
 
 def print_plan(run: Run, plan: PlanSummary) -> None:
@@ -30,7 +30,9 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
     if plan.blank_rows:
         print(f"  rows without any value, left out: {plan.blank_rows:,}")
     if plan.unknown_ids:
-        print(f"  ids of select.file that no row has: {plan.unknown_ids:,}, as in {_listed(plan.unknown_like)}")
+        print(
+            f"  ids of select.file that are in no row: {plan.unknown_ids:,}, for example {_listed(plan.unknown_like)}"
+        )
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     print_lines([f"warning: {one_line(warning)}" for warning in plan.warnings], "  ")
@@ -62,7 +64,7 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     for fault in work.faults if work else ():
         print(f"error: {fault}", file=sys.stderr)
     if work and work.stop_reason:
-        print(f"stopped: {work.stop_reason}; run the same command again to go on")
+        print(f"stopped: {work.stop_reason}; run the same command again to continue")
     if gallery:
         print(f"{'newest gallery' if work is None else 'gallery'}: {gallery}")
     print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}")
@@ -72,7 +74,7 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
     most = run.config.run.max_failed_fraction
-    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried did not become ok"
+    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried are not ok"
     print(f"exit {int(code)}{reason if code == Exit.TOO_MANY_FAILED and not (work and work.stop_reason) else ''}")
 
 

@@ -1,4 +1,4 @@
-"""What the driver does while the line runs: show and write progress, and pass on every reason to stop."""
+"""The driver's watch over a running line: shows and writes progress, and passes on every reason to stop."""
 
 import logging
 import signal
@@ -37,7 +37,7 @@ class StopRequest:
             self.ask("deadline")
 
     def ask(self, reason: str, exit_code: Exit = Exit.STOPPED) -> None:
-        """Ask the run to stop in order; the first reason stays."""
+        """Ask the run to stop cleanly; the first reason stays."""
         if not self.event.is_set():
             self.reason, self.exit_code = reason, exit_code
             self.event.set()
@@ -46,16 +46,16 @@ class StopRequest:
         """Raise RunError with the stop's exit code when a stop was asked; for the stretches without workers."""
         self.look()
         if self.event.is_set():
-            raise RunError(self.exit_code, f"stopped: {self.reason}; run the same command again to go on")
+            raise RunError(self.exit_code, f"stopped: {self.reason}; run the same command again to continue")
 
     def listen(self) -> None:
-        """Turn SIGTERM and the first Ctrl-C into a stop in order; a second Ctrl-C interrupts at once.
+        """Turn SIGTERM and the first Ctrl-C into a clean stop; a second Ctrl-C interrupts at once.
 
         To be called again after ray.init, which installs a SIGTERM handler of its own. The handlers only set an event.
         """
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
-            """Ask for an orderly stop; a second Ctrl-C interrupts at once."""
+            """Ask for a clean stop; a second Ctrl-C interrupts at once."""
             if number == signal.SIGINT:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
                 self.ask("Ctrl-C", Exit.INTERRUPTED)
@@ -124,7 +124,7 @@ class Watch:
                 self._try_to_write(progress)
 
     def _try_to_write(self, progress: Progress) -> None:
-        """A store that is away for a while costs nothing: the next write comes in ten seconds."""
+        """A store that cannot be reached for a while costs nothing: the next write comes in ten seconds."""
         try:
             self._write(progress)
         except Exception:

@@ -62,7 +62,7 @@ def check_weights(config: Config) -> int:
 
 
 def fetch_weights(config: Config) -> int:
-    """Get what the named recipe lacks, then check it; return OK, or USAGE when something is wrong all the same."""
+    """Get what the named recipe lacks, then check it; return OK, or USAGE when something is still wrong."""
     if not config.recipe:
         raise RunError(Exit.USAGE, "say which recipe's weights to get: recipe=<name>, as `list` shows them")
     for name, recipe, parts in _chosen(config):
@@ -83,11 +83,11 @@ def convert_weights(config: Config) -> int:
         raise RunError(Exit.USAGE, "say what: weights.source=<file.bin or hub id> weights.target=<file.safetensors>")
     if source.endswith(".onnx"):
         found = face_converting.convert_face_network(weights.locate(source), Path(target).expanduser())
-        print(f"{target}: {found}, for a face pack; its folder goes into face_pack.weights")
+        print(f"{target}: {found}, for a face pack; put its folder into face_pack.weights")
         return Exit.OK
     count = checkpoint_conversion.convert(weights.locate(source), Path(target).expanduser())
-    print(f"{target}: {count} tensors, bit for bit those of {source}")
-    print("Its sha256 is another one: a recipe that names it makes new keys, so all its pictures again.")
+    print(f"{target}: {count} tensors, identical to those of {source}")
+    print("The new file has another sha256: a recipe that uses it gets new keys, so all its pictures are made again.")
     return Exit.OK
 
 
@@ -137,7 +137,7 @@ def _heading(name: str, recipe: Recipe, parts: int) -> str:
     use = "commercial use allowed" if licence.commercial_use else "NOT for commercial use"
     if licence.commercial_use and licence.registration:
         use += f" after registration with {', '.join(licence.registration)}"
-    size = f"; {recipe.download_gb:g} GB published beside the base" if recipe.download_gb and "@" not in name else ""
+    size = f"; {recipe.download_gb:g} GB to download besides the base" if recipe.download_gb and "@" not in name else ""
     return f"{name}: {recipe.title}\n  {licence.name}: {use}; {parts} part{'s' * (parts != 1)}{size}"
 
 
@@ -149,7 +149,7 @@ def _verdict(part: WeightPart, recipe: Recipe, hashes: HashCache) -> str:
 
 
 def _fault(part: WeightPart, error: RunError) -> str:
-    """Say what is wrong with a part: that it is not there, or what is the matter with what is."""
+    """Say what is wrong with a part: that it is missing, or what is wrong with the file."""
     try:
         weights.locate(part.location, part.revision)
     except RunError:

@@ -60,15 +60,15 @@ def affine(keypoints: Floats) -> npt.NDArray[np.float64]:
 def check(keypoints: Floats, *, code: Code = Code.NO_FACE, whose: str = "the five points found on the face") -> None:
     """Raise RowError(code) when the points [5, 2] are no numbers, stand in one place, or have left and right swapped.
 
-    OpenCV gives no matrix for the first two, and for the third, without a word, the face turned over. `whose` begins
+    OpenCV gives no matrix for the first two, and for the third it silently turns the face over. `whose` begins
     the detail. ValueError for another shape.
     """
     if keypoints.shape != (5, 2):
-        raise ValueError(f"keypoints {keypoints.shape}; five points are [5, 2]")
+        raise ValueError(f"keypoints have the shape {keypoints.shape}, not [5, 2]")
     if not np.isfinite(keypoints).all():
         raise RowError(code, f"{whose}: not all of them are numbers")
     if spread_px(keypoints) < MIN_SPREAD_PX:
-        raise RowError(code, f"{whose}: all of them are in one place")
+        raise RowError(code, f"{whose}: all of them are in the same place")
     points, template = (_centred(of) for of in (keypoints, TEMPLATE))
     # by how much of its size each fit explains: points turned into the template, and mirrored points
     straight, mirrored = abs((points.conj() * template).sum()), abs((points * template).sum())

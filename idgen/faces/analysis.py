@@ -107,7 +107,7 @@ class FaceAnalyser:
 
     def _found(self, bgr: Pixels, photo: bool) -> Found:
         if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
-            raise RowError(Code.NO_FACE, f"none in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
+            raise RowError(Code.NO_FACE, f"no face in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
         detector = self._app.det_model
         return find_in_photo(detector, bgr, self._det_size_px) if photo else find(detector, bgr)
 
@@ -118,7 +118,7 @@ class FaceAnalyser:
         """
         size = (bgr.shape[1], bgr.shape[0])
         if not len(found):
-            raise RowError(Code.NO_FACE, f"none in {size[0]}x{size[1]} pixels, nor in further looks at it")
+            raise RowError(Code.NO_FACE, f"no face in {size[0]}x{size[1]} pixels, even after looking more closely")
         select, near = wanted.face_select, wanted.near
         place = chosen or near
         row = choose(found.boxes, size, select) if place is None else nearest(found.boxes, place)
@@ -165,7 +165,7 @@ class FaceAnalyser:
             notes.append(f"small_face: {fraction:.1%} of the photo")
         outside = 0.0 if keypoints is None else cut_off(keypoints, size)
         if outside > CUT_FRACTION:
-            notes.append(f"face_cut: {outside:.0%} of what is looked at lies outside the photo, likeness will suffer")
+            notes.append(f"face_cut: {outside:.0%} of the crop lies outside the photo; the likeness will suffer")
         return notes
 
 
@@ -246,5 +246,5 @@ def _load(folder: Path, threads: int, device: str) -> FaceAnalysis:
     providers.check((model.session for model in app.models.values()), device)
     width = app.models["recognition"].output_shape[-1]
     if isinstance(width, int) and width != EMBEDDING_WIDTH:
-        raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers a face, not {EMBEDDING_WIDTH}")
+        raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers per face, not {EMBEDDING_WIDTH}")
     return app

@@ -36,7 +36,7 @@ def aligned(pixels: Pixels, keypoints: Floats, crop_px: int) -> Pixels:
     frame the face as ArcFace sees it, other multiples of 128 (256) leave room at its sides. ValueError otherwise.
     """
     if crop_px <= 0 or all(crop_px % side for side in ALIGNED_PX):
-        raise ValueError(f"an aligned face of {crop_px} px; multiples of 112 or 128 have a frame")
+        raise ValueError(f"an aligned face cannot have {crop_px} px; use a multiple of 112 or 128")
     return np.asarray(face_align.norm_crop(pixels, keypoints, crop_px), dtype=np.uint8)
 
 
@@ -56,7 +56,10 @@ def face_square(rgb: Pixels, box: Floats, mask: Pixels | None = None) -> Pixels:
     if mask is not None:
         shown = _mask(mask, photo.size)
         if np.asarray(shown.crop(_whole(box, photo.size))).max() < MASK_WHITE:
-            raise RowError(Code.BAD_VALUE, "reference_mask_uri: white is the face, and there is none at the face found")
+            raise RowError(
+                Code.BAD_VALUE,
+                "reference_mask_uri: white marks the face, but the mask has no white at the face that was found",
+            )
         square = Image.composite(square, Image.new("RGB", square.size, "white"), shown.crop(window))
     return np.asarray(square, dtype=np.uint8)
 

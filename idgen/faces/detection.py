@@ -1,4 +1,4 @@
-"""The detector's looks at a photo: as it is, and again where it is known to miss faces.
+"""Finds faces in a photo: looks once, and again where the detector is known to miss faces.
 
 A face that fills the frame is found with a border around the photo, one that is tiny in a large photo in quarters of
 it. Each further look can also see a face in a coffee cup, so it counts only with a higher score, and what it was made
@@ -7,7 +7,7 @@ for: after a border large boxes alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -30,6 +30,19 @@ _SAME_FACE = 0.4  # of two boxes' common area
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
+
+
+class Detector(Protocol):
+    """What is used of insightface's detectors, which carry no types."""
+
+    @property
+    def det_thresh(self) -> float:
+        """The score that a face must have at least."""
+        ...
+
+    def detect(self, img: Pixels) -> tuple[Floats, Floats]:
+        """Return boxes [n, 5] and points [n, 5, 2] of a BGR picture [H, W, 3]."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,7 @@ class Found:
 NOTHING = Found(np.zeros((0, 5), np.float32), np.zeros((0, 5, 2), np.float32), ())
 
 
-def look(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
+def look(detector: Detector, bgr: Pixels) -> Found:
     """Return what insightface's `detector` finds in `bgr` [H, W, 3] at first sight."""
     boxes, points = detector.detect(np.ascontiguousarray(bgr))
     if len(boxes) == 0:
@@ -77,7 +90,7 @@ def look(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
     return Found(np.asarray(boxes, np.float32), np.asarray(points, np.float32), ("",) * len(boxes))
 
 
-def find(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
+def find(detector: Detector, bgr: Pixels) -> Found:
     """Return the faces in a picture that was made here, looked for again with a border when there is none.
 
     It has a face: what the border shows of it counts with any size and score.
@@ -85,7 +98,7 @@ def find(detector: Any, bgr: Pixels) -> Found:  # noqa: ANN401
     return look(detector, bgr) or _bordered(detector, bgr, PAD_FRACTIONS[0])
 
 
-def find_in_photo(detector: Any, bgr: Pixels, side_px: int) -> Found:  # noqa: ANN401
+def find_in_photo(detector: Detector, bgr: Pixels, side_px: int) -> Found:
     """Return the faces in a photo, where nobody knows how large they are.
 
     When there is none, it is looked for again with borders, then in quarters; when all are small, once with a border
@@ -105,12 +118,12 @@ def fractions(boxes: Floats, size: tuple[int, int]) -> npt.NDArray[np.float64]:
     return np.asarray(sides[:, 0] * sides[:, 1] / (size[0] * size[1]), dtype=np.float64)
 
 
-def sure(detector: Any, boxes: Floats) -> npt.NDArray[np.bool_]:  # noqa: ANN401
+def sure(detector: Detector, boxes: Floats) -> npt.NDArray[np.bool_]:
     """Return which of the boxes [n, 5] a further look may add."""
     return np.asarray(boxes[:, 4] >= max(AGAIN_SCORE, detector.det_thresh), dtype=np.bool_)
 
 
-def _with_border(detector: Any, bgr: Pixels, pad_fractions: Sequence[float]) -> Found:  # noqa: ANN401
+def _with_border(detector: Detector, bgr: Pixels, pad_fractions: Sequence[float]) -> Found:
     size = (bgr.shape[1], bgr.shape[0])
     for fraction in pad_fractions:
         found = _bordered(detector, bgr, fraction)
@@ -120,7 +133,7 @@ def _with_border(detector: Any, bgr: Pixels, pad_fractions: Sequence[float]) -> 
     return NOTHING
 
 
-def _bordered(detector: Any, bgr: Pixels, fraction: float) -> Found:  # noqa: ANN401
+def _bordered(detector: Detector, bgr: Pixels, fraction: float) -> Found:
     # black, as outside of every photo: the embedding does not depend on the border
     down, across = (round(side * fraction) for side in bgr.shape[:2])
     padded = cv2.copyMakeBorder(bgr, down, down, across, across, cv2.BORDER_CONSTANT, value=(0, 0, 0))
@@ -128,7 +141,7 @@ def _bordered(detector: Any, bgr: Pixels, fraction: float) -> Found:  # noqa: AN
     return found.moved(-across, -down, "face_fills_frame: found only after a border was added")
 
 
-def _in_quarters(detector: Any, bgr: Pixels, side_px: int) -> Found:  # noqa: ANN401
+def _in_quarters(detector: Detector, bgr: Pixels, side_px: int) -> Found:
     """Return what is found where the detector gets more pixels than of the whole photo, each confirmed close up."""
     found = NOTHING
     if max(bgr.shape[:2]) <= side_px:
@@ -147,12 +160,12 @@ def _quarters(bgr: Pixels) -> Iterator[tuple[int, int, Pixels]]:
             yield left, top, bgr[top : top + height, left : left + width]
 
 
-def _close_up(detector: Any, bgr: Pixels, box: Floats) -> Found:  # noqa: ANN401
+def _close_up(detector: Detector, bgr: Pixels, box: Floats) -> Found:
     """Return the face at `box` [4] as it is found in its surroundings: points found on some 15 pixels are guesses."""
     middle, half = (box[:2] + box[2:]) / 2, CLOSE_UP / 2 * float(max(box[2:] - box[:2]))
     left, top = (max(0, int(at - half)) for at in middle)
     part = bgr[top : int(middle[1] + half), left : int(middle[0] + half)]
-    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were looked at closely")
+    found = look(detector, part).moved(left, top, "face_far: found only when parts of the photo were enlarged")
     rows = np.array([_overlap(one, box) > _SAME_FACE for one in found.boxes], bool)
     return found.of(rows & sure(detector, found.boxes))
 

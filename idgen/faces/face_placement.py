@@ -1,4 +1,4 @@
-"""Where the face of a row's picture is to be: from the face that was found to five points and their drawing."""
+"""Where the face goes in a row's picture: from the face that was found to five points and their drawing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ def place_face(request: Request, found: "Sequence[Face]") -> FacePlacement | Non
     if target is None:
         return None
     if not found:
-        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe looks for a face")
+        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe needs a photo of a face")
     source = SourceFace(found[0].keypoints, found[0].box, found[0].size)
     try:
         points = target_keypoints(source, target, size)

@@ -1,4 +1,4 @@
-"""What one task does: files to pixels, pixels to a face, its crops or an input image."""
+"""Analyses one file of a row: file to pixels, pixels to a face, its crops or an input image."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -88,12 +88,10 @@ def look(task: FileTask, opened: OpenedFiles, analyse: Analyse) -> FileResult:
 
 
 def _init_mask(photo: Photo, task: FileTask, digest: str) -> FileResult:
-    """Return the mask of an image to start from at the picture's size, [H, W]: 255 = make anew, 0 = keep."""
+    """Return the mask of an image to start from at the picture's size, [H, W]: 255 = repaint, 0 = keep."""
     if task.mask_mode == "alpha":
         if photo.alpha is None:
-            raise RowError(
-                Code.MISSING_VALUE, f"the row has none, and {INIT_IMAGE} has no transparent part to be made anew"
-            )
+            raise RowError(Code.MISSING_VALUE, f"the row has none, and {INIT_IMAGE} has no transparent part to repaint")
         white_kept, grey = True, photo.alpha
     else:
         white_kept, grey = task.mask_mode == "keep_white", np.asarray(Image.fromarray(photo.rgb).convert("L"))
@@ -101,9 +99,9 @@ def _init_mask(photo: Photo, task: FileTask, digest: str) -> FileResult:
     mask = 255 - mask if white_kept else mask
     notes = [] if task.mask_mode == "alpha" else list(photo.warnings)
     if mask.max() <= _KEPT:
-        notes.append("mask_keeps_all: nothing in the picture is to be made anew")
+        notes.append("mask_keeps_all: no part of the picture would be repainted")
     elif mask.min() > _KEPT:
-        notes.append("mask_keeps_nothing: the whole picture is to be made anew")
+        notes.append("mask_keeps_nothing: the whole picture would be repainted")
     return FileResult(digest, (photo.rgb.shape[1], photo.rgb.shape[0]), tuple(notes), png=png(mask))
 
 
@@ -114,7 +112,7 @@ def _control_map(photo: Photo, kind: str, to: tuple[int, int], digest: str) -> F
     notes = list(photo.warnings)
     if lines is not None:
         notes = [note for note in notes if not note.startswith("transparency")]
-        notes.append("transparency: its dark lines are drawn white on black")
+        notes.append("transparency: its dark lines are shown white on black")
     fitted = cover(photo.rgb if lines is None else lines, *to)
     return FileResult(digest, size, (*notes, *cover_notes(size, *to), *map_notes(fitted, kind)), png=png(fitted))
 

@@ -1,4 +1,4 @@
-"""A row's request as tasks on single files, and their results as one identity: rows share what they have in common."""
+"""Splits a row's request into tasks on single files, and joins their results: rows share files they have in common."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -133,9 +133,9 @@ def _input(image: InputImage, file: str, *, cut_out: bool) -> RowFile:
 def _check(request: Request) -> None:
     """The plan refuses such rows; what it let pass costs the row, not the shard."""
     if not request.uris and request.needs.analysis:
-        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe looks for a face")
+        raise RowError(Code.MISSING_VALUE, "reference_uri: this recipe needs a photo of a face")
     if not request.uris and request.needs.pictures and not request.ip_adapter_image_uri:
-        raise RowError(Code.MISSING_VALUE, f"reference_uri or {LOOK_IMAGE}: this recipe looks at a picture")
+        raise RowError(Code.MISSING_VALUE, f"reference_uri or {LOOK_IMAGE}: this recipe needs a picture")
     if request.reference_mask_uri and len(request.uris) != 1:
         raise RowError(Code.BAD_VALUE, f"{REFERENCE_MASK}: only with one reference")
 
@@ -193,8 +193,8 @@ def _check_shapes(by_column: Mapping[str, FileResult]) -> None:
     (width, height), (mask_width, mask_height) = picture.size, mask.size
     raise RowError(
         Code.BAD_VALUE,
-        f"{MASK_IMAGE}: {mask_width}x{mask_height} px, another shape than {INIT_IMAGE}'s {width}x{height}; "
-        "a mask covers the whole photo",
+        f"{MASK_IMAGE}: {mask_width}x{mask_height} px, but {INIT_IMAGE} has {width}x{height}; the mask must have the "
+        "photo's shape",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a row asks of the faces stage, and what it gets."""
+"""The request of a row to the faces stage, and the identity that it gets."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,7 +15,7 @@ EMBEDDING_ALONE = FaceNeeds(embedding=True, pictures=())
 
 
 MaskMode = Literal["", "repaint_white", "keep_white", "alpha"]
-"""How a file is a mask: what is white is made anew, or kept, or what is not opaque is made anew. Empty = it is none."""
+"""How a file is read as a mask: white is repainted or kept, or what is not opaque is repainted. Empty = no mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class InputImage:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one row asks for. An URI of "" is none."""
+    """What one row asks for. A URI of "" means that there is no file."""
 
     uris: tuple[str, ...]  # photos of one person; none where ip_adapter_image_uri says it all
     sha256s: tuple[str, ...] = ()  # of their bytes, as many as uris, or none; "" is not checked

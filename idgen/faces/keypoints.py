@@ -98,9 +98,9 @@ def draw(keypoints: Floats, size: Size) -> Pixels:
     """
     points = np.asarray(keypoints, np.float32)  # the originals' dtype: limbs are rounded to whole pixels
     if points.shape != (5, 2):
-        raise ValueError(f"keypoints {points.shape}; five points are [5, 2]")
+        raise ValueError(f"keypoints have the shape {points.shape}, not [5, 2]")
     if not (np.abs(points) < FAR_PX).all():
-        raise RowError(Code.NO_FACE, "the five points to draw are not all numbers of pixels")
+        raise RowError(Code.NO_FACE, "the five points to draw are not all finite numbers")
     picture = np.zeros((size[1], size[0], 3), np.uint8)
     for number in (0, 1, 3, 4):
         cv2.fillConvexPoly(picture, _limb(points[number], points[_NOSE]), COLORS[number])
@@ -139,8 +139,10 @@ def notes(keypoints: Floats, size: Size) -> list[str]:
     spread = spread_px(keypoints)
     if spread < SMALL_SPREAD_PX:
         found.append(
-            f"small_target_face: its points run together, {spread:.0f} px from their middle, {RADIUS_PX} px large; "
-            "make the box or the picture larger, or use face_pass auto"
+            f"small_target_face: its points run into each other, {spread:.0f} px from their centre, drawn "
+            f"{RADIUS_PX} px "
+            "large; "
+            "use a larger box or picture, or face_pass=auto"
         )
     return found
 

@@ -4,7 +4,7 @@ onnxruntime takes a provider that it does not have for a wish: it warns, and eve
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Protocol
 
 import onnxruntime
 
@@ -22,6 +22,15 @@ REMEDY = (
     "asks for, or set faces.num_gpus=0"
 )
 
+
+class Session(Protocol):
+    """What is used of onnxruntime's sessions, which carry no types."""
+
+    def get_providers(self) -> list[str]:
+        """Return the names of those that run it."""
+        ...
+
+
 Provider = str | tuple[str, dict[str, str]]
 
 
@@ -38,16 +47,16 @@ def providers(device: str) -> list[Provider]:
     if CUDA not in there:
         raise MachineError(
             Exit.USAGE,
-            f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} has no CUDA: {REMEDY}",
+            f"faces are to be analysed on a GPU, but onnxruntime {onnxruntime.__version__} has no CUDA: {REMEDY}",
         )
     return [(CUDA, dict(CUDA_OPTIONS)), CPU]
 
 
-def check(sessions: Iterable[Any], device: str) -> None:
+def check(sessions: Iterable[Session], device: str) -> None:
     """Raise MachineError (usage) when one of `sessions` was to run on CUDA and does not."""
     if device == "cuda" and any(CUDA not in session.get_providers() for session in sessions):
         raise MachineError(
             Exit.USAGE,
-            f"faces are to be analysed on a GPU, and onnxruntime {onnxruntime.__version__} could not start CUDA (no "
+            f"faces are to be analysed on a GPU, but onnxruntime {onnxruntime.__version__} could not start CUDA (no "
             f"GPU for this process, or no CUDA and cuDNN of its version): {REMEDY}",
         )

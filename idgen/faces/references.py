@@ -1,4 +1,4 @@
-"""From the files of a shard's rows to identities: every distinct one fetched once and looked at once.
+"""From the files of a shard's rows to identities: each distinct file is fetched and analysed once.
 
 Fetching waits, so it is done by threads; decoding and analysing compute, so they are done here, one file at a time.
 That also makes a crash in a decoder the crash of exactly one task: the one between `begin` and `end`.
@@ -131,7 +131,7 @@ class ReferenceReader:
                 except RunError:  # a face pack that no photo can be looked at with is no photo's fault
                     raise
                 except Exception as error:
-                    logger.exception("a reference met a bug")
+                    logger.exception("a reference hit a bug")
                     result = RowError(Code.INTERNAL, f"faces: {type(error).__name__}")
                 finally:
                     end(task.digest)

@@ -26,7 +26,8 @@ def differing(request: Request, faces: "Sequence[Face]") -> list[str]:
     lowest, bound = float(cosines[one, other]), request.face_pack.same_person_cosine
     if lowest >= bound:
         return []
-    said = f"{one + 1} and {other + 1} look like different people (cosine {lowest:.2f}, one person from {bound:g})"
+    numbers = f"cosine {lowest:.2f}, the same person has at least {bound:g}"
+    said = f"{one + 1} and {other + 1} look like different people ({numbers})"
     if request.refuse_strangers:
         raise RowError(Code.REFERENCES_DIFFER, said)
     return [f"references_differ: {said}"]

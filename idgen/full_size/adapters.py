@@ -1,4 +1,4 @@
-"""The adapters' files at full size, and what adapters look through.
+"""The adapters' files and their image encoders at full size.
 
 Shapes are those of idgen's own modules, whose names are the official keys; widths are the published ones. Every file
 is in the precision it is published in.

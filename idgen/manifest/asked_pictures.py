@@ -36,7 +36,7 @@ def write_asked(
 ) -> int:
     """Resolve the manifest's rows into `scratch`/asked.parquet (PICTURES) and return how many rows were read.
 
-    `select.limit` ends the reading early where it can. Raises RunError(USAGE) for an SQL condition that is none.
+    `select.limit` ends the reading early where it can. Raises RunError(USAGE) for an invalid SQL condition.
     """
     rows = pictures = 0
     enough = select.limit if select.limit and not select.file else 0
@@ -109,10 +109,10 @@ def unknown_ids(
     ]
     total = connection.execute("SELECT count(*) FROM selected_ids").fetchall()[0][0]
     if len(lost) == total:
-        like = f", as in {lost[0][:_ID_CHARS]!r}" if lost else ""
+        like = f", for example {lost[0][:_ID_CHARS]!r}" if lost else ""
         raise RunError(
             Exit.USAGE,
-            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one a line, "
+            f"select.file: none of its {total} ids is a row_id or key of the manifest{like}; give one per line, "
             "without quotes or commas",
         )
     return lost

@@ -1,4 +1,4 @@
-"""CSV taken apart: every row of the file is a row here, or the file is refused with the line that is wrong.
+"""Reads CSV strictly: every row of the file becomes a row, or the file is refused with the number of the wrong line.
 
 An empty cell is null and "" is empty text, which Python's csv cannot tell apart before 3.13; Arrow can, but takes a
 quote that is never closed for a cell of a thousand lines, and loses line breaks at the edges of its blocks.
@@ -85,7 +85,7 @@ def _after(text: str, end: int, separator: str, opened: int, closed: int) -> int
 
 
 def separator_of(header: str) -> str:
-    """Return what parts the cells of a file with this first line: by which most known columns appear, else a comma."""
+    """Return the separator of a file with this first line: the one that gives most known columns, else a comma."""
     return max(SEPARATORS, key=lambda separator: sum(name in BY_NAME for name in _names(header, separator)))
 
 
@@ -97,14 +97,14 @@ def check_row(number: int, row: Row, names: Sequence[str], separator: str) -> No
     """Raise CsvError for a row that has not one cell for each name, or a cell that seems to hold rows of the file."""
     if len(row) != len(names):
         raise CsvError(
-            f"line {number} has too many or too few cells ({len(row)}, the header has {len(names)}, parted by "
+            f"line {number} has too many or too few cells ({len(row)}, the header has {len(names)}, separated by "
             f"{SEPARATORS[separator]})"
         )
     for column, cell in enumerate(row):
         if cell and "\n" in cell and _holds_rows(cell, column, names, separator):
             raise CsvError(
-                f'line {number}: a quote (") opens a cell there that runs over {cell.count(chr(10)) + 1} lines, which '
-                "look like rows of their own; close the quote where it belongs"
+                f'line {number}: a quote (") opens a cell there that spans {cell.count(chr(10)) + 1} lines, which '
+                "look like separate rows; close the quote where it belongs"
             )
 
 

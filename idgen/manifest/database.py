@@ -15,7 +15,7 @@ from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
 
 LEDGER_COLUMNS = "key, status, code, retriable, attempt, finished_at, shard_try, run_id, shard"
-"""What the ledger's view is decided by (outputs/ledger.py), and what the plan wants to know."""
+"""The columns that decide the ledger's view (outputs/ledger.py), and those that the plan uses."""
 
 
 def open_database(scratch: Path, memory_mb: int) -> duckdb.DuckDBPyConnection:

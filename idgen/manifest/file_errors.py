@@ -1,4 +1,4 @@
-"""What goes wrong while a manifest's file is read, as the user's error: with the file, without its text."""
+"""Errors in reading a manifest's files, as messages for users: they name the file and repeat none of its text."""
 
 import re
 from collections.abc import Generator
@@ -22,7 +22,7 @@ def file_errors(file: str) -> Generator[None, None, None]:
         raise RunError(Exit.USAGE, f"manifest: {file}: {_reason(error)}") from None
     except OSError as error:
         if error.errno is None and _DAMAGED.match(str(error)):
-            raise RunError(Exit.USAGE, f"manifest: {file} is cut or damaged: it does not unpack") from None
+            raise RunError(Exit.USAGE, f"manifest: {file} is cut off or damaged: it cannot be unpacked") from None
         raise RunError(Exit.UNAVAILABLE, f"manifest: {file} cannot be read ({type(error).__name__})") from error
 
 
@@ -32,4 +32,4 @@ def _reason(error: Exception) -> str:
         return str(error)
     if "utf" in str(error).lower():
         return "the text is not UTF-8; save it as UTF-8"
-    return f"cannot be read as what its ending says ({type(error).__name__})"
+    return f"cannot be read as its file name's ending says ({type(error).__name__})"

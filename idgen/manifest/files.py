@@ -1,4 +1,4 @@
-"""Which files a manifest is made of, and what their folders' names say of their rows."""
+"""Which files a manifest is made of, and which columns the names of their folders give."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ManifestFiles:
     """The folder that was given, as the file system spells it; of a single file its own folder."""
 
     def name(self, path: str) -> str:
-        """Return how people are told of a file: its path below the manifest's folder."""
+        """Return a file's name for messages: its path below the manifest's folder."""
         return path.removeprefix(self.root).lstrip("/")
 
     def partition(self, path: str) -> Mapping[str, str | None]:
@@ -47,7 +47,7 @@ class ManifestFiles:
                 continue
             name, value = unquote(name), unquote(value)
             if name in found:
-                raise RunError(Exit.USAGE, f"manifest: two folders on the way to {self.name(path)} say {name}=")
+                raise RunError(Exit.USAGE, f"manifest: two folders in the path of {self.name(path)} set {name}=")
             found[name] = None if value == _NO_PARTITION else value
         return found
 
@@ -104,7 +104,7 @@ def _check_table(paths: Iterable[str]) -> None:
         if table:
             raise RunError(
                 Exit.USAGE,
-                f"manifest: this is {table}, whose folder also holds files of rows that are gone; export it to plain "
+                f"manifest: this is {table}, whose folder also holds files of deleted rows; export it to plain "
                 "Parquet, or give the files",
             )
 

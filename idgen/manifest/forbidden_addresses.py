@@ -1,4 +1,4 @@
-"""Pictures whose photos may not be fetched as the configuration is: refused before anything starts.
+"""Pictures whose photos the configuration does not allow to be fetched: refused before anything starts.
 
 Such a refusal has the picture's own key, as if the fetch had refused it: the next run leaves it as it is, and
 `rerun.code=[uri_forbidden]` finds it.
@@ -42,7 +42,7 @@ def refuse_forbidden(
     ((pictures, row_id, files, like),) = connection.execute("""
         SELECT count(DISTINCT ordinal), arg_min(row_id, ordinal), count(DISTINCT uri), arg_min(uri, ordinal)
         FROM addresses JOIN missing_uris USING (uri)""").fetchall()
-    text = f"{files:,} of the photos are not on this machine, as {like}"
+    text = f"{files:,} of the photos are not on this machine, for example {like}"
     return [PlanWarning("photo_missing", text, pictures, row_id)] if pictures else []
 
 

@@ -8,7 +8,6 @@ addresses stay as they are spelled, since two spellings of an object's name are 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -23,7 +22,7 @@ def canonical_float(value: float) -> str:
     return str(np.float32(value) + np.float32(0.0))
 
 
-def canonical(value: Any) -> Any:  # noqa: ANN401 - any manifest value
+def canonical(value: object) -> object:
     """Return `value` with every float in it spelled canonically and every map as an object."""
     if isinstance(value, float):
         return canonical_float(value)
@@ -34,19 +33,19 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 - any manifest value
     return value
 
 
-def key_and_seed(contents: Mapping[str, Any]) -> tuple[str, int]:
+def key_and_seed(contents: Mapping[str, object]) -> tuple[str, int]:
     """Return the key (32 hex digits) and the seed (0..2^63-1) of canonical key contents."""
     text = _ENCODE(contents).encode()
     seed = hashlib.blake2b(text, digest_size=8, person=_SEED_DOMAIN).digest()
     return hashlib.blake2b(text, digest_size=16, person=_KEY_DOMAIN).hexdigest(), int.from_bytes(seed) >> 1
 
 
-def refused_key(raw: Mapping[str, Any], image_index: int) -> str:
+def refused_key(raw: Mapping[str, object], image_index: int) -> str:
     """Return the key of a picture that the plan refused, over the row as it stands; never equal to a picture's key."""
     text = _ENCODE([canonical(raw), image_index]).encode()
     return hashlib.blake2b(text, digest_size=16, person=_REFUSED_DOMAIN).hexdigest()
 
 
-def short_hash(value: Any) -> str:  # noqa: ANN401 - anything canonical
+def short_hash(value: object) -> str:
     """Return 8 hex digits for names of load groups and buckets."""
     return hashlib.blake2b(_ENCODE(value).encode(), digest_size=4).hexdigest()

@@ -1,4 +1,4 @@
-"""The manifest's header: columns that look like a slip of the pen, and columns of a type that cannot be used."""
+"""Checks the manifest's header: names that look like typing errors, and columns of a type that cannot be used."""
 
 from collections.abc import Collection, Sequence
 
@@ -13,7 +13,7 @@ OWN_PREFIX = "idgen_"
 """Columns that idgen itself adds to failed.parquet; a manifest may bring them along, they are not read."""
 
 _WORDS = frozenset({"model", "persona", "personas", "schedule", "scheduled", "schedules", "shots"})
-"""Words of shops that happen to lie near a word of ours."""
+"""Words of shops that happen to look like a word of ours."""
 _OWN = frozenset({"reference", "guidance"})
 """Names that shops have for other things: an article's number, a size guide."""
 _ADDRESSES = frozenset({"uri", "uris", "url", "urls"})
@@ -32,7 +32,7 @@ _SHORT_CHARS, _LONG_CHARS = 4, 8
 
 
 def check_header(schema: pa.Schema) -> None:
-    """Raise RunError(USAGE) for a header that cannot be meant: twice the same name, a near miss, a wrong type."""
+    """Raise RunError(USAGE) for a wrong header: the same name twice, a near miss, a wrong type."""
     check_names(schema.names)
     for field in schema:
         column = BY_NAME.get(field.name)

@@ -1,4 +1,4 @@
-"""The shop's own columns: of any type and name, carried past the planner's database, which does not know all types."""
+"""The shop's own columns, of any type and name: carried past the planner's database, which does not know all types."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
 """The table of manifests/README.md, made from the columns and their checks.
 
-python -m idgen.manifest.page manifests/README.md        # writes the table anew between its two marks
+python -m idgen.manifest.page manifests/README.md        # writes the table between its two marks
 """
 
 import sys
@@ -26,7 +26,7 @@ def schema_table() -> str:
 
 
 def with_table(page: str) -> str:
-    """Return the page with the table between its marks made anew. Raises ValueError when a mark is missing."""
+    """Return the page with a new table between its marks. Raises ValueError when a mark is missing."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

@@ -66,7 +66,7 @@ def _schema(files: ManifestFiles, path: str) -> tuple[pa.Schema, int]:
 
 
 def _type(name: str, type_: pa.DataType) -> pa.DataType:
-    """Return a column's type without its way of storing, which is all that parts may differ in."""
+    """Return a column's type without its way of storing; files may differ only in this way."""
     if name not in BY_NAME:
         return plain_type(type_)
     return type_.value_type if pt.is_dictionary(type_) else type_

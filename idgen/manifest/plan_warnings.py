@@ -1,4 +1,4 @@
-"""What the plan warns of: nothing is refused for it, and each kind is said once, with a count and one row's id.
+"""The plan's warnings: nothing is refused for them; each kind is reported once, with a count and one row's id.
 
 Only pictures that are to be made count, and of their prompts only what the manifest says itself: a recipe's own default
 is its author's choice.
@@ -47,7 +47,8 @@ def unused_folders(connection: duckdb.DuckDBPyConnection, staged: StagedManifest
         ON asked.ordinal = v.ordinal AND v.verdict = 'make'""").fetchall()
     if not pictures or not staged.unused_folders:
         return []
-    text = f"folder {', '.join(staged.unused_folders)} gives no column, as it is the given one; give the one above it"
+    folders = ", ".join(staged.unused_folders)
+    text = f"folder {folders} gives no column, because it is the given folder itself; give its parent folder"
     return [PlanWarning("folder_column", text, pictures, row_id)]
 
 

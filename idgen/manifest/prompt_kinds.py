@@ -1,4 +1,4 @@
-"""What other programs read in a prompt, and what a text encoder cannot read at all: patterns for the plan's warnings.
+"""Prompt syntax of other programs, and scripts that a text encoder cannot read: patterns for the plan's warnings.
 
 The patterns are RE2's, which DuckDB runs over every prompt of a catalogue. They rather miss a rare spelling than take
 ordinary text for syntax: single brackets, ratios (16:9) and times (10:30) are ordinary text.
@@ -24,7 +24,7 @@ class PromptKind:
 
 
 _AS_TEXT = "is read as plain text"
-_WEIGHTED = "; the recipe's prompt_syntax: weighted gives weights their effect, but for Kolors"
+_WEIGHTED = "; the recipe's prompt_syntax: weighted makes weights work, except on Kolors"
 _NUMBER = r"[0-9]*\.?[0-9]+"
 _OTHER_LETTERS = r"[^\p{Latin}\p{Common}\p{Inherited}\P{L}]{2}"  # two, as one alone may be a unit (μm) or a sign
 _WORD_LETTERS = r"\p{Han}|\p{Hiragana}|\p{Katakana}|\p{Hangul}"  # one alone may be a word
@@ -43,14 +43,14 @@ KINDS = (
         r"(?i)<(lora|lyco|locon|loha|hypernet|embedding|ti):[^<>\n]*>",
     ),
     PromptKind(SYNTAX, f"BREAK {_AS_TEXT}", r"(^|[\s,])BREAK($|[\s,])"),
-    PromptKind(SYNTAX, f"__name__ {_AS_TEXT}: no list of words is looked up", r"__[A-Za-z0-9][A-Za-z0-9_*/.-]*__"),
+    PromptKind(SYNTAX, f"__name__ {_AS_TEXT}: word lists are not read", r"__[A-Za-z0-9][A-Za-z0-9_*/.-]*__"),
     PromptKind(SYNTAX, f"embedding:name {_AS_TEXT}: textual inversions are not loaded", r"(?i)(^|[\s,(])embedding:\S"),
     PromptKind(
         SYNTAX,
-        f"--ar 16:9 and its like {_AS_TEXT}; settings are columns",
+        f"--ar 16:9 and the like {_AS_TEXT}; settings are columns",
         r"(^|\s)--(ar|aspect|no|style|stylize|v|version|q|quality|s|seed|chaos|niji|iw|cref|sref|tile|weird)($|\s)",
     ),
-    PromptKind(SYNTAX, f"<|endoftext|> and its like {_AS_TEXT}", r"(?i)<\|[a-z_]+\|>"),
+    PromptKind(SYNTAX, f"<|endoftext|> and the like {_AS_TEXT}", r"(?i)<\|[a-z_]+\|>"),
     PromptKind(
         SCRIPT,
         "the text encoder was trained on English and hardly knows other scripts; write English, or take a Kolors "

@@ -1,4 +1,4 @@
-"""Prompts of which a text encoder does not read the end, found before anything is sampled."""
+"""Prompts that are longer than their text encoder reads, found before anything is sampled."""
 
 from collections.abc import Callable, Mapping, Sequence
 

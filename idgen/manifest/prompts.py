@@ -1,4 +1,4 @@
-"""The prompts that have to be encoded ahead of a pass: each once per text encoder, without those that are stored.
+"""The prompts to encode ahead of a pass: each once per text encoder, without those that are already stored.
 
 Ten million of them fit neither the driver's memory nor one Ray dataset, so they pass through DuckDB into a file of
 `scratch`, which is read in blocks.

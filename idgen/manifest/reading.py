@@ -123,7 +123,9 @@ def _column(batch: pa.RecordBatch, field: pa.Field, partition: Mapping[str, str 
         value = partition[name]
         differs = own.is_valid() if value is None else pc.not_equal(own.cast(pa.string()), value)
         if pc.any(differs).as_py():
-            raise RunError(Exit.USAGE, f"manifest: {file} lies in a folder {name}=…, but its column {name} says other")
+            raise RunError(
+                Exit.USAGE, f"manifest: {file} lies in a folder {name}=…, but its own column {name} has another value"
+            )
         if value is not None:
             own = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
     try:

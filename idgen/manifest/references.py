@@ -55,8 +55,8 @@ def _check_number(given: Mapping[str, Cell], photos: int, settings: Settings) ->
     if not photos and not has_picture and settings.takes_picture:
         raise RowError(Code.MISSING_VALUE, "reference_uri: the row has neither a photo nor an ip_adapter_image_uri")
     if photos > recipe.max_references:
-        raise values.bad("reference_uris", f"{photos} photos, {recipe.name} takes {recipe.max_references}")
+        raise values.bad("reference_uris", f"{photos} photos, but {recipe.name} takes at most {recipe.max_references}")
     if photos and has_picture and not settings.needs_face:
-        raise values.bad(LOOK_IMAGE, "give it or a reference, not both: one would have no use")
+        raise values.bad(LOOK_IMAGE, "give it or a reference, not both: one would be ignored")
     if "reference_mask_uri" in given and (photos != 1 or has_picture):
         raise values.bad("reference_mask_uri", "needs exactly one reference, and no ip_adapter_image_uri")

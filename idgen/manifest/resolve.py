@@ -6,7 +6,6 @@ is stable over runs. Nothing here stops a run: one bad cell costs its own row.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -39,7 +38,7 @@ _WIDE = pa.schema(_SHARED_FIELDS)
 _ID = BY_NAME["row_id"]
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 
-_Row = tuple[Any, ...]
+_Row = tuple[object, ...]
 
 
 class Resolver:
@@ -67,7 +66,7 @@ class Resolver:
         own = list(zip(*own_columns, strict=True)) if self._own else [()] * batch.num_rows
         carried = self._carried_texts(batch)
         distinct: dict[int, int] = {}  # id of a Settings -> its row in `wide`
-        wide: list[dict[str, Any]] = [{}]  # row 0: nothing, for refused pictures
+        wide: list[dict[str, object]] = [{}]  # row 0: nothing, for refused pictures
         alive: list[Settings] = []  # ids stay unique while these live
         rows: list[_Row] = []
         places: list[int] = []
@@ -97,7 +96,7 @@ class Resolver:
         images = images_of(given, self._images, settings, self._addresses)
         prompt = _checked("prompt", given.get("prompt", recipe.defaults.prompt), recipe)
         if not prompt.strip() and recipe.prompt_required:
-            raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs one")
+            raise RowError(Code.MISSING_VALUE, f"prompt: recipe {recipe.name} needs a prompt")
         negative = given.get("negative_prompt", recipe.defaults.negative_prompt)
         if negative is not None:
             negative = _checked("negative_prompt", negative, recipe)
@@ -211,7 +210,9 @@ def _plain(name: str, cell: Cell) -> str | None:
         return None
 
 
-def _assemble(fields: Sequence[str], rows: list[_Row], wide: list[dict[str, Any]], places: list[int]) -> pa.RecordBatch:
+def _assemble(
+    fields: Sequence[str], rows: list[_Row], wide: list[dict[str, object]], places: list[int]
+) -> pa.RecordBatch:
     """Join the per-row fields with the shared ones, which are built once and repeated by `take`."""
     by_name = dict(zip(fields, zip(*rows, strict=True) if rows else [()] * len(fields), strict=True))
     records = [{name: row.get(name) for name in _SHARED_NAMES} for row in wide]

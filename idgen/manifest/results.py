@@ -1,4 +1,4 @@
-"""What became of every picture asked for: results.parquet, failed.parquet, and the balance of the run.
+"""The results of a run: results.parquet, failed.parquet, and the count of every picture asked for.
 
 Both files come from a streaming join of what was asked (scratch) with the ledger: nothing of it is kept in memory while
 a run goes on. A picture's status is this run's; `ledger_status` is what the catalogue holds, which differs for skipped

@@ -9,7 +9,6 @@ still works, only slower. `Settings` is a row's resolved values without person, 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
@@ -38,9 +37,9 @@ class Settings:
 
     recipe: Recipe
     recipe_hash: str
-    columns: dict[str, Any]
+    columns: dict[str, Cell]
     """Resolved value by column name; null ones are left out."""
-    contents: dict[str, Any]
+    contents: dict[str, object]
     """Its share of what the key is made of."""
     load_group: str
     bucket_name: str
@@ -108,14 +107,14 @@ class SettingsTable:
             if name not in given and name not in images:
                 raise RowError(Code.MISSING_VALUE, f"{name}: recipe {recipe.name} needs it")
         defaults = {**defaults_of(recipe, given, images), "output_format": self._default_format}
-        columns: dict[str, Any] = {"recipe": recipe.name}
+        columns: dict[str, Cell] = {"recipe": recipe.name}
         for column in SHARED:
             value = given.get(column.name, defaults.get(column.name))
             if value is not None:
                 columns[column.name] = column.check(column.name, value, recipe)
         if "ip_adapter_scale" in given and recipe.adapters[0].name in dict(columns.get("ip_adapter_scales") or ()):
             raise values.bad(
-                "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale gives as well"
+                "ip_adapter_scales", "names the first adapter, whose strength ip_adapter_scale already sets"
             )
         check_together(columns, recipe, images, self._schedulers)
         if "paste_back" not in defaults:
@@ -142,8 +141,8 @@ class SettingsTable:
         return self._recipes[name]
 
 
-def _contents(columns: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
-    contents: dict[str, Any] = {}
+def _contents(columns: Mapping[str, Cell], recipe: Recipe) -> dict[str, object]:
+    contents: dict[str, object] = {}
     for name, value in columns.items():
         column = BY_NAME[name]
         if column.scope is not Scope.CARRIED and not _says_nothing(column, columns):
@@ -153,18 +152,18 @@ def _contents(columns: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
     return contents
 
 
-def _says_nothing(column: Column, columns: Mapping[str, Any]) -> bool:
+def _says_nothing(column: Column, columns: Mapping[str, Cell]) -> bool:
     """Whether the picture is the same without the column."""
     neutral = columns.get(column.neutral_as) if column.neutral_as else column.neutral
     return neutral is not None and bool(columns[column.name] == neutral)
 
 
-def _load_group(columns: Mapping[str, Any], recipe_hash: str) -> str:
+def _load_group(columns: Mapping[str, Cell], recipe_hash: str) -> str:
     lora = columns.get("lora_scale")
     return f"{columns['recipe']} {recipe_hash[:12]}" + (f" lora {canonical_float(lora)}" if lora is not None else "")
 
 
-def _bucket_name(columns: Mapping[str, Any], images: Collection[str]) -> str:
+def _bucket_name(columns: Mapping[str, Cell], images: Collection[str]) -> str:
     """Return a readable name of everything that must be equal within a batch, but for the number of references.
 
     Which images a row brings is in it: a strength means an init image, a control's scale its control image. Not

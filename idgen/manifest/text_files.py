@@ -64,7 +64,7 @@ def _put_back(first: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def read_csv(files: ManifestFiles, path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield a file's rows; an empty cell is null, "" is empty text. Raises CsvError for a row that is none."""
+    """Yield a file's rows; an empty cell is null, "" is empty text. Raises CsvError for an invalid row."""
     with _opened(files, path, "") as text:
         names, separator, rows = _header(text)
         kept: list[Row] = []
@@ -84,7 +84,7 @@ def _batch(names: list[str], rows: list[Row]) -> pa.RecordBatch:
 
 
 def jsonl_schema(files: ManifestFiles) -> pa.Schema:
-    """Return every name that any line uses, as text. Raises RunError(USAGE) for a line that is no JSON object."""
+    """Return every name that any line uses, as text. Raises RunError(USAGE) for a line that is not a JSON object."""
     names: dict[str, None] = {}
     for path in files.paths:
         with file_errors(files.name(path)):
@@ -105,7 +105,9 @@ def _json_rows(files: ManifestFiles, path: str) -> Iterator[dict[str, str | None
                 if not isinstance(row, dict):
                     raise ValueError("no object")
             except (ValueError, RecursionError):
-                raise RunError(Exit.USAGE, f"manifest: line {number} of {files.name(path)} is no JSON object") from None
+                raise RunError(
+                    Exit.USAGE, f"manifest: line {number} of {files.name(path)} is not a JSON object"
+                ) from None
             nested = json.loads(line) if any(isinstance(cell, dict | list) for cell in row.values()) else row
             yield {name if name.strip() else "unnamed": _as_text(cell, nested[name]) for name, cell in row.items()}
 

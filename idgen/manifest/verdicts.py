@@ -42,8 +42,8 @@ def _check_words(option: str, given: Iterable[str], known: Sequence[str]) -> Non
     for word in given:
         if word not in known:
             near = get_close_matches(word.strip().lower(), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            raise RunError(Exit.USAGE, f"{option}: {word!r} is none; {hint}")
+            hint = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(known)}"
+            raise RunError(Exit.USAGE, f"{option}: there is no {word!r}; {hint}")
 
 
 def judge(

@@ -16,4 +16,4 @@ class PlanWarning:
 
     def __str__(self) -> str:
         pictures = f"{self.pictures:,} picture{'s' * (self.pictures != 1)}"
-        return f"{self.code}: {self.text} ({pictures}, as in row {self.row_id})"
+        return f"{self.code}: {self.text} ({pictures}, for example row {self.row_id})"

@@ -6,7 +6,7 @@ Branches that project (idgen/networks/branch.py) do so on the text alone: their 
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from diffusers.models.attention_processor import Attention
 from torch import Tensor, nn
@@ -19,11 +19,11 @@ class Unet(Protocol):
     """What is used of diffusers' UNets, which carry no types."""
 
     @property
-    def attn_processors(self) -> Mapping[str, Any]:
+    def attn_processors(self) -> Mapping[str, object]:
         """Processors by name, in the order that adapter files count in: down, up, mid."""
         ...
 
-    def set_attn_processor(self, processor: dict[str, Any]) -> None:
+    def set_attn_processor(self, processor: dict[str, object]) -> None:
         """Replace all processors."""
         ...
 

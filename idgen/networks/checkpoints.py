@@ -29,8 +29,8 @@ def read(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise RunError(
             Exit.USAGE,
-            f"{path} is a pickle that asks to run code, or is damaged; nothing of it was run. "
-            "Use the .safetensors file of these weights, or a .bin that holds tensors only",
+            f"{path} is a pickle that tries to run code, or is damaged; none of it was run. Use the .safetensors "
+            "file of these weights, or a .bin that holds tensors only",
         ) from error
     except Exception as error:  # a damaged file makes a parser stumble in ways that nobody lists
         if type(error).__name__ == "SafetensorError":  # which is not exported
@@ -44,7 +44,7 @@ def check_whole(module: nn.Module, source: Path, what: str) -> None:
     """Raise RunError(USAGE) when `module` lacks weights: diffusers leaves those without memory and says nothing."""
     missing = [name for name, tensor in module.named_parameters() if tensor.is_meta]
     if missing:
-        raise RunError(Exit.USAGE, f"{source}: {len(missing)} weights of the {what} are missing, like {missing[0]}")
+        raise RunError(Exit.USAGE, f"{source}: {len(missing)} weights of the {what} are missing, such as {missing[0]}")
 
 
 def _read_pickle(path: Path) -> object:
@@ -67,12 +67,12 @@ def _check_sha256(path: Path, expected: str) -> None:
 def _flatten(loaded: object, path: Path) -> dict[str, Tensor]:
     """{"image_proj": {"norm.weight": t}} -> {"image_proj.norm.weight": t}; flat files pass as they are."""
     if not isinstance(loaded, dict):
-        raise RunError(Exit.USAGE, f"{path} holds no table of tensors")
+        raise RunError(Exit.USAGE, f"{path} does not hold a table of tensors")
     flat: dict[str, Tensor] = {}
     for name, value in loaded.items():
         parts = value.items() if isinstance(value, dict) else [("", value)]
         for inner, tensor in parts:
             if not isinstance(tensor, Tensor):
-                raise RunError(Exit.USAGE, f"{path} holds something else than tensors under {name!r}")
+                raise RunError(Exit.USAGE, f"{path} holds something other than tensors under {name!r}")
             flat[f"{name}.{inner}" if inner else str(name)] = tensor
     return flat

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,11 @@ OFFICIAL_FILE = "EVA02_CLIP_L_336_psz14_s6B.pt"
 _EPSILON = 1e-6
 _ROPE_BASE = 10000.0
 _PREFIX = "visual."
+
+
+class _File(TypedDict):
+    vision_cfg: dict[str, float]
+    embed_dim: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +62,11 @@ class EvaConfig:
     def read(cls, path: Path) -> "EvaConfig":
         """Return what a config.json in eva_clip's layout says. Raises RunError when it is of another kind of tower."""
         try:
-            settings: dict[str, Any] = json.loads(path.read_text())
+            settings: _File = json.loads(path.read_text())
             vision = dict(settings["vision_cfg"])
             lacking = [name for name in ("rope", "intp_freq", "naiveswiglu", "subln") if not vision.get(name)]
             if lacking:
-                raise RunError(Exit.USAGE, f"{path} is no config of an EVA02-CLIP tower: it has no {lacking[0]}")
+                raise RunError(Exit.USAGE, f"{path} is not the config of an EVA02-CLIP tower: it has no {lacking[0]}")
             return cls(
                 side_px=int(vision["image_size"]),
                 patch_px=int(vision["patch_size"]),
@@ -75,8 +80,8 @@ class EvaConfig:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RunError(
                 Exit.USAGE,
-                f"{path} is no config of an EVA02-CLIP model in eva_clip's layout ({type(error).__name__} {error}): if "
-                "it is another model's, keep the EVA02-CLIP file in a folder of its own",
+                f"{path} is not the config of an EVA02-CLIP model in eva_clip's layout ({type(error).__name__} "
+                f"{error}): if it belongs to another model, keep the EVA02-CLIP file in a folder of its own",
             ) from error
 
 
@@ -200,7 +205,7 @@ class EvaTower(nn.Module):
         outside = [name for name in names if not name.startswith(_PREFIX)]
         if config.layers <= LEVELS[-1]:
             raise RunError(
-                Exit.USAGE, f"{source}: PuLID reads block {LEVELS[-1]}, the tower has {config.layers} blocks"
+                Exit.USAGE, f"{source}: PuLID reads block {LEVELS[-1]}, but the tower has only {config.layers} blocks"
             )
         with torch.device("meta"):
             tower = cls(config)
@@ -245,4 +250,4 @@ def _check(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor], outside: l
         trouble = f"visual.{name} is {tuple(given[name].shape)}, not {tuple(wanted[name].shape)}"
     else:
         return
-    raise RunError(Exit.USAGE, f"{source} is not the EVA02-CLIP that PuLID looks through, {OFFICIAL_FILE}: {trouble}")
+    raise RunError(Exit.USAGE, f"{source} is not the EVA02-CLIP that PuLID uses, {OFFICIAL_FILE}: {trouble}")

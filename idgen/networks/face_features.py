@@ -29,7 +29,7 @@ def face_feature_image(faces: NDArray[np.uint8], labels: Tensor) -> Tensor:
     1.0 where `labels` [n, H, W] has one of WHITE_CLASSES. ValueError when the two have different shapes.
     """
     if faces.dtype != np.uint8 or faces.ndim != 4 or faces.shape[3] != 3 or faces.shape[:3] != tuple(labels.shape):
-        raise ValueError(f"faces {faces.dtype} {faces.shape} do not go with labels {tuple(labels.shape)}")
+        raise ValueError(f"faces {faces.dtype} {faces.shape} do not match labels {tuple(labels.shape)}")
     rgb = transfers.upload(torch.from_numpy(faces.transpose(0, 3, 1, 2).copy()), labels.device).float() / 255
     red, green, blue = (weight * rgb[:, number, None] for number, weight in enumerate(GRAY_WEIGHTS))
     white = torch.isin(labels, transfers.upload(torch.tensor(WHITE_CLASSES, dtype=labels.dtype), labels.device))[

@@ -12,7 +12,6 @@ an IdentityNet looks at the face's tokens too, which is what ComfyUI does with n
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import ControlNetModel
@@ -49,7 +48,7 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         """
         width = self.config.cross_attention_dim
         if context.shape[-1] != width:
-            raise RuntimeError(f"IdentityNet reads a context {width} wide and was given one {context.shape[-1]} wide")
+            raise RuntimeError(f"IdentityNet reads a context {width} wide, but was given one {context.shape[-1]} wide")
         self.context = context.flatten(1, 2).to(self.device, self.dtype)
         self.scale = scale.reshape(-1, 1, 1, 1).to(self.device, self.dtype)
         attention.bind_text(self, self.context)
@@ -68,8 +67,8 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         conditioning_scale: float = 1.0,
         guess_mode: bool = False,
         return_dict: bool = True,
-        **rest: Any,  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401
+        **rest: object,
+    ) -> ControlNetOutput | tuple[list[Tensor] | None, Tensor | None]:
         """Return the residuals of ControlNetModel.forward, each row's times its scale times `conditioning_scale`.
 
         Where that is 0, outside of the control's start and end, nothing is computed: (None, None), which the UNet takes
@@ -80,7 +79,7 @@ class IdentityNet(ControlNetModel):  # type: ignore[misc]  # diffusers carries n
         if self.context is None or self.scale is None:
             raise RuntimeError("IdentityNet.bind must run before the pipeline does")
         if guess_mode or not len(sample) == len(self.context) == len(self.scale):
-            # diffusers' attention cuts rows anew when their number differs, without a word
+            # diffusers' attention silently splits rows differently when their number differs
             raise RuntimeError(
                 f"IdentityNet is bound to {len(self.context)} rows with {len(self.scale)} scales and was given "
                 f"{len(sample)}; guess mode, which leaves rows out, is not supported"
@@ -127,13 +126,13 @@ def _from_file(weights: Path, dtype: torch.dtype, config: Path | None) -> Identi
     if config is None or not (config / CONFIG_FILE).is_file():
         raise RunError(
             Exit.USAGE,
-            f"{weights} has no {CONFIG_FILE}: name beside it a folder that has one of an SDXL ControlNet's, as "
-            "InstantX/InstantID's ControlNetModel",
+            f"{weights} has no {CONFIG_FILE}: also give, as `config`, a folder with the config of an SDXL "
+            "ControlNet, such as InstantX/InstantID:ControlNetModel",
         )
     tensors = checkpoints.read(weights / WEIGHTS_FILE if weights.is_dir() else weights)
     with torch.device("meta"):
         shape = IdentityNet.from_config(IdentityNet.load_config(config, local_files_only=True))
-    remedy = "give an SDXL ControlNet in diffusers' layout, or convert it to that"
+    remedy = "give an SDXL ControlNet in diffusers' layout, or convert this one to it"
     check_keys(tensors, set(shape.state_dict()), str(weights), "the ControlNet", remedy)
     net = IdentityNet.from_single_file(tensors, config=str(config), local_files_only=True)
     cast_net: IdentityNet = torch.nn.Module.to(net, dtype=dtype)  # diffusers' own warns for nothing

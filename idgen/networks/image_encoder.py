@@ -55,7 +55,7 @@ class ImageEncoder:
 
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype) -> "ImageEncoder":
-        """Return the encoder in a local `folder` (config.json and weights). Raises RunError(USAGE) when it is none."""
+        """Return the encoder in a local `folder` (config.json and weights). RunError(USAGE) when it has none."""
         transformers.utils.logging.disable_progress_bar()
         try:
             model, info = _Tower.from_pretrained(
@@ -74,8 +74,8 @@ class ImageEncoder:
         if info["missing_keys"]:  # transformers would go on with random weights in their place
             raise RunError(
                 Exit.USAGE,
-                f"{folder} is no CLIP vision model with projection: {len(info['missing_keys'])} tensors are missing, "
-                f"like {min(info['missing_keys'])}",
+                f"{folder} is not a CLIP vision model with projection: {len(info['missing_keys'])} tensors are "
+                f"missing, such as {min(info['missing_keys'])}",
             )
         single_files.check_expected(info["unexpected_keys"], folder, "CLIP's image encoder", "image_encoder")
         return cls(model)

@@ -117,7 +117,7 @@ def dimensions(weights: Mapping[str, Tensor], name: str, count: int, source: str
     """Return the shape of `weights[name]`, which has `count` dimensions. Raises RunError when it has not."""
     shape = tuple(weights[name].shape)
     if len(shape) != count or 0 in shape:
-        raise RunError(Exit.USAGE, f"{source}: image_proj {name} is {shape}, it has {count} dimensions in such a file")
+        raise RunError(Exit.USAGE, f"{source}: image_proj {name} is {shape}, but must have {count} dimensions")
     return shape
 
 
@@ -126,7 +126,7 @@ def token_shape(weights: Mapping[str, Tensor], last: str, source: str) -> tuple[
     (token_width,) = dimensions(weights, "norm.weight", 1, source)
     rows, _ = dimensions(weights, last, 2, source)
     if rows % token_width:
-        raise RunError(Exit.USAGE, f"{source}: image_proj makes no whole number of {token_width}-wide tokens")
+        raise RunError(Exit.USAGE, f"{source}: image_proj does not give a whole number of tokens {token_width} wide")
     return rows // token_width, token_width
 
 
@@ -139,7 +139,7 @@ def fill(module: M, weights: Mapping[str, Tensor], source: str) -> M:
         if name in weights and weights[name].shape != place.shape:
             raise RunError(
                 Exit.USAGE,
-                f"{source}: image_proj {name} is {tuple(weights[name].shape)}, {tuple(place.shape)} goes with the rest",
+                f"{source}: image_proj {name} is {tuple(weights[name].shape)}, but {tuple(place.shape)} fits the rest",
             )
     keys_of(weights, set(module.state_dict()), source)
     matrices = {f"{name}.weight" for name, part in module.named_modules() if isinstance(part, StoredLinear)}
@@ -168,6 +168,6 @@ def check_keys(
         return
     raise RunError(
         Exit.USAGE,
-        f"{source}: {part} is not laid out as its kind is: {len(missing)} keys missing {missing[:3]}, "
+        f"{source}: {part} does not have the layout of its kind: {len(missing)} keys missing {missing[:3]}, "
         f"{len(unknown)} unknown {unknown[:3]}; {remedy}",
     )

@@ -125,7 +125,8 @@ class IdFormer(nn.Module):
         inner_width, _ = dimensions(weights, "layers.0.0.to_q.weight", 2, source)
         if inner_width % HEAD_WIDTH:
             raise RunError(
-                Exit.USAGE, f"{source}: image_proj's attention is {inner_width} wide, heads are {HEAD_WIDTH}"
+                Exit.USAGE,
+                f"{source}: image_proj's attention is {inner_width} wide, not a multiple of its heads' {HEAD_WIDTH}",
             )
         with torch.device("meta"):
             module = cls(

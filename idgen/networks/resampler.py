@@ -166,5 +166,8 @@ def _perceiver_sizes(weights: Mapping[str, Tensor], source: str) -> tuple[int, i
     inner_width, _ = dimensions(weights, "layers.0.0.to_q.weight", 2, source)
     token_width, _ = dimensions(weights, "proj_out.weight", 2, source)
     if inner_width % HEAD_WIDTH:
-        raise RunError(Exit.USAGE, f"{source}: image_proj's attention is {inner_width} wide, heads are {HEAD_WIDTH}")
+        raise RunError(
+            Exit.USAGE,
+            f"{source}: image_proj's attention is {inner_width} wide, not a multiple of its heads' {HEAD_WIDTH}",
+        )
     return feature_width, width, inner_width, token_width, depth_of(weights)

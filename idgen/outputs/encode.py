@@ -6,7 +6,7 @@ Equal pixels and equal provenance give equal bytes (of one version of Pillow).
 import io
 import struct
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def encode_image(rgb: NDArray[np.uint8], image_format: Format, quality: int, pro
 _KINDS = {"png": ("png", "image/png"), "jpeg": ("jpg", "image/jpeg"), "webp": ("webp", "image/webp")}
 
 
-def _options(image_format: Format, quality: int, provenance: bytes) -> dict[str, Any]:
+def _options(image_format: Format, quality: int, provenance: bytes) -> dict[str, object]:
     if image_format == "png":
         chunks = PngImagePlugin.PngInfo()
         chunks.add(b"sRGB", _PNG_RELATIVE_COLORIMETRIC)  # 13 bytes; iCCP would take 400

@@ -13,7 +13,6 @@ import time
 import uuid
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.stores.protocol import ObjectExists, ObjectMissing, ObjectStore, StoreError
@@ -84,7 +83,7 @@ class Lease:
             if found is not None and found.get("token") == self._identity["token"]:
                 self._store.delete([LEASE_PATH])
         except StoreError as error:
-            log.warning("the lease stays until its lifetime is over: %s", error)
+            log.warning("the lease was not deleted and stays until it expires: %s", error)
 
     def __enter__(self) -> "Lease":
         return self.acquire()
@@ -103,7 +102,7 @@ class Lease:
             return found is not None and found.get("token") == self._identity["token"]
         return True
 
-    def _watch(self, found: dict[str, Any]) -> None:
+    def _watch(self, found: dict[str, object]) -> None:
         """Return when `found` stayed as it is for one lifetime, or vanished. Raises RunError when it changed."""
         lifetime_s = max(self._lifetime_s, _seconds(found.get("lifetime_s")))
         log.warning(
@@ -118,7 +117,7 @@ class Lease:
             if now != found:
                 raise self._refusal(now)
 
-    def _refusal(self, found: dict[str, Any]) -> RunError:
+    def _refusal(self, found: dict[str, object]) -> RunError:
         return RunError(
             Exit.REFUSED,
             f"{self._store.root} is being written by run {found.get('owner')!r} on {found.get('host')!r} "
@@ -153,7 +152,7 @@ class Lease:
         self._store.put(LEASE_PATH, self._content(), if_absent=if_absent)
         self._renewed_s = began_s
 
-    def _read(self) -> dict[str, Any] | None:
+    def _read(self) -> dict[str, object] | None:
         """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
         try:
             data = self._store.get(LEASE_PATH)

@@ -6,7 +6,6 @@ then the highest `attempt`, then the highest `shard_try`; the rest only makes th
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -38,7 +37,7 @@ def part_path(run_id: str, shard: str, shard_try: int, sequence: int) -> str:
 
 
 def write_part(
-    store: ObjectStore, run_id: str, shard: str, shard_try: int, sequence: int, rows: Sequence[Mapping[str, Any]]
+    store: ObjectStore, run_id: str, shard: str, shard_try: int, sequence: int, rows: Sequence[Mapping[str, object]]
 ) -> str:
     """Write LEDGER rows as one object with one PUT and return its path. Raises StoreError.
 
@@ -56,7 +55,7 @@ def write_part(
             return path
 
 
-def _encode(rows: Sequence[Mapping[str, Any]]) -> bytes:
+def _encode(rows: Sequence[Mapping[str, object]]) -> bytes:
     for row in rows:
         if strangers := row.keys() - set(LEDGER.names):
             raise ValueError(f"not columns of the ledger: {sorted(strangers)}")

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +14,9 @@ from idgen.checks.table import FINDING_COLUMNS
 from idgen.column import Column
 from idgen.columns import COLUMNS, LABELS
 from idgen.errors import CODES, MAX_DETAIL_CHARS, Code, Status
-from idgen.schemas import LEDGER
+from idgen.schemas import LEDGER, PictureRow
 from idgen.sources.redact import redact_text, redact_uri, redact_uris
+from idgen.values import Cell
 
 _OWN_COLUMNS = {*LEDGER.names, "reference_uri"}
 _SETTINGS = tuple(column for column in COLUMNS if column.name not in _OWN_COLUMNS)
@@ -35,7 +35,7 @@ class StoredImage:
 
 
 def ledger_row(
-    picture: Mapping[str, Any],
+    picture: PictureRow,
     *,
     status: Status,
     stage: str,
@@ -50,12 +50,12 @@ def ledger_row(
     seconds: float | None = None,
     batch_rows: int | None = None,
     finished_at: datetime | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return a row of LEDGER for a row of PICTURES or ANALYSED (as a dict; identity columns may be absent).
 
     URIs are written without userinfo and signatures, also inside the carried columns. `findings` are the checks'
-    (null columns without them), `seconds` is this picture's
-    share of its batch. ValueError when an `ok` row has no image, or another one has.
+    (null columns without them), `seconds` is this picture's share of its
+    batch. ValueError when an `ok` row has no image, or another one has.
     """
     if (status == "ok") != (image is not None) or (status == "ok") != (code == ""):
         raise ValueError(f"{status} with code {code!r} and image {image}")
@@ -80,28 +80,29 @@ def ledger_row(
     }
 
 
-def asked_columns(picture: Mapping[str, Any], signature_parameters: Sequence[str]) -> dict[str, Any]:
+def asked_columns(picture: PictureRow, signature_parameters: Sequence[str]) -> dict[str, object]:
     """Return the columns of a ledger row that say what was asked for, redacted; no image yet."""
+    cells: Mapping[str, Cell] = picture
     settings = {
-        column.name: _setting(column, picture[column.name], signature_parameters)
+        column.name: _setting(column, cells[column.name], signature_parameters)
         for column in _SETTINGS
-        if picture.get(column.name) is not None
+        if cells.get(column.name) is not None
     }
     return {
-        **{name: picture.get(name) for name in _COPIED},
-        **{name: picture.get(name) or "" for name in _COPIED_TEXT},
-        **{name: redact_uris(picture.get(name) or "", signature_parameters) for name in _IDS},
+        **{name: cells.get(name) for name in _COPIED},
+        **{name: cells.get(name) or "" for name in _COPIED_TEXT},
+        **{name: redact_uris(cells.get(name) or "", signature_parameters) for name in _IDS},
         "image_path": "",
         "image_sha256": "",
         "image_bytes": 0,
         "image_format": picture.get("output_format") or "",
         "settings": _json(settings),
         "reference_uris": [redact_uri(uri, signature_parameters) for uri in _references(picture)],
-        "carried": _redact_carried(picture.get("carried") or "{}", signature_parameters),
+        "carried": _redact_carried(cells.get("carried") or "{}", signature_parameters),
     }
 
 
-def _image_columns(image: StoredImage) -> dict[str, Any]:
+def _image_columns(image: StoredImage) -> dict[str, object]:
     return {
         "image_path": image.path,
         "image_sha256": image.sha256,
@@ -122,12 +123,12 @@ _COPIED = (
 )  # fmt: skip
 
 
-def _references(picture: Mapping[str, Any]) -> list[str]:
+def _references(picture: PictureRow) -> list[str]:
     one = picture.get("reference_uri")
     return [one] if one else list(picture.get("reference_uris") or [])
 
 
-def _setting(column: Column, value: Any, signature_parameters: Sequence[str]) -> object:  # noqa: ANN401
+def _setting(column: Column, value: Cell, signature_parameters: Sequence[str]) -> object:
     if column.holds_addresses:
         if isinstance(value, str):
             return redact_uri(value, signature_parameters)

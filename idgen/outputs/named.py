@@ -96,11 +96,11 @@ def _copy(store: ObjectStore, stale: Iterable[NamedPicture]) -> int:
             log.warning("no copy under %s, the next run makes it: %s", picture.named_path, error)
             away_in_a_row += 1
             if away_in_a_row == _TOLD:
-                log.warning("the store is away: the next run makes the other copies, too")
+                log.warning("the store cannot be reached: the next run makes the other copies too")
                 break
         else:
             made += 1
             away_in_a_row = 0
     if gone:
-        log.warning("images gone: %d; run verify, then rerun rerun.missing=true", gone)
+        log.warning("images missing: %d; run verify, then rerun with rerun.missing=true", gone)
     return made

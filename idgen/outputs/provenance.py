@@ -1,8 +1,8 @@
-"""What a picture says about itself: an XMP packet that we write whole. Nothing of any input file is ever in it."""
+"""The metadata in a picture: an XMP packet that we write whole. Nothing of any input file is ever in it."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 from xml.sax.saxutils import escape
 
 from idgen import __version__
@@ -25,7 +25,7 @@ _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="r"?>"""
 
 
-def xmp_packet(asked: Mapping[str, Any], run_id: str, level: Level) -> bytes:
+def xmp_packet(asked: Mapping[str, object], run_id: str, level: Level) -> bytes:
     """Return the packet for what was asked (ledger columns), UTF-8; empty for level "none".
 
     `public`: DigitalSourceType (trainedAlgorithmicMedia; compositeWithTrainedAlgorithmicMedia with paste_back),
@@ -34,7 +34,7 @@ def xmp_packet(asked: Mapping[str, Any], run_id: str, level: Level) -> bytes:
     """
     if level == "none":
         return b""
-    settings = json.loads(asked["settings"])
+    settings = json.loads(str(asked["settings"]))
     public = {
         "Iptc4xmpExt:DigitalSourceType": COMPOSITE_SOURCE_TYPE if settings.get("paste_back") else DIGITAL_SOURCE_TYPE,
         "xmp:CreatorTool": SOFTWARE,
@@ -57,8 +57,8 @@ def xmp_packet(asked: Mapping[str, Any], run_id: str, level: Level) -> bytes:
     return _packet(public)
 
 
-def _packet(properties: Mapping[str, str]) -> bytes:
-    lines = [f"<{name}>{escape(_xml_text(value))}</{name}>" for name, value in properties.items()]
+def _packet(properties: Mapping[str, object]) -> bytes:
+    lines = [f"<{name}>{escape(_xml_text(str(value)))}</{name}>" for name, value in properties.items()]
     return _PACKET.format(properties="\n".join(lines)).encode()
 
 

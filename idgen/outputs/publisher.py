@@ -1,4 +1,4 @@
-"""Publishing beside the sampling: per finished batch checks, encoding, image objects, ledger part, named copies.
+"""Publishes finished batches beside the sampling: checks, encoding, image objects, ledger part, named copies.
 
 A crash between two steps costs at most work done twice: an image without a ledger row is harmless, a ledger row
 without its image cannot be.
@@ -11,22 +11,24 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Required, TypedDict, Unpack
 
 from idgen.checks.looking import Findings, findings
 from idgen.checks.picture import FinishedPicture, Pixels
 from idgen.checks.protocol import Check
 from idgen.checks.table import CHECKS
 from idgen.config import ImagesConfig
-from idgen.errors import Code, RowError
+from idgen.errors import Code, RowError, Status
 from idgen.outputs.encode import encode_image
 from idgen.outputs.ledger import write_part
 from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
 from idgen.outputs.named import named_path
 from idgen.outputs.provenance import xmp_packet
+from idgen.schemas import PictureRow
 from idgen.stores.protocol import ObjectStore, StoreError
 
-Row = dict[str, Any]
+Row = dict[str, object]
+"""Of the ledger."""
 
 PART_PATIENCE_S = 300.0
 """How long the store may be away before a run ends over it: the retries inside one PUT last seconds."""
@@ -38,10 +40,18 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Batch:
     sequence: int
-    pictures: Sequence[Row]
+    pictures: Sequence[PictureRow]
     images: Sequence[FinishedPicture | RowError]
     stage: str
     seconds: float
+
+
+class _Outcome(TypedDict, total=False):
+    status: Required[Status]
+    stage: Required[str]
+    code: str
+    detail: str
+    image: StoredImage
 
 
 class Publisher:
@@ -79,7 +89,7 @@ class Publisher:
         self._failure: BaseException | None = None
 
     def submit(
-        self, pictures: Sequence[Row], images: Sequence[FinishedPicture | RowError], stage: str, seconds: float
+        self, pictures: Sequence[PictureRow], images: Sequence[FinishedPicture | RowError], stage: str, seconds: float
     ) -> None:
         """Take a finished batch: ANALYSED rows, and for each its picture or why there is none.
 
@@ -120,7 +130,7 @@ class Publisher:
         self._write_part(batch.sequence, rows)
         for row, copy_to in published:
             if copy_to:
-                self._copy(row["image_path"], copy_to)
+                self._copy(str(row["image_path"]), copy_to)
         self._published(rows)
 
     def _write_part(self, sequence: int, rows: list[Row]) -> None:
@@ -139,7 +149,7 @@ class Publisher:
                 time.sleep(min(pause_s, left_s))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _publish_image(self, batch: _Batch, picture: Row, result: FinishedPicture | RowError) -> tuple[Row, str]:
+    def _publish_image(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> tuple[Row, str]:
         """Check and store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
         finished = FinishedPicture(result) if isinstance(result, RowError) else result
         found = findings(finished, self._checks)
@@ -156,7 +166,7 @@ class Publisher:
             return self._failed(batch, picture, found, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
         return self._row(batch, picture, found, status="ok", stage="publish", image=image), copy_to
 
-    def _store_image(self, picture: Row, pixels: Pixels) -> tuple[StoredImage, str]:
+    def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str]:
         """Encode and write one image. Raises RowError and StoreError."""
         image_format = picture.get("output_format") or self._config.format
         asked = asked_columns(picture, self._signature_parameters)
@@ -176,10 +186,10 @@ class Publisher:
         except StoreError as error:
             log.warning("no copy under %s yet: %s", copy_to, error)
 
-    def _failed(self, batch: _Batch, picture: Row, found: Findings, error: RowError, stage: str) -> Row:
+    def _failed(self, batch: _Batch, picture: PictureRow, found: Findings, error: RowError, stage: str) -> Row:
         return self._row(batch, picture, found, status=error.status, stage=stage, code=error.code, detail=error.detail)
 
-    def _row(self, batch: _Batch, picture: Row, found: Findings, **outcome: Any) -> Row:  # noqa: ANN401
+    def _row(self, batch: _Batch, picture: PictureRow, found: Findings, **outcome: Unpack[_Outcome]) -> Row:
         sampled = batch.stage == "sample" and batch.seconds > 0
         return ledger_row(
             picture,
@@ -194,10 +204,11 @@ class Publisher:
         )
 
 
-def _copy_path(picture: Row, extension: str) -> str:
-    if not picture.get("output_name"):
+def _copy_path(picture: PictureRow, extension: str) -> str:
+    name = picture.get("output_name")
+    if not name:
         return ""
     try:
-        return named_path(picture["output_name"], picture["image_index"], picture.get("num_images") or 1, extension)
+        return named_path(name, picture["image_index"], picture.get("num_images") or 1, extension)
     except ValueError as error:
         raise RowError(Code.BAD_VALUE, str(error)) from error

@@ -5,7 +5,6 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 
 import yaml
 
@@ -38,21 +37,21 @@ class RunFolder:
         """Return the path in the store of a file of this run."""
         return f"{self.path}/{name}"
 
-    def write_config(self, config: Mapping[str, Any]) -> None:
+    def write_config(self, config: Mapping[str, object]) -> None:
         """Write config.yaml: the resolved configuration with versions, commit and hash, as plain dicts and lists."""
         text = yaml.safe_dump(self.redacted(config), sort_keys=False, allow_unicode=True, width=120)
         self.store.put(self.file("config.yaml"), text.encode(), content_type="application/yaml")
 
-    def write_progress(self, progress: Mapping[str, Any]) -> None:
+    def write_progress(self, progress: Mapping[str, object]) -> None:
         """Replace progress.json."""
         self.write_json("progress.json", progress)
 
-    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, content: Mapping[str, object]) -> None:
         """Write one JSON file of the run; datetimes become ISO text."""
         data = json.dumps(self.redacted(content), indent=1, ensure_ascii=False).encode()
         self.store.put(self.file(name), data, content_type="application/json")
 
-    def finish(self, summary: Mapping[str, Any]) -> None:
+    def finish(self, summary: Mapping[str, object]) -> None:
         """Write summary.json and, for `exit_code` 0, _SUCCESS."""
         self.write_json("summary.json", summary)
         if summary["exit_code"] == Exit.OK:
@@ -67,11 +66,11 @@ class RunFolder:
             plan = [found.path for found in self.store.list(self.file("plan/"))]
             self.store.delete(path for path in plan if path.endswith(".parquet"))
         except StoreError as error:
-            log.warning("%s still holds addresses with their signatures: %s", self.store.uri(self.file("plan")), error)
+            log.warning("%s still holds signed addresses: %s", self.store.uri(self.file("plan")), error)
             return False
         return True
 
-    def redacted(self, value: object) -> Any:  # noqa: ANN401
+    def redacted(self, value: object) -> object:
         """Return plain JSON data without credentials in any text, keys included; datetimes become ISO text."""
         if isinstance(value, str):
             return redact_text(value, self._parameters)

@@ -1,4 +1,4 @@
-"""Does the store hold what the ledger says? Compares the ledger's ok rows with what lies under images/ and named/.
+"""Compares the ledger's ok rows with the files under images/ and named/.
 
 Everything but the findings goes through DuckDB, so memory does not grow with a sound catalogue.
 """

@@ -1,4 +1,4 @@
-"""What a recipe's adapters must be like, alone, on its base and beside its controls. No torch here."""
+"""Rules for a recipe's adapters: alone, on its base, and beside its controls. No torch here."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ def _base_faults(adapter: AdapterSpec, base: str) -> Iterable[str]:
     """Kolors has SDXL's layers, but text of its own."""
     families = VARIANTS[adapter.kind].families
     if base not in families:
-        yield f"{adapter.kind} is made for {short_titles(families)}, the recipe's base is {base}"
+        yield f"{adapter.kind} is made for {short_titles(families)}, but the recipe's base is {base}"
 
 
 def _own_faults(adapter: AdapterSpec) -> Iterable[str]:
@@ -34,14 +34,14 @@ def _own_faults(adapter: AdapterSpec) -> Iterable[str]:
     if looks and not adapter.image_encoder:
         yield f"{kind} needs an image_encoder"
     if not looks and adapter.image_encoder:
-        yield f"{kind} has no image_encoder"
+        yield f"{kind} does not take an image_encoder"
     side = adapter.face_crop_px
     if side is not None and (variant.picture != "aligned" or side < 1 or (side % 112 and side % 128)):
-        yield "face_crop_px is for aligned faces, a multiple of 112 or 128 as insightface cuts"
+        yield "face_crop_px is for aligned faces only, and must be a multiple of 112 or 128"
     other = _TWINS.get(kind)
     if other and other in adapter.weights:
         twin = next(kind for kind in _TWINS if kind != adapter.kind)
-        yield f"{adapter.weights} is the file of kind {twin}, as only its name tells"
+        yield f"{adapter.weights} is the file of kind {twin}, judging by its name"
 
 
 def _pulid_faults(adapter: AdapterSpec) -> Iterable[str]:
@@ -51,19 +51,19 @@ def _pulid_faults(adapter: AdapterSpec) -> Iterable[str]:
     if wants_context and not adapter.context_weights:
         yield f"{kind} needs context_weights, InstantID's ip-adapter.bin"
     if not wants_context and adapter.context_weights:
-        yield f"{kind} has no context_weights, they are ecomid's"
+        yield f"{kind} does not take context_weights, only ecomid does"
     if variant.pulid is None:
-        yield from (f"{kind} has no {name}" for name in _PULIDS_OWN if getattr(adapter, name) not in (None, ""))
+        yield from (f"{kind} does not take {name}" for name in _PULIDS_OWN if getattr(adapter, name) not in (None, ""))
         return
     if not adapter.face_parser:
         yield f"{kind} needs a face_parser"
-    yield from (f"{kind} has no {name}" for name in ("clip_fit", "face_crop_color") if getattr(adapter, name))
+    yield from (f"{kind} does not take {name}" for name in ("clip_fit", "face_crop_color") if getattr(adapter, name))
     if adapter.attn_mean and variant.pulid.as_said(adapter).combine != "ortho_v2":
-        yield f"attn_mean is of combine ortho_v2, not of {adapter.combine}"
+        yield f"attn_mean works with combine ortho_v2, not with {adapter.combine}"
     if adapter.num_zero is not None and adapter.num_zero < 0:
         yield "num_zero must be 0 or more"
     if adapter.references and variant.pulid.references is None:
-        yield f"{kind} has no references: it takes all of a person's photos in at once"
+        yield f"{kind} does not take references: it uses all photos of a person at once"
 
 
 def _context_faults(recipe: Recipe) -> Iterable[str]:
@@ -75,11 +75,11 @@ def _context_faults(recipe: Recipe) -> Iterable[str]:
     lookers = [control.name for control in recipe.controls if control.name == "identity" or control.context == "face"]
     if lookers and len(givers) != 1:
         kinds = " or ".join(kind for kind, variant in VARIANTS.items() if variant.context)
-        named = f"there are {', '.join(adapter.name for adapter in givers)}" if givers else "there is none"
-        yield f"controls: {lookers[0]} looks at a face's tokens, which one adapter of kind {kinds} gives: {named}"
+        named = f"there are several: {', '.join(adapter.name for adapter in givers)}" if givers else "there is none"
+        yield f"controls: {lookers[0]} needs the face tokens of exactly one adapter of kind {kinds}, but {named}"
     for adapter in givers:
         if adapter.kind == "ecomid" and "identity" not in (control.name for control in recipe.controls):
             yield (
-                f"adapter {adapter.name}: ecomid goes with the control identity; without one take pulid_v1, with "
+                f"adapter {adapter.name}: ecomid needs the control identity; without it use pulid_v1, with "
                 "attn_mean: global for EcomID's formula"
             )

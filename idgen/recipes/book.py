@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -68,12 +68,12 @@ def load_recipes(config: Config) -> "RecipeBook":
         if like not in bases:
             raise RunError(Exit.USAGE, f"base_overrides.{name}: no base {like!r}{suggestion(like, bases)}")
         bases[name] = changed(bases[like], change, f"base_overrides.{name}")
-        _to_base_file(name, bases[name])  # what is wrong with it is told now
+        _to_base_file(name, bases[name])  # raises now if it is wrong
     book = RecipeBook(recipes, bases)
     for name, override in config.overrides.items():
         book.override(name, override)
     for name in (*recipes, *config.overrides):
-        book[name]  # what is wrong with it is told now
+        book[name]  # raises now if it is wrong
     return book
 
 
@@ -98,7 +98,7 @@ class RecipeBook(Mapping[str, Recipe]):
         if "@" in name and like == name:
             self._changes[name] = change
         elif "@" in name:
-            raise RunError(Exit.USAGE, f"overrides.{name}: a name with @ is a recipe on a base, and like neither")
+            raise RunError(Exit.USAGE, f"overrides.{name}: a name with @ is a recipe on a base and takes no `like`")
         else:
             self._recipes[name] = changed(start, change, f"overrides.{name}")
         self._made.clear()
@@ -152,7 +152,7 @@ def _folder(folder: str, kind: str) -> dict[str, Layer]:
     layers: dict[str, Layer] = {}
     for path in sorted(_path(folder, kind).glob("*.yaml")):
         if "@" in path.stem:
-            raise RunError(Exit.USAGE, f"{path}: @ parts a recipe from a base, a file's name has none")
+            raise RunError(Exit.USAGE, f"{path}: a file name must not contain @, which separates a recipe from a base")
         seen = path.stat()
         layers[path.stem] = dict(_file(path, seen.st_mtime_ns, seen.st_size, seen.st_ino))
     return layers
@@ -171,18 +171,22 @@ def _kind(layer: Layer) -> str:
     return str(base.get("kind", Base().kind)) if isinstance(base, Mapping) else Base().kind
 
 
+def _table(layer: Layer, name: str) -> Layer:
+    """Return a table inside of a layer, nothing where there is none."""
+    return cast(Layer, layer.get(name) or {})
+
+
 def _on_base(recipe: Recipe, layer: Layer, file: BaseFile) -> Layer:
     """Return the recipe's layer on another base."""
-    own = layer.get("defaults") or {}
     made = {
         **layer,
         "title": " on ".join(filter(None, (recipe.title, file.title))),
         "base": asdict(file.base),
-        "defaults": {**own, **file.defaults},
+        "defaults": {**_table(layer, "defaults"), **file.defaults},
         "licence": asdict(_joined(recipe.licence, file.licence)),
     }
     if layer.get("face_pass") is not None:
-        made["face_pass"] = {**layer["face_pass"], **file.face_pass}
+        made["face_pass"] = {**_table(layer, "face_pass"), **file.face_pass}
     for name in ("timestep_spacing", "batch_size", "seconds_per_picture"):
         if getattr(file, name):
             made[name] = getattr(file, name)
@@ -201,7 +205,7 @@ def _joined(recipe: Licence, base: Licence) -> Licence:
 
 @functools.cache
 def _schema(kind: type) -> DictConfig:
-    """Return a dataclass's fields for `merge`, which copies them; making them anew took a third of a merge."""
+    """Return a dataclass's fields for `merge`, which copies them; making new ones took a third of a merge."""
     schema: DictConfig = OmegaConf.structured(kind)
     return schema
 
@@ -209,12 +213,12 @@ def _schema(kind: type) -> DictConfig:
 def _to_base_file(name: str, layer: Layer) -> BaseFile:
     try:
         file = OmegaConf.to_object(OmegaConf.merge(_schema(BaseFile), layer))
-        OmegaConf.merge(_schema(Defaults), layer.get("defaults") or {})
-        OmegaConf.merge(_schema(FacePass), layer.get("face_pass") or {})
+        OmegaConf.merge(_schema(Defaults), _table(layer, "defaults"))
+        OmegaConf.merge(_schema(FacePass), _table(layer, "face_pass"))
     except OmegaConfBaseException as error:
         raise RunError(Exit.USAGE, f"base {name}: {explain(error)}") from error
     assert isinstance(file, BaseFile)
-    if "kind" in (layer.get("base") or {}) and file.base.kind != file.family:
+    if "kind" in _table(layer, "base") and file.base.kind != file.family:
         raise RunError(Exit.USAGE, f"base {name}: base.kind is {file.base.kind}, but its family is {file.family}")
     return replace(file, base=replace(file.base, kind=file.family))
 

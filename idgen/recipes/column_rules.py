@@ -22,9 +22,9 @@ def faults(recipe: Recipe) -> Iterable[str]:
             yield f"no manifest column {name!r}{suggestion(name, BY_NAME)}"
     for name in recipe.required_columns:
         if name not in recipe.columns:
-            yield f"required_columns: {name!r} is none of columns"
+            yield f"required_columns: {name!r} is not in columns"
     useless = {column.name: why for column in COLUMNS if (why := _useless(recipe, column))}
-    yield from (f"column {name} has no use {useless[name]}" for name in recipe.columns if name in useless)
+    yield from (f"column {name} has no effect {useless[name]}" for name in recipe.columns if name in useless)
 
 
 def _useless(recipe: Recipe, column: Column) -> str:
@@ -34,7 +34,7 @@ def _useless(recipe: Recipe, column: Column) -> str:
     if column.need is None or _has(recipe, column.need):
         return ""
     if column.need is Need.TOLD_SIZES:
-        return f"on {recipe.base.kind}, whose nets are told no sizes"
+        return f"on {recipe.base.kind}, which has no size conditioning"
     return f"without {column.need}"
 
 

@@ -6,11 +6,11 @@ configs/bases. Whoever wants to know what a base can do asks here, and never for
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 FamilyName = Literal["sd15", "sdxl", "kolors"]
 """base.kind of a recipe."""
-Settings = Mapping[str, Any]
+Settings = Mapping[str, object]
 """Of a model's config.json."""
 
 
@@ -48,7 +48,7 @@ class Family:
 
     # pictures
     told_sizes: bool = False
-    """Its nets are told sizes: SDXL's size conditioning."""
+    """Whether its nets take SDXL's size conditioning."""
     bucketed_sizes: bool = False
     """Trained on the sizes of recipes/sizes.py, of about a megapixel each."""
     latent_scale: float

@@ -1,10 +1,9 @@
-"""What makes two recipes the same: the part of a picture's key that its recipe decides."""
+"""Recipe hashes: the part of a picture's key that its recipe decides."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 from idgen.recipes.recipe import Recipe
 
@@ -38,7 +37,7 @@ def recipe_hash(recipe: Recipe, identity: Mapping[str, str]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def _without_locations(facts: Any) -> Any:  # noqa: ANN401
+def _without_locations(facts: object) -> object:
     if isinstance(facts, dict):
         kept = {name: _without_locations(value) for name, value in facts.items() if name not in _LOCATIONS}
         return {name: value for name, value in kept.items() if value not in (None, "", [], {})}

@@ -1,15 +1,14 @@
-"""Settings laid over settings, before they are checked: what overrides and bases change of a recipe."""
+"""Merges settings before they are checked: a recipe, its base, and overrides."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from idgen.errors import Exit, RunError
 
-Layer = dict[str, Any]
+Layer = dict[str, object]
 """A file's settings as plain values, not yet checked."""
 
 
-def changed(layer: Mapping[str, Any], change: Mapping[str, Any], where: str) -> Layer:
+def changed(layer: Mapping[str, object], change: Mapping[str, object], where: str) -> Layer:
     """Return `layer` with the change laid over it; lists are replaced, tables are merged.
 
     In a list of named things (adapters, controls, base.loras) one is changed by its number or name:
@@ -27,7 +26,7 @@ def changed(layer: Mapping[str, Any], change: Mapping[str, Any], where: str) -> 
     return made
 
 
-def _items_changed(items: list[Any], change: Mapping[str, Any], where: str, what: str) -> list[Any]:
+def _items_changed(items: list[Layer], change: Mapping[str, object], where: str, what: str) -> list[Layer]:
     made = list(items)
     names = [str(item.get("name")) if isinstance(item, Mapping) else "" for item in items]
     for place, part in change.items():
@@ -42,5 +41,5 @@ def _items_changed(items: list[Any], change: Mapping[str, Any], where: str, what
 def table(value: object, where: str) -> Layer:
     """Return a table's settings; RunError(USAGE), beginning with `where`, for anything else."""
     if not isinstance(value, Mapping):
-        raise RunError(Exit.USAGE, f"{where}: give settings, as in {where}.<setting>=<value>")
+        raise RunError(Exit.USAGE, f"{where}: give settings, for example {where}.<setting>=<value>")
     return {str(key): part for key, part in value.items()}

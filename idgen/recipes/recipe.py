@@ -120,7 +120,7 @@ class Control:
     name: str = ""
     """pose, depth, canny, softedge: ready-made maps, the columns are control_<name>_uri and control_<name>_scale.
     identity: IdentityNet, shown the face's five points; every row has them, `controlnet_conditioning_scale` is its
-    strength, row by row. inpaint: shown init_image_uri with what is to be made anew cut out; control_inpaint_scale."""
+    strength, row by row. inpaint: shown init_image_uri with the part to repaint cut out; control_inpaint_scale."""
     weights: str = ""
     """Location of a ControlNet's folder in diffusers layout; of identity also a folder or file without settings."""
     config: str = ""

@@ -23,7 +23,7 @@ TOLERANCE = 0.03
 def nearest_size(width: int, height: int) -> tuple[int, int]:
     """Return the trained size whose shape is nearest to width : height, by ratio; `ValueError` for sides below 1."""
     if width < 1 or height < 1:
-        raise ValueError(f"a picture of {width}x{height} px has no shape")
+        raise ValueError(f"a picture of {width}x{height} px is not possible")
     return min(
         SDXL_SIZES, key=lambda size: max(size[0] * height, width * size[1]) / min(size[0] * height, width * size[1])
     )

@@ -1,4 +1,4 @@
-"""What a recipe must be like to be used at all, checked when it is read: before anything is planned or loaded."""
+"""Rules for a whole recipe, checked when it is read: before anything is planned or loaded."""
 
 from collections.abc import Iterable
 
@@ -25,21 +25,21 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     for what, parts in (("adapters", recipe.adapters), ("controls", recipe.controls), ("base.loras", base.loras)):
         names = [part.name for part in parts]
         if len(set(names)) < len(names) or "" in names:
-            yield f"{what} need names of their own, there are {names}"
+            yield f"{what} need a different name each, but have {names}"
     yield from _base_faults(recipe)
     yield from adapter_rules.faults(recipe)
     if any(steps < 1 for steps in base.steps):
         yield f"base.steps: {base.steps} must be 1 or more"
     if base.steps and recipe.defaults.num_inference_steps not in base.steps:
-        yield f"defaults.num_inference_steps: {recipe.defaults.num_inference_steps} is none of base.steps {base.steps}"
+        yield f"defaults.num_inference_steps: {recipe.defaults.num_inference_steps} is not in base.steps {base.steps}"
     if needs(recipe).analysis and recipe.max_references < 1:
-        yield "max_references: its adapters need a photo with a face"
+        yield "max_references: must be 1 or more: the adapters need a photo of a face"
     yield from _scale_faults(recipe)
     yield from _control_faults(recipe)
     yield from face_pass.faults(recipe)
     side = recipe.face_pack.det_size_px
     if side < 1 or side % DETECTOR_STEP_PX:
-        yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, as 640 is"
+        yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, for example 640"
     yield from column_rules.faults(recipe)
 
 
@@ -48,11 +48,11 @@ def _base_faults(recipe: Recipe) -> Iterable[str]:
     family = FAMILIES[recipe.base.kind]
     if not family.clip_text and (recipe.prompt_syntax != "plain" or recipe.long_prompt != "cut"):
         on_clip = ", ".join(name for name, one in FAMILIES.items() if one.clip_text)
-        yield f"prompt_syntax, long_prompt: are for CLIP's text encoders ({on_clip}), not for {family.owners}"
+        yield f"prompt_syntax, long_prompt: only for CLIP's text encoders ({on_clip}), not for {family.owners}"
     if not family.file_prefixes and recipe.base.config:
-        yield f"base.config: is for a base in a single file; {family.title} is a folder in diffusers layout"
+        yield f"base.config: only for a base in a single file; {family.title} is a folder in diffusers layout"
     if not family.controls and recipe.controls:
-        yield f"controls: {family.owners} ControlNets are not built"
+        yield f"controls: {family.owners} ControlNets are not supported"
 
 
 def _scale_faults(recipe: Recipe) -> Iterable[str]:
@@ -62,7 +62,7 @@ def _scale_faults(recipe: Recipe) -> Iterable[str]:
         if name not in names:
             yield f"defaults.ip_adapter_scales: no adapter {name!r}{suggestion(name, names)}"
         elif name == names[0]:
-            yield f"defaults.ip_adapter_scales: {name} is the first adapter, whose strength is ip_adapter_scale"
+            yield f"defaults.ip_adapter_scales: {name} is the first adapter; ip_adapter_scale sets its strength"
 
 
 def _control_faults(recipe: Recipe) -> Iterable[str]:
@@ -71,10 +71,10 @@ def _control_faults(recipe: Recipe) -> Iterable[str]:
         if control.name not in NETS:
             yield f"controls: {control.name!r} must be one of {', '.join(NETS)}"
         elif shown is not None and shown not in recipe.columns:
-            yield f"control {control.name}: no row can use it, as columns lack {shown}"
+            yield f"control {control.name}: no row can use it, because columns do not list {shown}"
         if control.name == "identity" and control.context == "text":
-            yield "control identity: looks at the face's tokens, context: text is for others"
+            yield "control identity: it always reads the face tokens, so context: text is not possible"
         if control.config and control.name != "identity" and control.context != "face":
-            yield f"control {control.name}: config is read for nets that look at the face's tokens"
+            yield f"control {control.name}: config is only for nets that read the face tokens"
         if not 0.0 <= control.start < control.end <= 1.0:
             yield f"control {control.name}: start must be less than end, both in 0..1"

@@ -1,4 +1,4 @@
-"""The kinds of adapters as a table: what each one's authors feed it, and what is in its file. No torch here.
+"""The table of adapter kinds: what each one's authors feed it, and what is in its file. No torch here.
 
 Sources: tencent-ailab/IP-Adapter and its model cards; Kwai-Kolors/Kolors for its two; portrait_unnorm after
 ComfyUI_IPAdapter_plus, as its authors published no code; InstantID's, PuLID's and SDXL_EcomID_ComfyUI's repositories.

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
-from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -28,6 +27,7 @@ from idgen.report.run_card import Section, balance, brief, run_sections, to_html
 from idgen.report.status import read_json
 from idgen.report.thumbnails import Addresses, ReadPhoto, make_thumbnails, photo_name, result_name
 from idgen.stores.protocol import ObjectStore
+from idgen.values import Cell
 
 _SCRIPTS = ("rows.js", "inputs.js", "cards.js", "dialog.js", "app.js")
 _TO_OUTPUT = "../../../"  # from runs/<run_id>/report/index.html to the output
@@ -42,7 +42,7 @@ def write_report(
     config: ReportConfig,
     *,
     notes: Sequence[str] = (),
-    summary: Mapping[str, Any] | None = None,
+    summary: Mapping[str, object] | None = None,
     references: ReadPhoto | None = None,
     addresses: Addresses | None = None,
 ) -> str:
@@ -93,7 +93,7 @@ def build_page(
             "style": style,
             "script": script,
             "title": html.escape(f"{run_id}: pictures" + (f" of the {world} world" if world else "")),
-            "heading": html.escape(f"Pictures of the {world} world" if world else "Pictures"),
+            "heading": html.escape(f"Pictures from the {world} world" if world else "Pictures"),
             "run_id": html.escape(run_id),
             "account": html.escape(balance(shown.tally)),
             "notes": "".join(f"<p>{html.escape(note)}</p>" for note in notes),
@@ -124,9 +124,9 @@ def page_json(run_id: str, shown: RunResults, thumbnails: set[str]) -> str:
     return re.sub(r"[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _columns(table: pa.Table, thumbnails: set[str]) -> dict[str, list[Any]]:
+def _columns(table: pa.Table, thumbnails: set[str]) -> dict[str, list[Cell]]:
     """The table's columns as the script reads them: links made here, non-finite numbers as null."""
-    columns: dict[str, list[Any]] = {name: table.column(name).to_pylist() for name in COLUMNS}
+    columns: dict[str, list[Cell]] = {name: table.column(name).to_pylist() for name in COLUMNS}
     for name in _FLOATS:
         columns[name] = [round(value, 3) if _finite(value) else None for value in columns[name]]
     columns["seed"] = [None if value is None else str(value) for value in columns["seed"]]  # beyond 2**53 in JSON
@@ -153,7 +153,7 @@ def _points(numbers: list[float | None] | None) -> list[float] | None:
     return found if len(found) == _POINT_NUMBERS else None
 
 
-def _packed(values: list[Any]) -> list[Any] | dict[str, list[Any]]:
+def _packed(values: list[object]) -> list[object] | dict[str, list[object]]:
     """The column as it is, or, when values repeat, its distinct values and where each stands."""
     marks = [json.dumps(value) for value in values]
     distinct = {mark: at for at, mark in enumerate(dict.fromkeys(marks))}
@@ -162,7 +162,7 @@ def _packed(values: list[Any]) -> list[Any] | dict[str, list[Any]]:
     return {"values": [json.loads(mark) for mark in distinct], "at": [distinct[mark] for mark in marks]}
 
 
-def _code_facts(code: str) -> dict[str, Any]:
+def _code_facts(code: str) -> dict[str, object]:
     if code not in CODES:  # of a newer idgen, or none
         return {"meaning": code, "what_to_do": "", "retriable": False}
     facts = CODES[Code(code)]

@@ -1,4 +1,4 @@
-"""The pictures that a row was made of beside its person's photos, as its settings name them."""
+"""The images that a row was made from, besides its person's photos."""
 
 import json
 

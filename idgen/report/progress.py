@@ -1,4 +1,4 @@
-"""How far a run is: counts, a moving rate, the time left; as a record, as text, as a line in a terminal."""
+"""The progress of a run: counts, a moving rate, the time left; as a record, as text, as a line in a terminal."""
 
 import shutil
 import time
@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 _WINDOW_S = 120.0
 
@@ -103,7 +103,7 @@ def format_progress(counts: StatusCounts, per_second: float | None) -> str:
 
 def progress_record(
     run_id: str, counts: StatusCounts, per_second: float | None, *, started_at: str = ""
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return what stands in runs/<run_id>/progress.json: the counts, `left`, `images_per_s`, `eta_s`, `written_at`."""
     return {
         "run_id": run_id,

@@ -1,13 +1,13 @@
-"""What the report shows of a run: every picture counted, the first `max_rows` of them read in full."""
+"""The rows of a report: every picture counted, the first `max_rows` of them read in full."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from idgen.checks.table import FINDING_COLUMNS
 from idgen.columns import LABELS
@@ -108,15 +108,15 @@ def _problems(marks: pa.Table) -> dict[str, int]:
     return {item["values"]: int(item["counts"]) for item in sorted(counted, key=lambda item: -item["counts"])}
 
 
-def _is_problem(marks: pa.Table) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _is_problem(marks: pa.Table) -> NDArray[np.bool_]:
     """True for pictures without an image, those that an earlier run rejected included."""
     bad = pa.array(["rejected", "failed"])
     here, before = (pc.is_in(_plain(marks, name), value_set=bad) for name in ("status", "ledger_status"))
-    flags: np.ndarray[Any, np.dtype[np.bool_]] = pc.or_(here, before).to_numpy(zero_copy_only=False)
+    flags: NDArray[np.bool_] = pc.or_(here, before).to_numpy(zero_copy_only=False)
     return flags
 
 
-def _choose(marks: pa.Table, max_rows: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def _choose(marks: pa.Table, max_rows: int) -> NDArray[np.int64]:
     """Positions of the pictures shown, ascending."""
     if marks.num_rows <= max_rows:
         return np.arange(marks.num_rows)
@@ -128,16 +128,14 @@ def _choose(marks: pa.Table, max_rows: int) -> np.ndarray[Any, np.dtype[np.int64
     return np.sort(np.concatenate([first, others, more]))
 
 
-def _take(file: pq.ParquetFile, positions: np.ndarray[Any, np.dtype[np.int64]]) -> pa.Table:
+def _take(file: pq.ParquetFile, positions: NDArray[np.int64]) -> pa.Table:
     present = [name for name in COLUMNS if name in file.schema_arrow.names]
     parts = list(_pieces(file, present, positions))
     table = pa.concat_tables(parts) if parts else file.schema_arrow.empty_table()
     return pa.table({name: _cast(table, name) for name in COLUMNS})
 
 
-def _pieces(
-    file: pq.ParquetFile, names: list[str], positions: np.ndarray[Any, np.dtype[np.int64]]
-) -> Iterator[pa.Table]:
+def _pieces(file: pq.ParquetFile, names: list[str], positions: NDArray[np.int64]) -> Iterator[pa.Table]:
     start = 0
     for batch in file.iter_batches(_READ_ROWS, columns=names):
         inside = positions[(positions >= start) & (positions < start + batch.num_rows)] - start

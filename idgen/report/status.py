@@ -1,10 +1,9 @@
-"""How a run stands, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
+"""The status of a run, read from its folder alone: no Ray, no cluster, from any machine that sees the store."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from pyarrow.fs import FileSelector, FileType
 
@@ -92,8 +91,8 @@ def format_runs(runs: list[RunStatus]) -> str:
     return "\n".join(lines)
 
 
-def read_json(store: ObjectStore, path: str) -> dict[str, Any]:
-    """Return the JSON object at a path; {} for what is no JSON object (StoreError and ObjectMissing pass through)."""
+def read_json(store: ObjectStore, path: str) -> dict[str, object]:
+    """Return the JSON object at a path; {} for anything else (StoreError and ObjectMissing pass through)."""
     try:
         value = json.loads(store.get(path))
     except ValueError:  # being rewritten without a rename, or mended by hand
@@ -101,7 +100,7 @@ def read_json(store: ObjectStore, path: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def counts_of(facts: Mapping[str, Any]) -> StatusCounts:
+def counts_of(facts: Mapping[str, object]) -> StatusCounts:
     """Return the counts of a progress.json or summary.json, which stand at its top or under `counts`."""
     inner = facts.get("counts")
     source = inner if isinstance(inner, Mapping) else facts
@@ -109,7 +108,7 @@ def counts_of(facts: Mapping[str, Any]) -> StatusCounts:
     return StatusCounts(**{name: _whole(source.get(name)) for name in names})
 
 
-def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, ended: bool) -> RunStatus:
+def _status(run_id: str, facts: Mapping[str, object], age_s: float | None, ended: bool) -> RunStatus:
     running = "unknown" if age_s is None else "stale" if age_s > STALE_S else "running"
     rate, code = facts.get("images_per_s"), facts.get("exit_code")
     return RunStatus(
@@ -125,7 +124,7 @@ def _status(run_id: str, facts: Mapping[str, Any], age_s: float | None, ended: b
     )
 
 
-def _planned(run_id: str, plan: Mapping[str, Any], age_s: float) -> RunStatus:
+def _planned(run_id: str, plan: Mapping[str, object], age_s: float) -> RunStatus:
     refused, skipped = (
         sum(_whole(count) for count in part.values()) if isinstance(part := plan.get(name), Mapping) else 0
         for name in ("refused", "skipped")
@@ -147,7 +146,7 @@ def _headline(status: RunStatus) -> str:
         code = "" if status.exit_code is None else f" with exit code {status.exit_code}"
         return f"ended{code} {duration(status.age_s)} ago"
     if status.state == "planned":
-        return f"{_state(status)}; no picture was begun yet, or only the plan was wanted"
+        return f"{_state(status)}; no picture has been started yet, or only a plan was asked for"
     if status.state == "unknown":
         return "nothing written yet (still planning, or it ended before the first picture)"
     return "running" if status.state == "running" else "stale"

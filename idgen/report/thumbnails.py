@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,7 +145,7 @@ def _photo(photos: ReadPhoto, uri: str, ground: Ground) -> Image.Image:
     return Image.fromarray(photos(uri, ground))
 
 
-def _distinct(table: pa.Table, *names: str) -> Iterable[tuple[Any, ...]]:
+def _distinct(table: pa.Table, *names: str) -> Iterable[tuple[str, ...]]:
     return dict.fromkeys(zip(*(table.column(name).to_pylist() for name in names), strict=True))
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import TypeVar
 
+import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ class Text:
             tokens_cut, length = parts.pop(_NUMBERS).tolist()
             return cls(**parts, tokens_cut=tokens_cut, length=None if length < 0 else length)
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"these {len(data)} bytes are no stored text: {error}") from error
+            raise ValueError(f"these {len(data)} bytes are not a stored text: {error}") from error
 
     def _tensors(self) -> dict[str, Tensor]:
         parts = {"embeddings": self.embeddings, "pooled": self.pooled, "pad": self.pad}
@@ -186,7 +187,7 @@ class TokenCache:
 def _digest(person: Person) -> bytes:
     """Return what tells people apart: all that adapters may look at, with its shape."""
     digest = blake2b(digest_size=16)
-    parts: dict[str, NDArray[Any]] = {"": person.id_embedding, **person.crops}
+    parts: dict[str, NDArray[np.generic]] = {"": person.id_embedding, **person.crops}
     for name in sorted(parts):
         digest.update(f"{name} {parts[name].shape} ".encode())
         digest.update(parts[name].tobytes())

@@ -1,4 +1,4 @@
-"""From rows to conditions: what a batch needs, looked up in the caches or made."""
+"""Makes a batch's conditions: what it needs is looked up in the caches, or computed."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -80,7 +80,7 @@ class Conditioner:
         notes = []
         for row in rows:
             cut = {kind: self.prompts.tokens_cut(getattr(row, kind)) for kind in kinds}
-            notes.append([f"{kind}_cut: the last {n} tokens are not read" for kind, n in cut.items() if n])
+            notes.append([f"{kind}_cut: the last {n} tokens have no effect" for kind, n in cut.items() if n])
         return notes
 
     def clear(self) -> None:

@@ -34,7 +34,7 @@ class Conditions:
     controls: tuple[ControlUse, ...] = ()
     """Those of the bucket that are not of scale 0 in all rows: the nets that are run."""
     control_images: list[Tensor]
-    """Per entry of `controls` [B, 3, H, W], float32, on the CPU: 0..1, and -1 where inpaint's is to be made anew."""
+    """Per entry of `controls` [B, 3, H, W], float32, on the CPU: 0..1, and -1 where inpaint repaints."""
     generators: list[torch.Generator]
     """Per row, as they stand after `noise` was drawn."""
     time_ids: Tensor | None = None

@@ -1,4 +1,4 @@
-"""What a ControlNet is shown of a row: ready-made maps, the face's five points, the picture with a hole.
+"""The control image of a row: a ready-made map, the face's five points, or the picture with a hole.
 
 Tensors from here on: the hole is -1, which no PNG holds and which diffusers' image processors leave alone in tensors.
 """
@@ -14,11 +14,11 @@ from idgen.sampling.rows import SampleRow
 HOLE = -1.0
 """In all three channels (alimama-creative/EcomXL_controlnet_inpaint's card)."""
 ANEW = 0.5
-"""Share of white above which a mask's pixel is made anew, as on that card."""
+"""Share of white above which a mask's pixel is repainted, as on that card."""
 
 
 def control_image(name: str, row: SampleRow) -> Tensor:
-    """Return what control `name` is shown of `row`, float32 [3, H, W] in 0..1, and HOLE where inpaint makes anew.
+    """Return what control `name` is shown of `row`, float32 [3, H, W] in 0..1, and HOLE where inpaint repaints.
 
     Raises ValueError when the row has no image for it.
     """

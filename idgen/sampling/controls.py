@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers import ControlNetModel, MultiControlNetModel
@@ -13,13 +12,14 @@ from idgen.errors import Exit, RunError
 from idgen.networks import attention, checkpoints, identity_net
 from idgen.networks.identity_net import IdentityNet
 from idgen.recipes.recipe import Control
+from idgen.sampling.parts import Denoiser
 from idgen.sampling.reading import quiet
 from idgen.weights import control_rules, single_files
 
 IDENTITY, INPAINT = "identity", "inpaint"
 """Names of the controls whose images no column brings."""
 
-Nets = Mapping[str, Any]
+Nets = Mapping[str, ControlNetModel]
 """Control's name -> ControlNetModel, or IdentityNet where it looks at the face's tokens."""
 
 
@@ -36,7 +36,7 @@ class PresentControls(MultiControlNetModel):  # type: ignore[misc]  # diffusers 
         encoder_hidden_states: Tensor,
         controlnet_cond: Sequence[Tensor],
         conditioning_scale: Sequence[float],
-        **rest: Any,  # noqa: ANN401
+        **rest: object,
     ) -> tuple[list[Tensor] | None, Tensor | None]:
         """Return the residuals for the UNet's way down and its middle; (None, None) in steps without control."""
         down: list[Tensor] | None = None
@@ -56,7 +56,7 @@ def load(specs: Sequence[Control], dtype: torch.dtype, device: torch.device) -> 
     return {name: torch.nn.Module.to(net, device) for name, net in nets.items()}  # diffusers' own warns for nothing
 
 
-def check_fits(nets: Nets, unet: Any, contexts: int) -> None:  # noqa: ANN401
+def check_fits(nets: Nets, unet: Denoiser, contexts: int) -> None:
     """Raise RunError when a net cannot work beside `unet`; `contexts` counts the adapters that give a context."""
     for name, net in nets.items():
         fault = _fault(net, unet, contexts)
@@ -76,7 +76,7 @@ def bind(nets: Nets, used: Collection[str], text: Tensor, context: Tensor | None
         elif not isinstance(net, IdentityNet):
             attention.bind_text(net, text)
         elif context is None:
-            raise RuntimeError(f"control {name} looks at a face's context, and no adapter gave one")
+            raise RuntimeError(f"control {name} reads the face tokens, but no adapter gave any")
         else:
             net.bind(context, identity_scale if name == IDENTITY else torch.ones_like(identity_scale))
 
@@ -87,32 +87,32 @@ def unbind(nets: Nets) -> None:
         _unbind(net)
 
 
-def _unbind(net: Any) -> None:  # noqa: ANN401
+def _unbind(net: ControlNetModel) -> None:
     if isinstance(net, IdentityNet):
         net.unbind()
     else:
         attention.unbind(net)
 
 
-def _fault(net: Any, unet: Any, contexts: int) -> str | None:  # noqa: ANN401
+def _fault(net: ControlNetModel, unet: Denoiser, contexts: int) -> str | None:
     """Return what is wrong with a net, to follow its name."""
     if fault := control_rules.fault(net.config, unet.config):
         return fault
     if net.config.global_pool_conditions:
-        return "pools its residuals, which only works without unconditional rows: take one that does not"
+        return "pools its residuals, which does not work with guidance: use a net that does not pool them"
     if not isinstance(net, IdentityNet):
         return None
     if net.config.addition_embed_type != "text_time":
-        return "looks at a face's tokens and is no ControlNet of SDXL: take InstantID's or EcomID's, or context: text"
+        return "reads the face tokens but is not an SDXL ControlNet: use InstantID's or EcomID's, or set context: text"
     if contexts != 1:
         return (
-            f"looks at a face's tokens, and {contexts} adapters give some: take one of kind instantid or ecomid, "
-            "or without the control"
+            f"reads the face tokens, but {contexts} adapters give some: use exactly one adapter of kind instantid or "
+            "ecomid, or leave out the control"
         )
     return None
 
 
-def _load(spec: Control, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _load(spec: Control, dtype: torch.dtype) -> ControlNetModel:
     place = weights.locate(spec.weights, spec.revision)
     variant = None if weights.weight_files(place, None) else "fp16"
     if spec.name == IDENTITY or spec.context == "face":
@@ -127,7 +127,7 @@ def _one_file(place: Path, variant: str | None) -> Path:
     return files[0] if len(files) == 1 and not (place / identity_net.CONFIG_FILE).is_file() else place
 
 
-def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> Any:  # noqa: ANN401
+def _load_plain(folder: Path, variant: str | None, dtype: torch.dtype) -> ControlNetModel:
     try:
         settings = ControlNetModel.load_config(folder, local_files_only=True)
         if fault := control_rules.kind_fault(settings):

@@ -1,17 +1,16 @@
 """Latents to 8-bit pictures, on the device."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from idgen.networks.transfers import Downloads, upload
+from idgen.sampling.parts import Vae, VaeConfig
 
 CHUNK_PIXELS = 2**20
 """Decoded at a time: the decoder needs far more memory per row than the UNet."""
 
 
-def decode(vae: Any, latents: Tensor, downloads: Downloads | None = None) -> list[Tensor | None]:  # noqa: ANN401
+def decode(vae: Vae, latents: Tensor, downloads: Downloads | None = None) -> list[Tensor | None]:
     """Return a uint8 picture [H, W, 3] on the CPU per row of `latents` [B, 4, h, w], None where it is not finite.
 
     Equal to diffusers' `output_type="pil"`; rounding happens on the device, so a picture travels as bytes. All chunks
@@ -33,7 +32,7 @@ def decode(vae: Any, latents: Tensor, downloads: Downloads | None = None) -> lis
     ]
 
 
-def _unscaled(latents: Tensor, config: Any) -> Tensor:  # noqa: ANN401
+def _unscaled(latents: Tensor, config: VaeConfig) -> Tensor:
     """Return `latents` [B, 4, h, w] as the VAE knows them; in the order of operations that diffusers has."""
     factor: float = config.scaling_factor
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))

@@ -1,4 +1,4 @@
-"""Whether torch has the device that an actor is to compute on, said in words before it fails in its own."""
+"""Checks that torch has the device an actor needs, with a clear message when it does not."""
 
 import os
 
@@ -17,7 +17,7 @@ def check_device(device: str) -> None:
     asked = torch.device(device)
     if asked.type != "cuda" or (torch.cuda.is_available() and (asked.index or 0) < torch.cuda.device_count()):
         return
-    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU alone"
+    built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for the CPU only"
     visible = os.environ.get(VISIBLE)
     shown = "not set" if visible is None else repr(visible)
     raise MachineError(
@@ -31,5 +31,5 @@ def _remedy(visible: str | None) -> str:
     if torch.version.cuda is None:
         return "install torch's CUDA build on this node, or set sampling.num_gpus=0 to sample on the CPU"
     if visible in HIDDEN:
-        return "the actor has no GPU of its own, set sampling.num_gpus (texts.num_gpus), or sampling.device=cpu"
-    return "see nvidia-smi on this node; its driver must be new enough for that CUDA"
+        return "the actor has no GPU; set sampling.num_gpus (texts.num_gpus), or sampling.device=cpu"
+    return "see nvidia-smi on this node; its driver must be new enough for that CUDA version"

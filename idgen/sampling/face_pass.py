@@ -17,10 +17,11 @@ face, and the seam is wider: a quarter of the face.
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from idgen.adapters.protocol import Adapter
 from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts, Pixels
 from idgen.errors import Code, RowError
 from idgen.faces import keypoints
@@ -36,7 +37,7 @@ Place = tuple[float, float]
 class Samples(Protocol):
     """What the pass needs of sampling.sampler.Sampler."""
 
-    adapters: list[Any]
+    adapters: list[Adapter]
 
     def sample(self, rows: Sequence[SampleRow], bucket: Bucket) -> list[Pixels | RowError]:
         """Return each row's picture, uint8 [H, W, 3], or why there is none."""
@@ -45,7 +46,7 @@ class Samples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    """One face that is to be sampled again."""
+    """One face to sample again."""
 
     at: int
     picture: Pixels
@@ -69,7 +70,7 @@ class FaceRepair:
         bucket: Bucket,
         wanted: Sequence[Sequence[float] | None],
     ) -> list[FinishedPicture]:
-        """Return each picture of a sampled batch, its face made anew where that is small.
+        """Return each picture of a sampled batch, with its face sampled again where that is small.
 
         `wanted` are target_keypoints ([10], pixels), None where nobody said where the face is to be. A face that does
         not decode leaves its picture as it was, with a warning: asking again would give the same. Raises OutOfMemory as

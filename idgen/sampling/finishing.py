@@ -1,4 +1,4 @@
-"""What happens to a sampled batch before it is published: the face pass, then what the mask keeps is put back.
+"""Finishes a sampled batch before it is published: the face pass, then what the mask keeps is put back.
 
 In this order, as the published picture is to hold the photo's pixels whatever was sampled over them.
 """
@@ -23,7 +23,7 @@ class Repair(Protocol):
         bucket: Bucket,
         wanted: Sequence[Sequence[float] | None],
     ) -> list[FinishedPicture]:
-        """Return each picture of a sampled batch, its face made anew where that is small."""
+        """Return each picture of a sampled batch, with its face sampled again where that is small."""
         ...
 
 
@@ -41,7 +41,7 @@ def finish(
     the face pass does not fit.
     """
     if bucket.face_pass and repair is None:
-        raise ValueError("a batch with a face pass, and nothing to make it with")
+        raise ValueError("a batch asks for a face pass, but there is nothing to make it with")
     both = zip(pictures, rows, strict=True)
     made = (
         repair.run(pictures, rows, bucket, wanted)

@@ -1,4 +1,4 @@
-"""WorkCounts what makes the host wait for the device: a number per step, which needs no GPU to be known.
+"""Counts what makes the host wait for the device: a number per step, which needs no GPU to be known.
 
 Everything else is queued. With a wait the GPU idles until the host has launched the next kernels, of which a step of
 SDXL has two thousand. A sampler on the device "meta" (tensors that are nowhere) asks for the same waits as one on CUDA,
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -44,11 +45,11 @@ class HostSyncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self,
-        func: Any,  # noqa: ANN401
+        func: OpOverload,
         types: Sequence[type],
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:  # noqa: ANN401
+    ) -> object:
         """Count, then do as told. Under inference mode operations come whole and are taken apart here."""
         kwargs = dict(kwargs or {})
         kind = self._kind(func, args, kwargs)
@@ -59,7 +60,7 @@ class HostSyncs(TorchDispatchMode):  # type: ignore[no-untyped-call]
             parts = func.decompose(*args, **kwargs)
         return func(*args, **kwargs) if parts is NotImplemented else parts
 
-    def _kind(self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:  # noqa: ANN401
+    def _kind(self, func: OpOverload, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
         """Return what waits in this call, "" where nothing does."""
         if func in READS or func in LISTS:
             there = any(self._is_there(one) for one in tree_leaves((args, kwargs)))

@@ -1,4 +1,4 @@
-"""How LoRA files name their tensors, and which of them are no plain LoRAs: no base is needed to tell.
+"""How LoRA files name their tensors, and which files are not plain LoRAs: known without a base.
 
 diffusers knows the layouts; what it would pass over in silence is given the names it reads, or refused by name here.
 """
@@ -45,14 +45,15 @@ def plain(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
         if found := [name for name in odd if re.match(pattern, name)]:
             raise RunError(
                 Exit.USAGE,
-                f"{path} is {what}, no plain LoRA: nothing here reads {len(found)} of its tensors "
-                f"({', '.join(found[:3])}); give one of lora_down and lora_up alone, or a UNet that it is merged into",
+                f"{path} is {what}, not a plain LoRA: idgen cannot read {len(found)} of its tensors "
+                f"({', '.join(found[:3])}); give a LoRA with only lora_down and lora_up, or a UNet with this one "
+                "merged into it",
             )
     if lone := sorted(name for name in folded if name not in odd and _other_half(name) not in folded):
         shown = ", ".join(lone[:3])
         raise RunError(Exit.USAGE, f"{path}: {len(lone)} tensors lack their other half ({shown}): give the whole file")
     if odd:
-        raise left_over(path, odd, "they are no halves of a LoRA")
+        raise left_over(path, odd, "they are not halves of a LoRA")
     return folded
 
 

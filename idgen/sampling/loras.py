@@ -37,7 +37,10 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
     """
     path = weights.locate(lora.weights, lora.revision)
     if path.suffix != ".safetensors":
-        raise RunError(Exit.USAGE, f"LoRA {lora.name}: {path} is no .safetensors file; give that file of these weights")
+        raise RunError(
+            Exit.USAGE,
+            f"LoRA {lora.name}: {path} is not a .safetensors file; give the .safetensors file of these weights",
+        )
     stored = checkpoints.read(path, lora.sha256)
     try:
         tensors = lora_names.plain(stored, path)
@@ -51,8 +54,8 @@ def merge(pipeline: Pipeline, lora: Lora) -> None:
             raise
         raise RunError(
             Exit.USAGE,
-            f"LoRA {lora.name}: {path} does not fit {type(pipeline).__name__}: {' '.join(str(error).split())[:200]}; a "
-            "LoRA works only on the family of bases it was trained for, and must be a plain one (no DoRA, LoHa, LoKr)",
+            f"LoRA {lora.name}: {path} does not fit {type(pipeline).__name__}: {' '.join(str(error).split())[:200]}; "
+            "a LoRA works only on the family of bases it was trained for, and must be plain (not a DoRA, LoHa or LoKr)",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Memory of the device and of the host: giving it back, and what loading says when it ran out."""
+"""Memory of the device and of the host: freeing it, and the errors when loading runs out of it."""
 
 import ctypes
 import gc

@@ -1,17 +1,17 @@
-"""Which tensors of a single file a part is made of: diffusers says neither what it passed over nor what it lacked.
+"""Which tensors of a single file belong to a part: diffusers reports neither unused nor missing ones.
 
 Only names are looked at. A number stands for each tensor and goes the way that diffusers sends the tensor.
 """
 
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.loaders.single_file_model import SINGLE_FILE_LOADABLE_CLASSES
 from diffusers.loaders.single_file_utils import convert_ldm_clip_checkpoint, convert_open_clip_checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 
+from idgen.sampling.parts import ModelKind
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes
 
@@ -19,7 +19,7 @@ Placed = dict[str, Tensor]
 """Name in the model -> the number of a tensor in the file."""
 
 
-def check_part(kind: Any, config: Path, part: str, shapes: Shapes, prefix: str = "") -> None:  # noqa: ANN401
+def check_part(kind: ModelKind, config: Path, part: str, shapes: Shapes, prefix: str = "") -> None:
     """Raise ValueError that names what of a file's tensors the `part` (unet, vae) has no place for, or what it lacks.
 
     `kind` is diffusers' class, `config` a base's folder with the settings, `prefix` what diffusers is given before
@@ -42,7 +42,7 @@ def check_part(kind: Any, config: Path, part: str, shapes: Shapes, prefix: str =
         raise _lacking(part, missing)
 
 
-def check_texts(encoder: Any, prefix: str, shapes: Shapes, source: Path) -> None:  # noqa: ANN401
+def check_texts(encoder: nn.Module, prefix: str, shapes: Shapes, source: Path) -> None:
     """Raise RunError that names what of a whole base's tensors under `prefix` the text `encoder` has no place for."""
     own = {name: shape for name, shape in shapes.items() if name.startswith(prefix)}
     numbers = _numbers({name: len(shape) for name, shape in own.items()})
@@ -56,7 +56,7 @@ def check_texts(encoder: Any, prefix: str, shapes: Shapes, source: Path) -> None
         raise single_files.left_over(source, odd, f"the text encoder {prefix}* has no place for them")
 
 
-def _converted(kind: Any, settings: Any, numbers: Placed, part: str) -> Placed:  # noqa: ANN401
+def _converted(kind: ModelKind, settings: Mapping[str, object], numbers: Placed, part: str) -> Placed:
     convert = SINGLE_FILE_LOADABLE_CLASSES[kind.__name__]["checkpoint_mapping_fn"]
     try:
         found: Mapping[str, Tensor | None] = convert(checkpoint=numbers, config=settings)

@@ -1,4 +1,4 @@
-"""Two pictures into one by a mask: what an inpainting keeps comes back from its photo, a face into its picture."""
+"""Joins two pictures by a mask: the kept part of a photo into an inpainting, a face into its picture."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,28 @@ from idgen.recipes.recipe import Recipe
 
 _LEAST = 1e-6
 """A mean so near to 0 says nothing about strength."""
+
+
+class Tokens(Protocol):
+    """What a tokenizer gives."""
+
+    @property
+    def input_ids(self) -> Any:  # noqa: ANN401 - as was asked for
+        """Tensor [1, L] where tensors are asked for, else a list."""
+        ...
+
+
+class Tokenizer(Protocol):
+    """What is used of the tokenizers of transformers, which carry no types."""
+
+    model_max_length: int
+    bos_token_id: int
+    eos_token_id: int
+    pad_token_id: int
+
+    def __call__(self, text: str, **options: object) -> Tokens:
+        """Return the tokens of a text."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +73,7 @@ class Piece:
         return (after * restored).to(states.dtype)
 
 
-def pieces(tokenizer: Any, prompt: str, reading: Reading) -> tuple[list[Piece], int]:  # noqa: ANN401
+def pieces(tokenizer: Tokenizer, prompt: str, reading: Reading) -> tuple[list[Piece], int]:
     """Return the pieces of a prompt, one at least, and how many tokens were cut at its end.
 
     Without weights and with room for all, it is what tokenize gives: one piece, the same to the last token.
@@ -70,7 +92,7 @@ def pieces(tokenizer: Any, prompt: str, reading: Reading) -> tuple[list[Piece], 
     return made, 0 if reading.chunks else max(0, len(ids_of) - room)
 
 
-def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
+def tokenize(tokenizer: Tokenizer, prompt: str) -> tuple[Tensor, int]:
     """Return ids [1, L], padded or cut to the text encoder's room, and how many tokens were cut at the end.
 
     As `encode_prompt` of the pipelines does, which would write overlong prompts into the log, and would take the text
@@ -83,7 +105,7 @@ def tokenize(tokenizer: Any, prompt: str) -> tuple[Tensor, int]:  # noqa: ANN401
     return tokens.input_ids, max(0, whole - room)
 
 
-def _content(tokenizer: Any, parts: Sequence[tuple[str, float]]) -> tuple[list[int], list[float]]:  # noqa: ANN401
+def _content(tokenizer: Tokenizer, parts: Sequence[tuple[str, float]]) -> tuple[list[int], list[float]]:
     """Return the tokens of all parts, without marks, and the weight of each."""
     ids: list[int] = []
     weights: list[float] = []
@@ -95,7 +117,7 @@ def _content(tokenizer: Any, parts: Sequence[tuple[str, float]]) -> tuple[list[i
     return ids, weights
 
 
-def _piece(tokenizer: Any, ids: list[int], weights: list[float], room: int) -> Piece:  # noqa: ANN401
+def _piece(tokenizer: Tokenizer, ids: list[int], weights: list[float], room: int) -> Piece:
     filled = [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id, *[tokenizer.pad_token_id] * (room - len(ids))]
     if all(weight == 1 for weight in weights):
         return Piece(torch.tensor([filled]))

@@ -23,6 +23,7 @@ from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base, Dtype
 from idgen.sampling import part_names
+from idgen.sampling.parts import ModelKind, PipelineKind
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes, dtypes_of, shapes_of
 
@@ -63,11 +64,11 @@ def find(spec: Base) -> Files:
         raise RunError(
             Exit.USAGE,
             f"{at} is a single file, which has no settings and no tokenizer; give base.config=<a folder in diffusers "
-            f"layout of the same family ({spec.kind}), weights are not read from it>",
+            f"layout of the same family ({spec.kind}); no weights are read from it>",
         )
     config = weights.locate(spec.config) if at.is_file() else at
     if not (config / "model_index.json").is_file():
-        raise RunError(Exit.USAGE, f"{config} is no base in diffusers layout: it has no model_index.json")
+        raise RunError(Exit.USAGE, f"{config} is not a base in diffusers layout: it has no model_index.json")
     single = at.is_file()
     denoiser = weights.locate(spec.unet) if spec.unet else at if single else at / FAMILIES[spec.kind].denoiser
     vae = weights.locate(spec.vae) if spec.vae else at if single else at / "vae"
@@ -94,7 +95,7 @@ def read_vae(files: Files, dtype: torch.dtype) -> nn.Module:
         return _read(diffusers.AutoencoderKL, "vae", files, files.vae, dtype)
 
 
-def read_pipeline(kind: Any, files: Files, parts: Mapping[str, Any]) -> Pipeline:  # noqa: ANN401
+def read_pipeline(kind: PipelineKind, files: Files, parts: Mapping[str, object]) -> Pipeline:
     """Return a pipeline of class `kind` around `parts`; text encoders are read in the precision they are stored in.
 
     `parts` are the UNet, the VAE, None for what is not wanted, and settings of the pipeline.
@@ -121,7 +122,7 @@ def read_pipeline(kind: Any, files: Files, parts: Mapping[str, Any]) -> Pipeline
         return made
 
 
-def read_text_encoder(kind: Any, files: Files, name: str, unused: Container[str] = ()) -> nn.Module:  # noqa: ANN401
+def read_text_encoder(kind: ModelKind, files: Files, name: str, unused: Container[str] = ()) -> nn.Module:
     """Return a text encoder of class `kind` from the base's folder, in the precision it is stored in.
 
     Raises ValueError when weights are missing, but for the `unused` ones.
@@ -183,7 +184,7 @@ def explained(what: str) -> Iterator[None]:
         raise RunError(Exit.USAGE, f"{what}: {reason}") from error
 
 
-def _read(kind: Any, name: Literal["unet", "vae"], files: Files, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
+def _read(kind: ModelKind, name: Literal["unet", "vae"], files: Files, path: Path, dtype: torch.dtype) -> nn.Module:
     """Return one diffusers model; single files may have diffusers' names or the original ones."""
     if path.is_file():
         return _read_file(kind, name, files.config, path, dtype)
@@ -198,7 +199,7 @@ def _read(kind: Any, name: Literal["unet", "vae"], files: Files, path: Path, dty
     return made
 
 
-def _read_file(kind: Any, name: str, config: Path, path: Path, dtype: torch.dtype) -> nn.Module:  # noqa: ANN401
+def _read_file(kind: ModelKind, name: str, config: Path, path: Path, dtype: torch.dtype) -> nn.Module:
     """Return one diffusers model of a file that is this part alone, or a whole base. Raises as `_read`."""
     shapes = _of_part(path, PREFIXES[name])
     dtypes = dtypes_of(path)

@@ -1,10 +1,10 @@
-"""What the sampler is asked for: rows that may share a batch, and the bucket that says so. No torch here."""
+"""The sampler's input: rows that may share a batch, and the bucket of what they share. No torch here."""
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from idgen.columns import (
     TOLD_SIZES,
     names_of,
 )
-from idgen.schemas import EMBEDDING_WIDTH
+from idgen.schemas import EMBEDDING_WIDTH, PictureRow
+from idgen.values import Cell
 
 Kind = TypeVar("Kind", bool, int, float, str)
 
@@ -63,7 +64,7 @@ class Bucket:
         return _option(_BATCH_OPTIONS, dict(self.options), name, default)
 
     @classmethod
-    def from_picture(cls, picture: Mapping[str, Any]) -> "Bucket":
+    def from_picture(cls, picture: PictureRow) -> "Bucket":
         """Return the bucket of a row of `schemas.ANALYSED`; its pixels may be left out."""
         return cls(
             width=int(picture["width"]),
@@ -103,7 +104,7 @@ class SampleRow:
     control_images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     """Control's name -> [H, W, 3] at the output's size; of inpaint there is none, it is made of init_image and mask."""
     mask: NDArray[np.uint8] | None = None
-    """[H, W] beside init_image: 255 = make anew, 0 = keep."""
+    """[H, W] beside init_image: 255 = repaint, 0 = keep."""
     paste_back: bool = False
     """What is kept is put back from init_image, bit by bit."""
     identity_scale: float = 1.0
@@ -112,9 +113,10 @@ class SampleRow:
     """Columns of TOLD_SIZES that the row sets, pixels."""
 
     @classmethod
-    def from_picture(cls, picture: Mapping[str, Any]) -> "SampleRow":
+    def from_picture(cls, picture: PictureRow) -> "SampleRow":
         """Return the row of a picture of `schemas.ANALYSED` (as a dict of Python values), with its pixels."""
         images = dict(picture.get("images") or ())
+        cells: Mapping[str, Cell] = picture
         return cls(
             key=str(picture["key"]),
             prompt=picture["prompt"] or "",
@@ -129,7 +131,7 @@ class SampleRow:
             control_images={name: _image(images[key]) for name, key in _IMAGE_OF.items() if key in images},
             mask=_image(images[MASK_IMAGE])[..., 0] if MASK_IMAGE in images else None,
             paste_back=bool(picture.get("paste_back")),
-            identity_scale=_or(picture.get(SCALE_OF["identity"]), 1.0),
+            identity_scale=_or(cells.get(SCALE_OF["identity"]), 1.0),
             told_sizes=_given(TOLD_SIZES, picture),
         )
 
@@ -148,18 +150,18 @@ _IMAGE_OF = {"identity": FACE_DRAWING, **MAP_OF}
 """Control -> what its image is called among those that the faces stage makes."""
 
 
-def _given(names: Sequence[str], picture: Mapping[str, Any]) -> dict[str, Any]:
+def _given(names: Sequence[str], picture: Mapping[str, Cell]) -> dict[str, Cell]:
     return {name: picture[name] for name in names if picture.get(name) is not None}
 
 
 def _option(known: Sequence[str], given: Mapping[str, Option], name: str, default: Kind) -> Kind:
     """Raises ValueError for a name that is no such column: a slip of the pen would silently give the default."""
     if name not in known:
-        raise ValueError(f"{name} is none of the options {', '.join(known)}")
+        raise ValueError(f"{name} is not one of the options {', '.join(known)}")
     return cast(Kind, given.get(name, default))
 
 
-def _control(name: str, picture: Mapping[str, Any]) -> ControlUse:
+def _control(name: str, picture: Mapping[str, Cell]) -> ControlUse:
     start, end = (_share(picture.get(f"control_guidance_{edge}")) for edge in ("start", "end"))
     scale = 1.0 if name == "identity" else _or(picture.get(SCALE_OF[name]), 1.0)
     return ControlUse(name=name, scale=scale, start=start, end=end)
@@ -182,5 +184,5 @@ def _share(value: float | None) -> float | None:
 
 
 def _or(value: float | None, default: float) -> float:
-    """A scale of 0 is a value; only null is none."""
+    """A scale of 0 is a value; only null means that there is none."""
     return default if value is None else float(value)

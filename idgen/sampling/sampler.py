@@ -6,7 +6,6 @@ negative prompt, people and scales; everything else is the bucket's.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -95,7 +94,7 @@ class Sampler:
             schedulers.queue_timesteps(net)
         return cls(base, adapters, device, nets=nets, recipe=recipe)
 
-    def compile_blocks(self, **options: Any) -> None:  # noqa: ANN401
+    def compile_blocks(self, **options: object) -> None:
         """Compile the denoiser's repeated blocks on their first use; `options` are torch.compile's."""
         self.base.denoiser.compile_repeated_blocks(fullgraph=True, **options)
         self.compiled = True

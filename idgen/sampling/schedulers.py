@@ -3,12 +3,13 @@
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import diffusers
 import numpy as np
 import torch
 from diffusers.schedulers.scheduling_euler_discrete import rescale_zero_terminal_snr
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from idgen.errors import Exit, RunError
@@ -31,8 +32,8 @@ class HostTimesteps:
         self,
         num_inference_steps: int | None = None,
         device: object = None,
-        *args: Any,  # noqa: ANN401
-        **kwargs: Any,  # noqa: ANN401
+        *args: object,
+        **kwargs: object,
     ) -> None:
         """Same as diffusers', on the CPU whatever `device` says; what that gets wrong on some bases is put right."""
         config: Any = self.config  # type: ignore[attr-defined]  # diffusers carries no types
@@ -51,20 +52,21 @@ class HostTimesteps:
             # its noise is so much that in float32 nothing is left of differences between squares
             self.sigmas = self.sigmas.double()
 
-    def _sigma_to_t(self, sigma: Any, log_sigmas: Any) -> Any:  # noqa: ANN401
+    def _sigma_to_t(self, sigma: NDArray[np.float64], log_sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
         """Same as diffusers', which cuts fractions of the cosine's timesteps off: another noise by far at its end."""
         found = super()._sigma_to_t(sigma, log_sigmas)  # type: ignore[misc]
         cut = isinstance(self, diffusers.DPMSolverMultistepScheduler) and self.config.beta_schedule == COSINE
-        return np.round(found) if cut else found
+        rounded: NDArray[np.float64] = np.round(found) if cut else found
+        return rounded
 
 
-def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> Any:  # noqa: ANN401
+def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> diffusers.SchedulerMixin:
     """Return the scheduler called `name` on top of the base's scheduler config; `spacing` beats the table's if given.
 
     Raises RunError that lists the names when there is none of that name.
     """
     if name not in SCHEDULERS:
-        raise RunError(Exit.USAGE, f"no scheduler is called {name!r}; there are {', '.join(names())}")
+        raise RunError(Exit.USAGE, f"there is no scheduler {name!r}; it must be one of {', '.join(names())}")
     spec = SCHEDULERS[name]
     stock = getattr(diffusers, spec.class_name)
     on_host: Any = type(stock.__name__, (HostTimesteps, stock), {})
@@ -76,7 +78,7 @@ def make(name: str, base_config: Mapping[str, object], spacing: str = "") -> Any
 
 
 @contextmanager
-def _spaced(scheduler: Any, spacing: str) -> Iterator[None]:  # noqa: ANN401
+def _spaced(scheduler: diffusers.SchedulerMixin, spacing: str) -> Iterator[None]:
     """Give `scheduler` another spacing meanwhile."""
     own = scheduler.config.timestep_spacing
     scheduler.register_to_config(timestep_spacing=spacing)
@@ -86,7 +88,7 @@ def _spaced(scheduler: Any, spacing: str) -> Iterator[None]:  # noqa: ANN401
         scheduler.register_to_config(timestep_spacing=own)
 
 
-def _rescale(scheduler: Any) -> None:  # noqa: ANN401
+def _rescale(scheduler: diffusers.SchedulerMixin) -> None:
     """Give `scheduler` the zero SNR of its base where its class in diffusers cannot, as the other classes do."""
     scheduler.betas = rescale_zero_terminal_snr(scheduler.betas)
     scheduler.alphas = 1.0 - scheduler.betas
@@ -103,11 +105,11 @@ def queue_timesteps(net: nn.Module) -> None:
 
 
 def _upload_timestep(
-    _net: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    _net: nn.Module, args: tuple[object, ...], named: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
     """Pipelines give sample and timestep, [] in host memory, by position or by name."""
     given = dict(zip(("sample", "timestep"), args, strict=False)) | named
-    sample, timestep = given["sample"], given["timestep"]
+    sample, timestep = cast(Tensor, given["sample"]), given["timestep"]
     if not isinstance(timestep, Tensor):
         return args, named
     there = transfers.upload(timestep, sample.device)

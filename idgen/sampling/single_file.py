@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -25,9 +24,9 @@ def check_parts(path: Path, prefixes: tuple[str, ...], own_vae: bool) -> None:
     if missing:
         raise RunError(
             Exit.USAGE,
-            f"{path} has no tensors {missing[0]}*, so it is no whole base of this family in the original layout; "
-            "a file of another family needs another base.kind and base.config, and a UNet alone is given as base.unet "
-            "beside a whole base in base.weights",
+            f"{path} has no tensors {missing[0]}*, so it is not a complete base of this family in the original layout; "
+            "a file of another family needs another base.kind and base.config, and a UNet alone goes into base.unet, "
+            "with a complete base in base.weights",
         )
     if own_vae and not any(name.startswith(VAE_PREFIXES) for name in dtypes):
         raise RunError(Exit.USAGE, f"{path} has no VAE; give base.vae=<folder or .safetensors file>")
@@ -55,7 +54,7 @@ def follow_marks(pipeline: Pipeline, path: Path) -> None:
     """
     marked = single_files.schedule(dtypes_of(path), path)
     if marked:
-        known: Any = dict(pipeline.scheduler.config)
+        known = dict(pipeline.scheduler.config)
         # what stands there was never chosen, so diffusers would leave it out
         defaults = [name for name in known.get("_use_default_values", []) if name not in marked]
         settings = {**known, **marked, "_use_default_values": defaults}

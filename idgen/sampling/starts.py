@@ -1,8 +1,7 @@
-"""Where image to image starts: a picture's latents, made once however many rows begin with it."""
+"""The start of image to image: a picture's latents, computed once however many rows start from it."""
 
 from collections.abc import Hashable
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from idgen.lru_cache import LruCache
 from idgen.networks import transfers
+from idgen.sampling.parts import Vae, VaeConfig
 
 MAX_BYTES = 64 * 2**20
 """Of what the encoder gave, on the device: 128 pictures of 1024 px. Product photos come again within a shard; the faces
@@ -21,7 +21,7 @@ of the face pass never do, and would fill any room."""
 class Starts:
     """Latents of start pictures; what the encoder gives is kept, the draw from it is the row's own."""
 
-    def __init__(self, vae: Any, max_bytes: int = MAX_BYTES) -> None:  # noqa: ANN401
+    def __init__(self, vae: Vae, max_bytes: int = MAX_BYTES) -> None:
         self._vae = vae
         self._moments: LruCache[Hashable, Tensor] = LruCache(lambda moments: moments.nbytes, max_bytes)
         self.encodings = 0
@@ -46,7 +46,7 @@ class Starts:
         return moments
 
 
-def scale(config: Any, latents: Tensor) -> Tensor:  # noqa: ANN401
+def scale(config: VaeConfig, latents: Tensor) -> Tensor:
     """Return `latents` [4, h, w] of a VAE as its UNet knows them."""
     factor: float = config.scaling_factor
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))

@@ -28,11 +28,11 @@ class StoredTexts:
         """
         path = encoded_prompts.path(self._encoder, encoded_prompts.digest(prompt))
         if path in self._failed:
-            raise RowError(Code(self._failed[path]), f"encoding a prompt ahead: no {path}")
+            raise RowError(Code(self._failed[path]), f"the prompt was not encoded ahead: there is no {path}")
         try:
             return Text.from_bytes(self._store.get(path))
         except ObjectMissing as error:
-            raise RowError(Code.TEXT_MISSING, f"{path} was there when sampling began") from error
+            raise RowError(Code.TEXT_MISSING, f"{path} was there when sampling began, but is gone") from error
         except ValueError as error:
             with suppress(StoreError):  # then the next run's reader tries again
                 self._store.delete([path])

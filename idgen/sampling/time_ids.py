@@ -7,7 +7,7 @@ the nets are given what the rows say instead, in batches where one of them says 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -44,8 +44,8 @@ def told(nets: Iterable[nn.Module], time_ids: Tensor | None) -> Iterator[None]:
 
 
 def _give(
-    time_ids: Tensor, _net: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    time_ids: Tensor, _net: nn.Module, args: tuple[object, ...], named: dict[str, object]
+) -> tuple[tuple[object, ...], dict[str, object]]:
     """In the pipeline's dtype: in float16 sizes over 2048 are rounded, as they are there."""
-    added = named["added_cond_kwargs"]
+    added = cast(dict[str, Tensor], named["added_cond_kwargs"])
     return args, {**named, "added_cond_kwargs": {**added, "time_ids": time_ids.to(added["time_ids"].dtype)}}

@@ -54,7 +54,7 @@ _CARRY_V4 = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))  # mappe
 
 
 def is_public(address: str) -> bool:
-    """Return whether `address` (an IP address as text) lies in the public internet; False for what is no address."""
+    """Return whether `address` (an IP address as text) lies in the public internet; False for other text."""
     try:
         parsed = ip_address(address.partition("%")[0])
     except ValueError:
@@ -90,9 +90,9 @@ def reachable_addresses(
     except UnicodeError:
         raise RowError(Code.URI_FORBIDDEN, "no host name") from None
     except OSError as error:
-        raise RowError(Code.FETCH_FAILED, f"the host's name does not resolve ({error.strerror})") from None
+        raise RowError(Code.FETCH_FAILED, f"the host name cannot be resolved ({error.strerror})") from None
     if not addresses:
-        raise RowError(Code.FETCH_FAILED, "the host's name has no address")
+        raise RowError(Code.FETCH_FAILED, "the host name has no address")
     spelled = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     if spelled.lower() in {allowed.lower() for allowed in private_hosts}:
         return addresses

@@ -1,4 +1,4 @@
-"""Colours that a file says in numbers, made into a profile: PNG's cICP, gAMA and cHRM, AVIF's nclx.
+"""Colours that a file gives as numbers (PNG's cICP, gAMA and cHRM, AVIF's nclx), made into a profile.
 
 Phones and converters write Display P3 so. The numbers are those of ITU-T H.273; browsers read all four.
 """
@@ -103,9 +103,9 @@ def _colorants(white: Point, primaries: tuple[Point, ...]) -> list[Floats]:
         scale = (_BRADFORD @ _D50) / (_BRADFORD @ _xyz(white))
         adapted = np.linalg.inv(_BRADFORD) @ (scale[:, None] * (_BRADFORD @ seen))
     except (np.linalg.LinAlgError, ZeroDivisionError) as error:
-        raise UnknownColoursError("primaries that span nothing") from error
+        raise UnknownColoursError("primaries that span no colours") from error
     if not np.abs(adapted).max() < 8:
-        raise UnknownColoursError("primaries that span nothing")
+        raise UnknownColoursError("primaries that span no colours")
     return list(adapted.T)
 
 

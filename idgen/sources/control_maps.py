@@ -1,4 +1,4 @@
-"""Ready-made control maps as nets expect them, white on black; what a map looks like that was made otherwise."""
+"""Ready-made control maps as nets expect them, white on black, and signs that a map is not like that."""
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ def lines_on_nothing(rgb: Pixels, alpha: Pixels, kind: str) -> Pixels | None:
 def map_notes(rgb: Pixels, kind: str) -> list[str]:
     """Return the warnings about a map [H, W, 3] of `kind` (pose, depth, canny, softedge) as its net is shown it."""
     if int(rgb.max()) - int(rgb.min()) <= _SAME:
-        return ["control_map_blank: it is of one colour and says nothing"]
+        return ["control_map_blank: it has only one colour, so it controls nothing"]
     if kind in ON_BLACK and (rgb.mean(axis=2) > 127).mean() > _MOST:
         return [f"control_map_inverted: most of it is bright; a {kind} map is bright on black"]
     return []

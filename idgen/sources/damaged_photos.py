@@ -1,4 +1,4 @@
-"""Photos that Pillow calls damaged although every pixel is there: read all the same, with a warning."""
+"""Photos that Pillow calls damaged although every pixel is there: they are read, with a warning."""
 
 import zlib
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def _without_texts(data: bytes) -> ReadDamaged | None:
             kept.append(data[start:end])
     if not (texts or profile):
         return None
-    warning = "profile_ignored: colours may be off" if profile else "text_ignored: more than is read of a PNG's texts"
+    warning = "profile_ignored: colours may be off" if profile else "text_ignored: the PNG holds more text than is read"
     return ReadDamaged(b"".join(kept), warning)
 
 
@@ -67,7 +67,7 @@ def _with_end(data: bytes, pixels: Callable[[bytes], npt.NDArray[np.uint8]]) -> 
     try:
         found = pixels(data + _JPEG_END)
         if all(np.array_equal(found, pixels(data + more + _JPEG_END)) for more in _MORE):
-            return ReadDamaged(data + _JPEG_END, "end_missing: the JPEG lacks its end marker, no pixel is lost")
+            return ReadDamaged(data + _JPEG_END, "end_missing: the JPEG has no end marker, but no pixel is lost")
     except RowError:
         pass
     return None

@@ -1,4 +1,4 @@
-"""One clock for one whole file, and the tries that fit into it."""
+"""One time limit for one whole file, and the tries that fit into it."""
 
 import contextlib
 import random
@@ -32,7 +32,7 @@ class Deadline:
 
     def error(self) -> RowError:
         """Return the error of a file that came too slowly."""
-        return RowError(Code.FETCH_TIMEOUT, f"not there after {self.seconds:g} s")
+        return RowError(Code.FETCH_TIMEOUT, f"not complete after {self.seconds:g} s")
 
     @contextlib.contextmanager
     def cutting(self, cut: Callable[[], object]) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""One door for every reference: from a URI to bytes, or to a code that says why not."""
+"""Fetches every photo: from a URI to bytes, or to a code that says why not."""
 
 import re
 import unicodedata
@@ -64,7 +64,7 @@ class Fetcher:
         if scheme not in self._config.schemes:
             raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not in sources.schemes")
         if scheme not in ("file", "s3", "http", "https"):
-            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not known here")
+            raise RowError(Code.URI_FORBIDDEN, f"scheme {scheme[:20]} is not supported")
         return scheme
 
     def _fetch_either(self, uri: str) -> bytes:

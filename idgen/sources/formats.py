@@ -1,4 +1,4 @@
-"""What a file is that is read as no photo, by its first bytes: its name may say another thing."""
+"""Names the format of a file that is not a supported photo, by its first bytes, whatever its name says."""
 
 _BRANDS = {
     "avif": "AVIF", "avis": "an AVIF sequence", "heic": "HEIC", "heix": "HEIC", "heim": "HEIC", "heis": "HEIC",
@@ -22,7 +22,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "a PDF"),
     (b"\0\0\1\0", "an icon (ICO)"),
 )
-_READ = "JPEG, PNG, WebP and AVIF are read"
+_READ = "only JPEG, PNG, WebP and AVIF are read"
 
 
 def named(data: bytes) -> str:
@@ -32,7 +32,7 @@ def named(data: bytes) -> str:
         brands = {brand, *(data[at : at + 4].decode("latin-1") for at in range(16, min(_box_end(data), 64), 4))}
         if _BRANDS.get(brand) == "HEIF" and brands & {"heic", "heix"}:
             brand = "heic"
-        kind = _BRANDS.get(brand, "a container that holds no photo known here")
+        kind = _BRANDS.get(brand, "a container without a photo of a known format")
         return f"this is {kind}, as iPhones write it; {_READ}" if kind == "HEIC" else f"this is {kind}; {_READ}"
     for beginning, kind in _BEGINNINGS:
         if data.startswith(beginning):

@@ -1,4 +1,4 @@
-"""Photos from web servers that nobody here trusts: every address checked, every byte and second counted."""
+"""Photos from untrusted web servers: every address is checked, bytes and seconds are limited."""
 
 import contextlib
 import http.client
@@ -46,7 +46,7 @@ class Target:
 
 
 def parse_target(url: str) -> Target:
-    """Return the parts of an http(s) URL; raises RowError `uri_forbidden` for what is none or tries to look like one.
+    """Return the parts of an http(s) URL; raises RowError `uri_forbidden` for anything that is not one.
 
     Control characters and backslashes are refused: programs disagree on where the host ends in such a URL.
     """
@@ -101,7 +101,7 @@ class HttpFiles:
             check_is_file(body, headers)
             if may_be_cut(body, headers) and body not in cut:
                 cut.add(body)
-                raise TransientError(RowError(Code.FETCH_FAILED, "the transfer ended before the picture did"))
+                raise TransientError(RowError(Code.FETCH_FAILED, "the transfer ended before the end of the file"))
             return body
         raise RowError(Code.FETCH_FAILED, f"more than {MAX_REDIRECTS} redirects")
 
@@ -205,7 +205,7 @@ def _header(name: str, value: str) -> str:
         return value
     found = os.environ.get(value.removeprefix("env:"))
     if found is None:
-        raise RowError(Code.FETCH_DENIED, f"sources.headers: {value} for {name} is not set in the worker's environment")
+        raise RowError(Code.FETCH_DENIED, f"sources.headers: {value} for {name} is not set in the workers' environment")
     return found
 
 

@@ -77,7 +77,7 @@ def _decoded(data: bytes, config: SourcesConfig, ground: Ground) -> Photo:
     except (*_DAMAGE, Image.DecompressionBombError) as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if min(image.size) < config.warn_side_px:
-        warnings.append(f"small_photo: {image.width}x{image.height} px, better from {config.warn_side_px}")
+        warnings.append(f"small_photo: {image.width}x{image.height} px, better {config.warn_side_px} or more")
     return Photo(np.asarray(image, dtype=np.uint8), tuple(warnings), alpha)
 
 
@@ -99,7 +99,7 @@ def _opened(data: bytes, config: SourcesConfig) -> Image.Image:
     except _DAMAGE as error:
         raise RowError(Code.IMAGE_CORRUPT, _reason(error)) from None
     if image.format not in _OPENED_AS:
-        raise RowError(Code.IMAGE_FORMAT, f"{image.format} is not read here")
+        raise RowError(Code.IMAGE_FORMAT, f"{image.format} is not supported")
     if frames != 1:
         raise RowError(Code.IMAGE_FORMAT, f"an animation of {frames} frames")
     return image
@@ -110,7 +110,7 @@ def _check_size(image: Image.Image, config: SourcesConfig) -> None:
     if width * height > config.max_pixels or max(width, height) > MAX_SIDE_PX:
         raise RowError(Code.IMAGE_TOO_LARGE, f"{width}x{height}, allowed are {config.max_pixels} pixels")
     if min(width, height) < config.min_side_px:
-        raise RowError(Code.IMAGE_TOO_SMALL, f"{width}x{height}, each side must have {config.min_side_px} px")
+        raise RowError(Code.IMAGE_TOO_SMALL, f"{width}x{height}, each side must have at least {config.min_side_px} px")
 
 
 def _find_profile(image: Image.Image, data: bytes, warnings: list[str]) -> None:
@@ -119,7 +119,7 @@ def _find_profile(image: Image.Image, data: bytes, warnings: list[str]) -> None:
         image.info["icc_profile"] = profile_in_numbers(data, image.info.get("icc_profile"))
     except UnknownColoursError as error:
         logger.debug("colours ignored: %s", error)
-        warnings.append("profile_ignored: colours may be off, as of HDR")
+        warnings.append("profile_ignored: colours may be off (HDR)")
 
 
 def _turn_upright(image: Image.Image, warnings: list[str]) -> None:
@@ -127,7 +127,7 @@ def _turn_upright(image: Image.Image, warnings: list[str]) -> None:
         ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # EXIF is read by many hands and broken in many ways; the pixels are fine
         logger.debug("EXIF ignored: %s", type(error).__name__)
-        warnings.append("exif_ignored: damaged, the photo may lie on its side")
+        warnings.append("exif_ignored: it is damaged, so the photo may lie on its side")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 
 Pixels = npt.NDArray[np.uint8]
 
-WARN_ENLARGED = 1.5  # how often a pixel may be stretched, and which share may be cut off, without a word
+WARN_ENLARGED = 1.5  # how much a pixel may be stretched, and which share may be cut off, without a warning
 WARN_CUT = 0.1
 MASK_NOISE = 8
 """So near to black or white a mask is meant to be it: a JPEG's noise, the 253 of a cut-out that should be opaque."""

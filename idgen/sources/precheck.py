@@ -1,4 +1,4 @@
-"""What is known of an address before anything is fetched: that it may not be, or that its file is not here."""
+"""What is known of an address before anything is fetched: that it is not allowed, or that its file is not here."""
 
 import os
 import unicodedata

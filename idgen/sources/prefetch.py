@@ -1,4 +1,4 @@
-"""Files fetched by threads a little ahead of the one who works on them, in his order."""
+"""Threads that fetch files a little ahead of their consumer, in its order."""
 
 import itertools
 import logging
@@ -92,7 +92,7 @@ class Prefetch:
         except RowError as error:
             return error
         except Exception as error:
-            logger.exception("a fetch met a bug")
+            logger.exception("a fetch hit a bug")
             return RowError(Code.INTERNAL, f"fetch: {type(error).__name__}")
 
 

@@ -1,4 +1,4 @@
-"""What may be written down of a URI, and of any text that goes into a log.
+"""Redacts addresses: what of a URI, or of any text, may be written to a log.
 
 Keys, ledgers, reports and logs all speak of a photo by `redact_uri`: tonight's signed link then gives last night's
 key, and a bucket of results never holds the means to read another bucket.

@@ -75,7 +75,9 @@ class S3Files:
         except (ConnectTimeoutError, ReadTimeoutError) as error:
             raise TransientError(RowError(Code.FETCH_TIMEOUT, f"S3: {type(error).__name__}")) from error
         except (BotoCoreError, HTTPClientError, OSError) as error:  # the body's errors are not retried by boto
-            raise TransientError(RowError(Code.FETCH_FAILED, f"S3: transfer broke: {type(error).__name__}")) from error
+            raise TransientError(
+                RowError(Code.FETCH_FAILED, f"S3: the transfer broke off: {type(error).__name__}")
+            ) from error
 
     def _read(self, body: "StreamingBody") -> bytes:
         data = bytearray()

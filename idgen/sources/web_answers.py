@@ -1,4 +1,4 @@
-"""What a web server's 200 is worth: a web page is no photo, and a body without a length may have ended early.
+"""Checks a web server's answer 200: a web page is not a photo, and a body without a length may have ended early.
 
 Both pass with time, so both are tried again; a file that is damaged where it lies would be rejected for good.
 """
@@ -20,7 +20,7 @@ _TAIL_BYTES = 1024
 def check_is_file(body: bytes, headers: Mapping[str, str]) -> None:
     """Raise TransientError for an answer that is empty, a web page or JSON instead of a picture."""
     if not body:
-        raise TransientError(RowError(Code.FETCH_FAILED, "the server answered 200 with nothing"))
+        raise TransientError(RowError(Code.FETCH_FAILED, "the server answered 200 with an empty body"))
     if body.startswith(_PICTURES) or body[4:8] == b"ftyp":  # what is said of them is often wrong
         return
     kind = headers.get("Content-Type", "").partition(";")[0].strip()

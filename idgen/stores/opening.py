@@ -1,4 +1,4 @@
-"""From what a person wrote to a store."""
+"""Opens the store that a configuration names."""
 
 import re
 from urllib.parse import unquote, urlsplit
@@ -26,13 +26,17 @@ def open_store(uri: str) -> ObjectStore:
         return LocalStore(_file_path(uri))
     if scheme[1].lower() == "s3":
         return _s3_store(uri)
-    raise RunError(Exit.USAGE, f"{scheme[1]}: no such kind of store; give a local folder or s3://bucket/prefix")
+    raise RunError(
+        Exit.USAGE, f"{scheme[1]}: this kind of store is not supported; give a local folder or s3://bucket/prefix"
+    )
 
 
 def _file_path(uri: str) -> str:
     parts = urlsplit(uri)
     if parts.netloc not in ("", "localhost") or parts.query or parts.fragment:
-        raise RunError(Exit.USAGE, "file: give three slashes and a folder of this machine, as in file:///data/out")
+        raise RunError(
+            Exit.USAGE, "file: give three slashes and a folder of this machine, for example file:///data/out"
+        )
     return unquote(parts.path)
 
 
@@ -40,7 +44,7 @@ def _s3_store(uri: str) -> S3Store:
     bucket, _, prefix = uri.split("://", 1)[-1].partition("/")
     try:
         if not _BUCKET.fullmatch(bucket):
-            raise ValueError("not a bucket's name")
+            raise ValueError("not the name of a bucket")
         prefix = prefix.rstrip("/")
         return S3Store(bucket, check_path(prefix) if prefix else "")
     except ValueError as error:

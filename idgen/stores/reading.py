@@ -14,6 +14,6 @@ def reading(what: str, *also: type[Exception]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ObjectMissing(f"{what} is not all there: {error}") from error
+        raise ObjectMissing(f"{what} is incomplete: {error}") from error
     except (OSError, pa.ArrowException, *also) as error:
         raise StoreError(f"{what} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Which S3 is meant: one place that both boto3 and pyarrow are told by, so that they never ask two different stores.
+"""S3 endpoint, region and certificates, read once for both boto3 and pyarrow, so that they use the same store.
 
 pyarrow knows AWS_ENDPOINT_URL, but neither the configuration file's endpoint_url nor AWS_CA_BUNDLE. botocore finds all
 of them, of the profile in use; what it finds is handed to both.

@@ -1,7 +1,7 @@
 """The demo's manifest and its pictures: `python -m idgen.tiny.demo manifests` writes both.
 
 Eight drawn people, each once with six recipes of the drawn world, prompts in the words that it was taught; some
-asked for in English and in Chinese; faces moved, resized, turned, placed as in another photo and painted anew; one
+asked for in English and in Chinese; faces moved, resized, turned, placed as in another photo and repainted; one
 shirt on two models; a picture to start from; and three rows that are made to fail: no face, a corrupt file and an
 address that may not be fetched.
 """

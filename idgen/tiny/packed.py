@@ -1,4 +1,4 @@
-"""A packed world comes out again: tensors that several files share are stored once. Files come back bit by bit.
+"""Unpacks a packed world: tensors that several files share are stored once. Files come back bit by bit.
 
     folder/sdxl.z, …         tensors, by the first folder or file that has them
     folder/files/<path>.z    what is of another kind

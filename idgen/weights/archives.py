@@ -1,4 +1,4 @@
-"""Zipped face packs: unpacked so that an archive can write nothing but its .onnx files, into the pack's own folder."""
+"""Unpacks zipped face packs: only their .onnx files, into the pack's own folder."""
 
 import lzma
 import os
@@ -26,7 +26,7 @@ def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
     RunError(UNAVAILABLE) when the disk is full.
     """
     if folder.is_dir() and any(folder.iterdir()):
-        raise RunError(Exit.USAGE, f"{folder} holds something already; nothing was unpacked there")
+        raise RunError(Exit.USAGE, f"{folder} is not empty; nothing was unpacked there")
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -41,7 +41,7 @@ def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
     except OSError as error:  # a full disk; of bzip2 also damage
         raise RunError(Exit.UNAVAILABLE, f"{archive} could not be unpacked to {folder}: {error}") from error
     except _DAMAGE as error:
-        raise RunError(Exit.USAGE, f"{archive} is not a zip archive that can be read: {error}") from error
+        raise RunError(Exit.USAGE, f"{archive} is not a readable zip archive: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return names
@@ -50,7 +50,9 @@ def unpack_face_pack(archive: Path, folder: Path) -> list[str]:
 def _unpack(opened: zipfile.ZipFile, folder: Path, archive: Path) -> list[str]:
     entries = opened.infolist()
     if len(entries) > MAX_ENTRIES:
-        raise RunError(Exit.USAGE, f"{archive} has {len(entries)} entries, a face pack at most {MAX_ENTRIES}")
+        raise RunError(
+            Exit.USAGE, f"{archive} has {len(entries)} entries, but a face pack may have at most {MAX_ENTRIES}"
+        )
     wanted: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = _checked_name(entry, archive)

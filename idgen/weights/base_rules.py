@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES, FamilyName
@@ -18,7 +17,7 @@ _OWN_SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 """Settings of which a scheduler has one at most; those of a name that says Karras take the place of all."""
 
 
-def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: Iterable[str] = ()) -> None:
+def check_vae(settings: Mapping[str, object], kind: FamilyName, place: str, names: Iterable[str] = ()) -> None:
     """Raise RunError when the VAE at `place` has latents of another family than base.kind `kind`.
 
     `settings` are those of its config.json, `names` those of its tensors where it is a single file.
@@ -28,8 +27,8 @@ def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: 
     if channels != family.latent_channels:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} has latents of {channels} channels, {kind} has {family.latent_channels}: another "
-            "family's",
+            f"the VAE of {place} has latents of {channels} channels, but {kind} has {family.latent_channels}: it "
+            "belongs to another family",
         )
     found = {other for name in names for start, other in _TEXTS.items() if name.startswith(start)}
     scale = settings.get("scaling_factor", _SCALE)
@@ -37,12 +36,12 @@ def check_vae(settings: Mapping[str, Any], kind: FamilyName, place: str, names: 
     if scale in others or found - {family.vae_of}:
         raise RunError(
             Exit.USAGE,
-            f"the VAE of {place} is not one of {FAMILIES[family.vae_of].title}, which {kind} needs: its latents are "
-            "another family's, and pictures would come out in wrong colours; give a VAE of this family, or none",
+            f"the VAE of {place} is not one of {FAMILIES[family.vae_of].title}, which {kind} needs: its latents "
+            "belong to another family, so pictures would have wrong colours; give a VAE of this family, or none",
         )
 
 
-def check_schedule(settings: Mapping[str, Any], place: str) -> None:
+def check_schedule(settings: Mapping[str, object], place: str) -> None:
     """Raise RunError when the scheduler's `settings` of a base at `place` are such that no scheduler here follows them.
 
     That is a base trained as EDM says or as a flow, one that predicts something else, and settings that clash.
@@ -51,17 +50,17 @@ def check_schedule(settings: Mapping[str, Any], place: str) -> None:
     if trained is not None:
         raise RunError(
             Exit.USAGE,
-            f"{place} was trained {trained}, which no scheduler here follows: give a base of epsilon or v-prediction",
+            f"{place} was trained {trained}, which no scheduler here supports: use a base with epsilon or v-prediction",
         )
     betas = settings.get("beta_schedule", _BETA_SCHEDULES[0])
     if betas not in _BETA_SCHEDULES and settings.get("trained_betas") is None:
         raise RunError(
             Exit.USAGE,
-            f"the scheduler of {place} has beta_schedule {betas}; there are {', '.join(_BETA_SCHEDULES)}",
+            f"the scheduler of {place} has beta_schedule {betas}; supported are {', '.join(_BETA_SCHEDULES)}",
         )
     own = [name for name in _OWN_SIGMAS if settings.get(name)]
     if len(own) > 1:
-        raise RunError(Exit.USAGE, f"the scheduler of {place} says {' and '.join(own)}, which exclude each other")
+        raise RunError(Exit.USAGE, f"the scheduler of {place} sets {' and '.join(own)}, which exclude each other")
 
 
 def check_texts(folder: Path, kind: FamilyName) -> None:
@@ -71,17 +70,17 @@ def check_texts(folder: Path, kind: FamilyName) -> None:
     missing = [name for name in wanted if not (folder / name).is_dir()]
     if missing:
         is_refiner = missing == ["text_encoder"] and len(wanted) > 1
-        refiner = "; SDXL's refiner lacks it: give the base that it refines" if is_refiner else ""
-        raise RunError(Exit.USAGE, f"{folder} has no {missing[0]}, so it is no whole {kind} base{refiner}")
+        refiner = "; SDXL's refiner lacks it: use the base that it refines" if is_refiner else ""
+        raise RunError(Exit.USAGE, f"{folder} has no {missing[0]}, so it is not a complete {kind} base{refiner}")
 
 
-def _other_training(settings: Mapping[str, Any]) -> str | None:
+def _other_training(settings: Mapping[str, object]) -> str | None:
     """Return how a base was trained, where that is neither with epsilon nor v-prediction over betas."""
     name, prediction = str(settings.get("_class_name", "")), str(settings.get("prediction_type") or "epsilon")
     continuous = settings.get("timestep_type") == "continuous"
     if name.startswith("EDM") or continuous or settings.get("sigma_data") is not None:
         says = f"its scheduler is {name}{' with continuous timesteps' if continuous else ''}"
-        return f"as EDM says ({says}; Playground v2.5 and CosXL are)"
+        return f"with EDM ({says}; as Playground v2.5 and CosXL were)"
     if "flow" in prediction or settings.get("use_flow_sigmas") or "Flow" in name:
         return f"as a flow (its scheduler is {name}, its prediction {prediction})"
     return None if prediction in _PREDICTIONS else f"for prediction_type {prediction}"

@@ -1,4 +1,4 @@
-"""A file from a web address, for what lies outside the hub: goes on where it was cut off."""
+"""Downloads a file from a web address outside the hub, and continues an interrupted download."""
 
 from pathlib import Path
 
@@ -27,13 +27,17 @@ def download(address: str, target: Path) -> Path:
             answer = pool.request("GET", address, headers=headers, preload_content=False)
             if answer.status == 416:  # all of it is there already, or it is another file now
                 part.unlink()
-                raise RunError(Exit.UNAVAILABLE, f"{shown} cannot be gone on with: run the same command again")
+                raise RunError(
+                    Exit.UNAVAILABLE,
+                    f"{shown} the download cannot be continued: run the same command again to start over",
+                )
             if answer.status not in (200, 206):
                 raise RunError(Exit.UNAVAILABLE, f"{shown} answers {answer.status}")
             _write(answer, part, append=answer.status == 206, shown=shown)
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise RunError(
-            Exit.UNAVAILABLE, f"{shown} could not be fetched ({type(error).__name__}); the same command goes on with it"
+            Exit.UNAVAILABLE,
+            f"{shown} could not be fetched ({type(error).__name__}); the same command continues the download",
         ) from error
     part.replace(target)
     return target

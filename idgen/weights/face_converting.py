@@ -1,4 +1,4 @@
-"""OpenCV's YuNet and SFace as a face pack that insightface loads: the same numbers in the names and shapes of a pack.
+"""Converts OpenCV's YuNet and SFace into a face pack that insightface loads: the same numbers, under its names.
 
 Both are freely licensed (MIT, Apache-2.0). Packages ship them with weights stored in blocks of int8, which onnxruntime
 does not run: they become float32, as the file itself says. YuNet's twelve outputs become SCRFD's nine; SFace's 128
@@ -7,7 +7,7 @@ embeddings: of these a recipe can use the box, the crops and likeness, not the i
 """
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,14 @@ import numpy.typing as npt
 from idgen.errors import Exit, RunError
 from idgen.schemas import EMBEDDING_WIDTH
 
+if TYPE_CHECKING:
+    from onnx import GraphProto, ValueInfoProto
+
 STRIDES = (8, 16, 32)
 _YUNET_OUTPUTS = {f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES}
 _SFACE_SIZE = 128
 
-Array = npt.NDArray[Any]
+Array = npt.NDArray[np.generic]
 
 
 def convert_face_network(source: Path, target: Path) -> str:
@@ -30,7 +33,7 @@ def convert_face_network(source: Path, target: Path) -> str:
     try:
         import onnx
     except ImportError as error:
-        raise RunError(Exit.USAGE, "face networks are converted with the package onnx: pip install onnx") from error
+        raise RunError(Exit.USAGE, "converting face networks needs the package onnx: pip install onnx") from error
     if target.suffix != ".onnx":
         raise RunError(Exit.USAGE, f"{target}: the new file's name must end in .onnx")
     if target.exists():
@@ -46,9 +49,9 @@ def convert_face_network(source: Path, target: Path) -> str:
         found = "a detector with five points"
     elif len(outputs) == 1 and _side(model.graph) == _FACE_PX:
         _as_recogniser(model.graph)
-        found = f"a recogniser of {EMBEDDING_WIDTH} numbers"
+        found = f"a recogniser with {EMBEDDING_WIDTH} numbers per face"
     else:
-        raise RunError(Exit.USAGE, f"{source} is neither YuNet nor SFace: nothing else is converted into a face pack")
+        raise RunError(Exit.USAGE, f"{source} is neither YuNet nor SFace: only these can be converted into a face pack")
     del model.graph.value_info[:]
     onnx.checker.check_model(model)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,16 +63,17 @@ def convert_face_network(source: Path, target: Path) -> str:
 _FACE_PX = 112
 
 
-def _side(graph: Any) -> int:  # noqa: ANN401
+def _side(graph: "GraphProto") -> int:
     return int(_input(graph).type.tensor_type.shape.dim[-1].dim_value)
 
 
-def _input(graph: Any) -> Any:  # noqa: ANN401
+def _input(graph: "GraphProto") -> "ValueInfoProto":
     stored = {tensor.name for tensor in graph.initializer}
-    return next(value for value in graph.input if value.name not in stored)
+    found: ValueInfoProto = next(value for value in graph.input if value.name not in stored)
+    return found
 
 
-def _unpack(graph: Any) -> None:  # noqa: ANN401
+def _unpack(graph: "GraphProto") -> None:
     """Replace every weight that is stored in int8 by what its DequantizeLinear makes of it."""
     from onnx import helper, numpy_helper
 
@@ -97,7 +101,7 @@ def _unpack(graph: Any) -> None:  # noqa: ANN401
         field.extend(values)
 
 
-def _dequantised(inputs: list[Array], options: dict[str, Any]) -> Array:
+def _dequantised(inputs: list[Array], options: dict[str, int]) -> Array:
     """Return (numbers - zero) * scale as ONNX defines it: one scale, one for each slice, or one for each block."""
     numbers, scale = inputs[0].astype(np.float32), inputs[1].astype(np.float32)
     zero = inputs[2].astype(np.float32) if len(inputs) > 2 else np.zeros_like(scale)
@@ -114,7 +118,7 @@ def _dequantised(inputs: list[Array], options: dict[str, Any]) -> Array:
     return np.asarray((numbers - zero) * scale, np.float32)
 
 
-def _as_scrfd(graph: Any) -> None:  # noqa: ANN401
+def _as_scrfd(graph: "GraphProto") -> None:
     """Let YuNet take what insightface gives, (RGB - 127.5) / 128, and give what it expects of SCRFD.
 
     A score is the root of YuNet's two. Boxes are distances from the anchor to left, top, right and bottom. SCRFD has
@@ -128,7 +132,7 @@ def _as_scrfd(graph: Any) -> None:  # noqa: ANN401
         made = helper.make_node(kind, inputs, outputs, **options)  # type: ignore[arg-type]  # the node's attributes
         nodes.append(made)
 
-    def constant(name: str, value: Any) -> None:  # noqa: ANN401
+    def constant(name: str, value: npt.ArrayLike) -> None:
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
 
     for key, number in (("k_std", 128.0), ("k_mean", 127.5), ("k_0", 0.0), ("k_1", 1.0), ("k_half", 0.5)):
@@ -170,7 +174,7 @@ def _as_scrfd(graph: Any) -> None:  # noqa: ANN401
         field.extend(values)
 
 
-def _as_recogniser(graph: Any) -> None:  # noqa: ANN401
+def _as_recogniser(graph: "GraphProto") -> None:
     """Widen SFace's numbers; it scales its input itself, as insightface sees by the first node's name."""
     from onnx import TensorProto, helper, numpy_helper
 

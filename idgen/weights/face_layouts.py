@@ -28,10 +28,10 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
     branches = [one for name, one in shapes.items() if name.endswith(_KEYS)]
     if found != [version] or not branches:
         looks = f"PuLID {found[0]}" if len(found) == 1 and branches else "something else"
-        raise RunError(Exit.USAGE, f"{path} is no PuLID {version}: it is {looks}")
+        raise RunError(Exit.USAGE, f"{path} is not PuLID {version}: it is {looks}")
     if text_width not in (None, branches[0][1]):
         raise RunError(
-            Exit.USAGE, f"{path} is made for a base whose text is {branches[0][1]} wide, the base's is {text_width}"
+            Exit.USAGE, f"{path} is made for a base with text {branches[0][1]} wide, but the base's is {text_width}"
         )
     if tower is not None:
         wanted = (encoder.get("mapping_0.0.weight", (0,))[-1], encoder[PULID_VERSIONS[version]][-1])
@@ -39,7 +39,7 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
         if wanted != given:
             raise RunError(
                 Exit.USAGE,
-                f"{path} takes features {wanted[0]} and {wanted[1]} wide, the image encoder gives {given[0]} and "
+                f"{path} takes features {wanted[0]} and {wanted[1]} wide, but the image encoder gives {given[0]} and "
                 f"{given[1]}",
             )
     return f"PuLID {version}, {len(shapes)} tensors"
@@ -48,24 +48,24 @@ def check_pulid(path: Path, version: Literal["v1", "v1.1"], text_width: int | No
 def tower_shapes(path: Path) -> Shapes:
     """Return the shapes of EVA02-CLIP's file. Raises RunError(USAGE) when it is something else."""
     if not path.is_file():
-        raise RunError(Exit.USAGE, f"{path} is a folder: the EVA02-CLIP that PuLID looks through is one file")
+        raise RunError(Exit.USAGE, f"{path} is a folder: the EVA02-CLIP that PuLID uses is a single file")
     shapes = shapes_of(path)
     if not is_a("tower", shapes):
-        raise RunError(Exit.USAGE, f"{path} is no EVA02-CLIP in the official layout (visual.*)")
+        raise RunError(Exit.USAGE, f"{path} is not an EVA02-CLIP in the official layout (visual.*)")
     return shapes
 
 
 def check_tower(path: Path) -> str:
     """Return in a few words what EVA02-CLIP's file was found to be. Raises RunError as `tower_shapes`."""
     count = sum(name.startswith("visual.") for name in tower_shapes(path))
-    return f"EVA02-CLIP, {count} tensors of its eyes"
+    return f"EVA02-CLIP, {count} tensors of its image encoder"
 
 
 def check_parser(path: Path) -> str:
     """Return in a few words what facexlib's parser was found to be. Raises RunError(USAGE) when it is another."""
     shapes = shapes_of(path)
     if not is_a("face_parser", shapes):
-        raise RunError(Exit.USAGE, f"{path} is no face parser as facexlib's parsing_bisenet.pth")
+        raise RunError(Exit.USAGE, f"{path} is not a face parser like facexlib's parsing_bisenet.pth")
     return f"face parser, {len(shapes)} tensors"
 
 
@@ -77,11 +77,9 @@ def check_context(path: Path, text_width: int | None) -> str:
     shapes = shapes_of(path)
     reads, makes = (shapes.get(f"image_proj.{name}.weight", (0, 0)) for name in ("proj_in", "proj_out"))
     if projection_of(own_shapes(shapes)) != "resampler" or reads[-1] != EMBEDDING_WIDTH:
-        raise RunError(Exit.USAGE, f"{path} is no InstantID: its image_proj is not a resampler of faces' embeddings")
+        raise RunError(Exit.USAGE, f"{path} is not InstantID: its image_proj is not a resampler of face embeddings")
     if text_width not in (None, makes[0]):
-        raise RunError(
-            Exit.USAGE, f"{path} makes tokens {makes[0]} wide, what looks at them beside this base reads {text_width}"
-        )
+        raise RunError(Exit.USAGE, f"{path} makes tokens {makes[0]} wide, but the nets on this base read {text_width}")
     return f"instantid, {sum(name.startswith('image_proj.') for name in shapes)} tensors of its image_proj"
 
 
@@ -93,6 +91,6 @@ def check_net(path: Path) -> str:
     shapes = shapes_of(path)
     if not is_a("net", shapes):
         old = is_a("original_net", shapes)
-        what = "a ControlNet in the original layout: convert it to diffusers'" if old else "no ControlNet"
+        what = "a ControlNet in the original layout: convert it to diffusers' layout" if old else "not a ControlNet"
         raise RunError(Exit.USAGE, f"{path} is {what}")
     return f"ControlNet, {len(shapes)} tensors"

@@ -39,14 +39,16 @@ def check_networks(paths: list[Path], folder: Path) -> str:
     if width not in (EMBEDDING_WIDTH, None):
         raise RunError(
             Exit.USAGE,
-            f"{recogniser} gives {width} numbers a face, adapters and reports need {EMBEDDING_WIDTH}: take a pack with "
+            f"{recogniser} gives {width} numbers per face, but adapters and reports need {EMBEDDING_WIDTH}: use a "
+            "pack with "
             "an ArcFace recogniser, such as buffalo_l or antelopev2",
         )
     if unused := [path for path in paths if path not in (detector, recogniser)]:
         raise RunError(
             Exit.USAGE,
-            f"the face pack in {folder} has {len(unused)} networks that nothing reads ({_named(unused[:3])}) beside "
-            f"its detector {detector.name} and recogniser {recogniser.name}: keep in it what the recipe is to use",
+            f"the face pack in {folder} has {len(unused)} networks that idgen does not use ({_named(unused[:3])}) "
+            f"besides its detector {detector.name} and recogniser {recogniser.name}: keep only what the recipe "
+            "should use",
         )
     return f"{len(paths)} networks: detector {detector.name}, recogniser {recogniser.name}"
 
@@ -56,7 +58,8 @@ def _check_detector(path: Path, outputs: int) -> None:
         what = "finds boxes without points (eyes, nose, mouth)" if outputs in _WITHOUT_POINTS else "is no SCRFD"
         raise RunError(
             Exit.USAGE,
-            f"{path} has {outputs} outputs, so it {what}; take a pack whose detector has 9 or 15, with points, such as "
+            f"{path} has {outputs} outputs, so it {what}; use a pack whose detector has 9 or 15 outputs, with "
+            "points, such as "
             "buffalo_l's det_10g.onnx",
         )
 

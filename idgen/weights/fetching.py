@@ -62,7 +62,7 @@ def fetch(part: WeightPart, recipe: Recipe, say: Say) -> None:
         _fetch_face_pack(recipe, say)
     else:
         raise RunError(
-            Exit.USAGE, f"{part.key}={part.location} is a local path that lacks files: nothing to fetch it from"
+            Exit.USAGE, f"{part.key}={part.location} is a local path with missing files: they cannot be downloaded"
         )
 
 
@@ -170,7 +170,7 @@ def _check_room(needed: int, place: HubPlace, recipe: Recipe) -> None:
         raise RunError(
             Exit.UNAVAILABLE,
             f"{place.repository} needs {needed / 1e9:.1f} GB and {cache} has {free / 1e9:.1f} GB free; make room, or "
-            f"set HF_HOME to a larger disk, then `{fetch_command(recipe.name)}`",
+            f"set HF_HOME to a larger disk, then run `{fetch_command(recipe.name)}`",
         )
 
 
@@ -184,7 +184,7 @@ def _fetch_file(address: str, say: Say) -> None:
     except RunError as error:
         path.unlink()
         raise RunError(
-            Exit.UNAVAILABLE, f"{shown} gave no file of weights, nothing of it was kept; mend the address ({error})"
+            Exit.UNAVAILABLE, f"{shown} is not a weights file, nothing of it was kept; correct the address ({error})"
         ) from error
 
 
@@ -231,14 +231,14 @@ def _hub_errors(what: str, recipe: Recipe) -> Iterator[None]:
     try:
         yield
     except errors.GatedRepoError as error:
-        message = f"{what} is given out only after its licence was accepted: do that, set HF_TOKEN, then {again}"
+        message = f"{what} can be downloaded only after you accept its licence: do so, set HF_TOKEN, then run {again}"
         raise RunError(Exit.USAGE, message) from error
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.RemoteEntryNotFoundError) as error:
         raise RunError(
-            Exit.USAGE, f"{what} is not on the hub (any more), or private: {type(error).__name__}"
+            Exit.USAGE, f"{what} is not on the hub (any more), or is private: {type(error).__name__}"
         ) from error
     except errors.HFValidationError as error:
-        raise RunError(Exit.USAGE, f"{what} is no hub id") from error
+        raise RunError(Exit.USAGE, f"{what} is not a hub id") from error
     except Exception as error:  # of three HTTP libraries, and the disk's
-        message = f"{what} could not be fetched ({type(error).__name__}); when the hub can be reached, {again} goes on"
+        message = f"{what} could not be fetched ({type(error).__name__}); run {again} when the hub can be reached"
         raise RunError(Exit.UNAVAILABLE, message) from error

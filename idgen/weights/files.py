@@ -53,7 +53,7 @@ def base_files(folder: Path, *, own_denoiser: bool, own_vae: bool, denoiser: str
     `own_vae` nothing of the VAE does, without `text` nothing that prompts are encoded with.
     """
     if not (folder / denoiser).is_dir():
-        raise RunError(Exit.USAGE, f"{folder} is no base in diffusers layout: it has no {denoiser} folder")
+        raise RunError(Exit.USAGE, f"{folder} is not a base in diffusers layout: it has no {denoiser} folder")
     variant = weight_variant(folder, denoiser)
     with_weights = components_with_weights(denoiser)
     files: list[Path] = []
@@ -97,7 +97,7 @@ def model_files(folder: Path, *, settings: Callable[[str], bool] = is_config) ->
     """
     found = weight_files(folder, component_variant(folder))
     if not found:
-        raise RunError(Exit.USAGE, f"{folder} has no weights that diffusers or transformers read")
+        raise RunError(Exit.USAGE, f"{folder} has no weights that diffusers or transformers can read")
     _check_shards(folder, found)
     return named(folder, [*found, *(folder / name for name in _names(folder) if settings(name))])
 
@@ -116,7 +116,7 @@ def control_files(place: Path, *, own_settings: bool, of_face: bool) -> Files:
     """
     if own_settings and not (place / "config.json").is_file():
         elsewhere = (
-            "give beside it, as `config`, a folder that has one of an SDXL ControlNet's, such as "
+            "also give, as `config`, a folder with the config of an SDXL ControlNet, such as "
             "InstantX/InstantID:ControlNetModel"
         )
         remedy = elsewhere if of_face else "give the net's folder in diffusers layout"
@@ -181,4 +181,4 @@ def _check_shards(folder: Path, found: Sequence[Path]) -> None:
         raise RunError(Exit.USAGE, f"{folder} is incomplete: {len(found)} of {int(match[2])} shards of {found[0].name}")
     index = index_of([path.name for path in found])
     if index is not None and not (folder / index).is_file():
-        raise RunError(Exit.USAGE, f"{folder} is incomplete: without {index} nothing finds its shards")
+        raise RunError(Exit.USAGE, f"{folder} is incomplete: {index} is missing, which lists its shards")

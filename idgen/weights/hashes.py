@@ -70,4 +70,4 @@ class HashCache:
                 os.unlink(temporary)
                 raise
         except OSError as error:  # a home that cannot be written costs hashing again, nothing else
-            log.warning("hashes of weights are not remembered: %s", error)
+            log.warning("hashes of weights cannot be remembered: %s", error)

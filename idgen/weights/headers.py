@@ -4,12 +4,18 @@ import json
 import pickle
 import struct
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from idgen.errors import Exit, RunError
 
 MAX_HEADER_BYTES = 100 * 2**20
 Shapes = dict[str, tuple[int, ...]]
+
+
+class _Entry(TypedDict):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 def shapes_of(path: Path) -> Shapes:
@@ -20,7 +26,7 @@ def shapes_of(path: Path) -> Shapes:
         raise
     except pickle.UnpicklingError as error:
         raise RunError(
-            Exit.USAGE, f"{path} is a pickle that asks to run code, or is damaged; nothing of it was run"
+            Exit.USAGE, f"{path} is a pickle that tries to run code, or is damaged; none of it was run"
         ) from error
     except Exception as error:  # a damaged file makes a parser stumble in ways that nobody lists
         raise RunError(Exit.USAGE, f"{path} cannot be read as weights: {type(error).__name__}") from error
@@ -40,17 +46,17 @@ def _safetensors(path: Path) -> Shapes:
     return {name: tuple(entry["shape"]) for name, entry in _header(path).items()}
 
 
-def _header(path: Path) -> dict[str, Any]:
+def _header(path: Path) -> dict[str, _Entry]:
     size = path.stat().st_size
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(MAX_HEADER_BYTES, size):
             raise RunError(Exit.USAGE, f"{path} is not a valid .safetensors file")
         header = json.loads(file.read(length))
-    tensors = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    tensors: dict[str, _Entry] = {name: entry for name, entry in header.items() if name != "__metadata__"}
     end = max((entry["data_offsets"][1] for entry in tensors.values()), default=0)
     if 8 + length + end != size:
-        raise RunError(Exit.USAGE, f"{path} is cut off: {size} bytes, its header speaks of {8 + length + end}")
+        raise RunError(Exit.USAGE, f"{path} is cut off: it has {size} bytes, but its header says {8 + length + end}")
     return tensors
 
 
@@ -66,11 +72,11 @@ def _pickle(path: Path) -> Shapes:
     return shapes
 
 
-def _collect(prefix: str, value: Any, shapes: Shapes, path: Path) -> None:  # noqa: ANN401
+def _collect(prefix: str, value: object, shapes: Shapes, path: Path) -> None:
     if isinstance(value, dict):
         for name, inner in value.items():
             _collect(f"{prefix}.{name}" if prefix else str(name), inner, shapes, path)
     elif hasattr(value, "shape"):
         shapes[prefix] = tuple(value.shape)
     else:
-        raise RunError(Exit.USAGE, f"{path} holds something else than tensors under {prefix or 'its top'!r}")
+        raise RunError(Exit.USAGE, f"{path} holds something other than tensors under {prefix or 'its top'!r}")

@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES, FamilyName, family_of
@@ -90,7 +89,7 @@ def _check_unet(path: Path, recipe: Recipe) -> str:
     for family in FAMILIES.values():
         own, projects = family.text_projection, any(family.text_projection in name for name in shapes_of(path))
         if own and projects != (family == FAMILIES[recipe.base.kind]):
-            what = f"{'a' if projects else 'no'} UNet of {family.title}"
+            what = f"{'a' if projects else 'not a'} UNet of {family.title}"
             raise RunError(Exit.USAGE, f"{path} is {what}, but the recipe's base.kind is {recipe.base.kind}")
     return said
 
@@ -104,13 +103,13 @@ def _check_width(path: Path, read: list[int], recipe: Recipe) -> None:
     """Compare what cross-attention in the file reads with the text of the base, where that is there."""
     wanted = _text_width(recipe)
     if read and wanted is not None and wanted not in read:
-        raise RunError(Exit.USAGE, f"{path} is for text {read[0]} wide, that of {recipe.base.weights} is {wanted}")
+        raise RunError(Exit.USAGE, f"{path} is for text {read[0]} wide, but {recipe.base.weights} has {wanted}")
 
 
 def _check_lora(path: Path, recipe: Recipe) -> str:
     shapes = shapes_of(path)
     if is_a("adapter", shapes):
-        raise RunError(Exit.USAGE, f"{path} is not a LoRA: it is an IP-Adapter's file, give it in adapters")
+        raise RunError(Exit.USAGE, f"{path} is not a LoRA: it is the file of an IP-Adapter, give it in adapters")
     said = _check_is("lora", path)
     first = re.compile(r".*attn2[._]to_k[._](processor\.)?(lora_A|lora_down|lora\.down)\b.*weight")
     _check_width(path, [shape[1] for name, shape in shapes.items() if first.fullmatch(name)], recipe)
@@ -129,11 +128,11 @@ def _check_adapter(path: Path, spec: AdapterSpec, recipe: Recipe) -> str:
     found = projection_of(own_shapes(shapes)) if is_a("branches", shapes) else ""
     if found != variant.projection:
         raise RunError(
-            Exit.USAGE, f"{path} is no {spec.kind}: its projection is {found or 'unknown'}, not {variant.projection}"
+            Exit.USAGE, f"{path} is not {spec.kind}: its projection is {found or 'unknown'}, not {variant.projection}"
         )
     has_lora = any("_lora." in name for name in shapes)
     if has_lora != variant.lora:
-        raise RunError(Exit.USAGE, f"{path} is no {spec.kind}: it has {'a' if has_lora else 'no'} LoRA")
+        raise RunError(Exit.USAGE, f"{path} is not {spec.kind}: it has {'a' if has_lora else 'no'} LoRA")
     _check_text_width(path, shapes, variant, recipe)
     _check_input_width(path, shapes, spec, variant, recipe)
     return f"{spec.kind}, {len(shapes)} tensors"
@@ -155,7 +154,7 @@ def _check_text_width(path: Path, shapes: Shapes, variant: Variant, recipe: Reci
         if isinstance(wanted, int) and found not in (wanted, None):
             raise RunError(
                 Exit.USAGE,
-                f"{path} is made for a base whose text is {found} wide, that of {recipe.base.weights} is {wanted}",
+                f"{path} is made for a base with text {found} wide, but {recipe.base.weights} has {wanted}",
             )
 
 
@@ -170,23 +169,24 @@ def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: V
     if variant.features is not None:
         folder = present(spec.image_encoder)
         encoder = settings(folder / "config.json") if folder is not None else {}
-        encoder = encoder.get("vision_config") or encoder
+        inner = encoder.get("vision_config")
+        encoder = inner if inner and isinstance(inner, dict) else encoder
         wanted = encoder.get("projection_dim" if variant.features == "image_embeds" else "hidden_size")
         _check_side(spec, variant, encoder)
     if isinstance(wanted, int) and found != wanted:
         source = spec.image_encoder or "the face pack"
         raise RunError(
-            Exit.USAGE, f"{path} takes features {found} wide, but {source} gives {wanted}: the wrong encoder?"
+            Exit.USAGE, f"{path} takes features {found} wide, but {source} gives {wanted}: is it the wrong encoder?"
         )
 
 
-def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, Any]) -> None:
+def _check_side(spec: AdapterSpec, variant: Variant, encoder: dict[str, object]) -> None:
     """Kolors' encoder looks at more pixels than its namesake of the same width."""
     side = encoder.get("image_size")
     if isinstance(side, int) and side != variant.clip_px:
         raise RunError(
             Exit.USAGE,
-            f"{spec.image_encoder} looks at {side} px, {spec.kind} takes what an encoder of {variant.clip_px} px gives",
+            f"{spec.image_encoder} is an encoder of {side} px, but {spec.kind} needs one of {variant.clip_px} px",
         )
 
 
@@ -203,7 +203,7 @@ def _what(found: FamilyName, wanted: FamilyName) -> str:
     """Return what a base is that is none of the `wanted` family."""
     if FAMILIES[found].text_projection:
         return f"a {FAMILIES[found].title} base"
-    return f"no {FAMILIES[wanted].title} base" if FAMILIES[wanted].text_projection else f"a base of kind {found}"
+    return f"not a {FAMILIES[wanted].title} base" if FAMILIES[wanted].text_projection else f"a base of kind {found}"
 
 
 def _check_text(folder: Path, kind: FamilyName, files: int) -> str:

@@ -158,6 +158,7 @@ def _not_cached(location: str, revision: str | None, recipe: str) -> RunError:
     return RunError(
         Exit.USAGE,
         f"weights {location}{at} are neither a local path nor in the local hub cache of {os.uname().nodename}, and "
-        f"nothing is downloaded during a run; get them with `{fetch_command(recipe)}`, or give a local path, as in "
-        f"overrides.{recipe}.base.weights=/models/base or overrides.{recipe}.adapters.0.weights=/models/adapter.bin",
+        f"nothing is downloaded during a run; get them with `{fetch_command(recipe)}`, or give a local path, for "
+        f"example overrides.{recipe}.base.weights=/models/base or "
+        f"overrides.{recipe}.adapters.0.weights=/models/adapter.bin",
     )

@@ -34,6 +34,6 @@ def original(place: str, kind: FamilyName) -> RunError:
     """Return the error for `place`, a folder or a hub id, that says where the same weights are in diffusers layout."""
     return RunError(
         Exit.USAGE,
-        f"{place} is {FAMILIES[kind].title} in its authors' own layout, whose text encoder is a pickle with code of "
-        f"its own; give the same weights in diffusers layout: base.weights={FAMILIES[kind].diffusers_layout}",
+        f"{place} is {FAMILIES[kind].title} in the authors' own layout, whose text encoder is a pickle that contains "
+        f"code; give the same weights in diffusers layout: base.weights={FAMILIES[kind].diffusers_layout}",
     )

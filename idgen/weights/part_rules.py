@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES, family_of
@@ -40,7 +39,7 @@ def check_part(part: WeightPart, recipe: Recipe) -> None:
             face_networks.check_networks([path for _, path in files_of(part, recipe)], place)
 
 
-def settings(path: Path) -> dict[str, Any]:
+def settings(path: Path) -> dict[str, object]:
     """Return what a .json file holds, nothing where it cannot be read."""
     try:
         found = json.loads(path.read_text())
@@ -57,7 +56,7 @@ def present(location: str, revision: str | None = None) -> Path | None:
         return None
 
 
-def unet_settings(recipe: Recipe) -> dict[str, Any]:
+def unet_settings(recipe: Recipe) -> dict[str, object]:
     """Return the settings of the base's UNet, nothing where it is not there."""
     folder = present(recipe.base.config or recipe.base.weights, recipe.base.revision)
     return settings(folder / FAMILIES[recipe.base.kind].denoiser / "config.json") if folder is not None else {}

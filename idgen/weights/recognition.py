@@ -48,7 +48,7 @@ FILES: dict[str, Look] = {
     "adapter": Look("an IP-Adapter", (r"(image_proj|ip_adapter|adapter_modules)\.",)),
     "branches": Look("an IP-Adapter's branches", (r"(ip_adapter|adapter_modules)\..*to_k_ip\.weight$",)),
     "training": Look(
-        "a checkpoint of an IP-Adapter's training: its authors' README shows how to turn it into image_proj and "
+        "a training checkpoint of an IP-Adapter: the authors' README shows how to turn it into image_proj and "
         "ip_adapter; give that file",
         (r"image_proj_model\.",),
     ),
@@ -56,9 +56,9 @@ FILES: dict[str, Look] = {
 """Kind of file -> its look."""
 INSTEAD: dict[str, dict[str, str]] = {
     "base": {
-        r"(input_blocks|down_blocks)(\.|$)": "a UNet alone: give it as base.unet, beside a whole base in base.weights",
-        r"conditioner\.embedders\.0\.model\.": "SDXL's refiner, which has one text encoder: give the base that it "
-        "refines",
+        r"(input_blocks|down_blocks)(\.|$)": "a UNet alone: give it as base.unet, with a complete base in base.weights",
+        r"conditioner\.embedders\.0\.model\.": "SDXL's refiner, which has only one text encoder: use the base that "
+        "it refines",
     },
     "lora": {
         r".*\.hada_\w+$": "a LoHa (LyCORIS)",
@@ -67,13 +67,13 @@ INSTEAD: dict[str, dict[str, str]] = {
         r".*\.lora_mid\.weight$": "a LoCon with a Tucker core (LyCORIS)",
         r".*\.(oft|boft)_\w+(\.\w+)*$": "an OFT",
         r".*\.on_input$": "an (IA)3 (LyCORIS)",
-        r".*\.(diff|diff_b|w_norm|b_norm)$": "a LyCORIS of whole weights",
-        r"bundle_emb\.": "a LoRA with embeddings of its own words",
-        r"(image_proj|ip_adapter|adapter_modules)\.": "an IP-Adapter's file, which adapters take",
+        r".*\.(diff|diff_b|w_norm|b_norm)$": "a LyCORIS with full weights",
+        r"bundle_emb\.": "a LoRA with embeddings for new words",
+        r"(image_proj|ip_adapter|adapter_modules)\.": "the file of an IP-Adapter, which belongs in adapters",
     },
     "pulid": {
-        r"(pulid_ca|pulid_encoder)\.": "PuLID for FLUX, which fits no SDXL base",
-        r"visual\.": "the EVA02-CLIP that PuLID looks through, not PuLID itself",
+        r"(pulid_ca|pulid_encoder)\.": "PuLID for FLUX, which does not fit SDXL bases",
+        r"visual\.": "the EVA02-CLIP that PuLID uses, not PuLID itself",
         r"controlnet_cond_embedding\.": "a ControlNet, like EcomID's IdentityNet",
         r"image_proj\.perceiver_resampler\.": "an IP-Adapter-FaceID-Plus",
         r"image_proj\.proj_in\.": "an IP-Adapter-Plus, or InstantID",

@@ -144,7 +144,7 @@ def _complete_files(path: Path, part: WeightPart, recipe: Recipe) -> Files:
             return _control_files(path, part, recipe)
         case _:
             if not path.is_file():
-                raise RunError(Exit.USAGE, f"{path} is no file")
+                raise RunError(Exit.USAGE, f"{path} is not a file")
             return [(path.name, path)]
 
 
@@ -217,7 +217,7 @@ def check_pin(part: WeightPart, path: Path, found: str, recipe: str) -> None:
         raise RunError(
             Exit.USAGE,
             f"recipe {recipe}: {path} has sha256 {found}, but the recipe pins {part.sha256}; "
-            "put the right file there, or mend or drop the pin",
+            "put the right file there, or correct or remove the pin",
         )
 
 

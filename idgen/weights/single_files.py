@@ -32,8 +32,8 @@ def check_numbers(dtypes: Mapping[str, str], source: Path) -> None:
     if scales:
         raise RunError(
             Exit.USAGE,
-            f"{source} is scaled fp8: {len(scales)} scales such as {min(scales)} stand beside its weights, and nothing "
-            "here multiplies them; give the fp16 or bf16 file of these weights",
+            f"{source} is scaled fp8: {len(scales)} scales such as {min(scales)} belong to its weights, and idgen "
+            "does not apply them; give the fp16 or bf16 file of these weights",
         )
     whole = [name for name in weights_of(dtypes) if dtypes[name] not in _FLOATS]
     if whole:
@@ -51,13 +51,13 @@ def schedule(names: Iterable[str], source: Path) -> dict[str, object]:
     if edm:
         raise RunError(
             Exit.USAGE,
-            f"{source} was trained as EDM says (its {edm[0]}; Playground v2.5 and CosXL are), which no scheduler here "
-            "follows: give a base of epsilon or v-prediction",
+            f"{source} was trained with EDM (it has {edm[0]}, as Playground v2.5 and CosXL have), which no scheduler "
+            "here supports: use a base with epsilon or v-prediction",
         )
     if ZERO_SNR in found and V_PREDICTION not in found:
         raise RunError(
             Exit.USAGE,
-            f"{source} says {ZERO_SNR} without {V_PREDICTION}: from pure noise no epsilon leads to a picture",
+            f"{source} has {ZERO_SNR} without {V_PREDICTION}: epsilon prediction cannot start from pure noise",
         )
     settings: dict[str, object] = {}
     if V_PREDICTION in found:
@@ -71,7 +71,7 @@ def check_outside(names: Iterable[str], prefixes: tuple[str, ...], source: Path)
     """Raise RunError when a base in a single file holds something outside of its parts' `prefixes`."""
     odd = [name for name in weights_of(names) if not name.startswith(prefixes)]
     if odd:
-        raise left_over(source, odd, "no part of a base of this family")
+        raise left_over(source, odd, "they do not belong to a base of this family")
 
 
 def check_expected(unexpected: Iterable[str], source: Path, what: str, role: Role) -> None:
@@ -90,8 +90,8 @@ def check_all_read(names: Iterable[str], made: int, source: Path, what: str) -> 
     if count > made:
         raise RunError(
             Exit.USAGE,
-            f"{source}: {count - made} tensors would not be read: it has {count} for {what}, which has {made}; a file "
-            "is used whole or not at all",
+            f"{source}: {count - made} tensors would not be read: it has {count} for {what}, which has {made}; a "
+            "file must be used completely or not at all",
         )
 
 
@@ -106,5 +106,5 @@ def left_over(source: Path | str, names: list[str], why: str) -> RunError:
     return RunError(
         Exit.USAGE,
         f"{source}: {len(names)} tensors would not be read ({', '.join(names[:3])}{more}): {why}; "
-        "a file is used whole or not at all",
+        "a file must be used completely or not at all",
     )

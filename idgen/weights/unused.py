@@ -1,4 +1,4 @@
-"""Tensors that published files hold and nothing reads, each with the reason; no torch here.
+"""Tensors that published files hold but idgen does not use, each with the reason; no torch here.
 
 Every loader accounts for every tensor of its file: it is used, or stands in this list, or the file is refused by name.
 """
@@ -60,7 +60,7 @@ UNUSED: tuple[Unused, ...] = (
     Unused(r"text\..*", "what EVA02-CLIP reads texts with", ("tower",)),
     Unused(
         r"visual\.(blocks\.\d+\.attn\.)?rope\.freqs_(cos|sin)",
-        "rotary positions rounded to float16: they are computed anew, as the official factory does",
+        "rotary positions rounded to float16: they are computed again, as the official factory does",
         ("tower",),
     ),
     Unused(

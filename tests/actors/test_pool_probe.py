@@ -14,7 +14,7 @@ def test_a_ray_that_calls_its_pools_otherwise_is_told_once_and_the_line_runs(cap
     for _ in range(3):
         look._looked_at_s = 0.0
         look.on_execution_step(object())
-    assert len([one for one in caplog.records if "cannot be looked at" in one.message]) == 1
+    assert len([one for one in caplog.records if "cannot be read" in one.message]) == 1
 
 
 def test_a_line_that_is_left_ends(monkeypatch):

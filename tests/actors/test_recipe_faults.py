@@ -96,7 +96,7 @@ def test_an_actor_that_alone_cannot_load_what_others_can_ends_the_run():
     monitor = MonitorState(0)
     with RecipeFaults(monitor).told("group"):
         pass
-    with pytest.raises(RunError, match="cannot load what another actor can: no such") as error:
+    with pytest.raises(RunError, match="cannot load what another actor could load: no such") as error:
         Loading(monitor).load(RunError(Exit.USAGE, "no such adapter"))
     assert error.value.exit_code == Exit.UNAVAILABLE
     assert monitor.progress().faults == ()
@@ -110,6 +110,6 @@ def test_the_same_is_found_out_when_the_others_come_later():
     with RecipeFaults(monitor).told("group"):
         pass
     assert monitor.progress().faults == (), "the weights can be used"
-    with pytest.raises(RunError, match="cannot load what another actor can"):
+    with pytest.raises(RunError, match="cannot load what another actor could load"):
         sick.faults.refuse_known("group")
     assert sick.tried == 1

@@ -241,7 +241,7 @@ def test_a_pinned_hash_is_checked(tmp_path):
 
 def test_a_person_without_what_the_adapter_needs_is_a_bug_that_says_so():
     portrait, plus, face = load("faceid_portrait"), load("ip_adapter_plus"), load("faceid_plus")
-    with pytest.raises(ValueError, match="nothing to look at"):
+    with pytest.raises(ValueError, match="neither embeddings nor pictures"):
         portrait.encode([Person(np.empty((0, 512), np.float32))], {})
     with pytest.raises(ValueError, match="needs the crop picture-224-rgb-crop-224"):
         plus.encode([Person(person(1))], {})

@@ -82,8 +82,12 @@ def refused(weights, version, match):
 
 @pytest.mark.parametrize("laid_out", [flat, like_ip_adapter])
 def test_a_file_of_the_other_version_is_refused_and_says_which_it_is(laid_out):
-    refused(laid_out(random_like(SMALL["v1"]), branches()), "v1.1", r"PuLID v1, but v1\.1 .*pulid_v1\.1\.safetensors")
-    refused(laid_out(random_like(SMALL["v1.1"]), branches()), "v1", r"PuLID v1\.1, but v1 .*pulid_v1\.bin")
+    refused(
+        laid_out(random_like(SMALL["v1"]), branches()),
+        "v1.1",
+        r"PuLID v1, but the recipe asks for v1\.1: .*pulid_v1\.1\.safetensors",
+    )
+    refused(laid_out(random_like(SMALL["v1.1"]), branches()), "v1", r"PuLID v1\.1, but .* asks for v1: .*pulid_v1\.bin")
 
 
 @versions
@@ -96,7 +100,7 @@ def test_a_file_of_the_other_version_is_refused_and_says_which_it_is(laid_out):
         (["image_proj.latents", "image_proj.proj_in.weight", "ip_adapter.1.to_k_ip.weight"], "InstantID"),
         (["image_proj.proj.weight", "ip_adapter.1.to_k_ip.weight"], "looks like an IP-Adapter$"),
         (["image_proj.proj.0.weight", "image_proj.perceiver_resampler.proj_in.weight"], "FaceID-Plus"),
-        (["something.weight"], "'something.weight' is no part"),
+        (["something.weight"], "'something.weight' does not belong"),
         ([], "neither of"),
     ],
 )
@@ -108,7 +112,7 @@ def test_other_files_are_refused_with_what_they_look_like(version, names, looks)
 def test_a_file_that_mixes_layouts_is_refused(version):
     encoder = random_like(SMALL[version])
     mixed = flat(encoder, {}) | like_ip_adapter({}, branches())
-    refused(mixed, version, "which are one thing")
+    refused(mixed, version, "two names for the same weights")
 
 
 def test_strange_names_among_the_branches_are_refused_where_they_are_hung():

@@ -60,7 +60,7 @@ def test_a_file_of_another_kind_is_refused_and_its_likely_kinds_are_named(kind, 
     family = FAMILY.get(file, "sd15")
     said = refusal(spec_of(kind, FAMILY.get(kind, "sd15")), spec_of(file, family), request.getfixturevalue(family))
     twins = next((pair for pair in TWINS if file in pair), {file})
-    assert f"the file is no {kind} file: it looks like {' or '.join(sorted(twins))};" in said
+    assert f"the file is not a file of kind {kind}: it looks like {' or '.join(sorted(twins))};" in said
 
 
 @pytest.mark.parametrize("kind", IP_KINDS)
@@ -86,7 +86,7 @@ def test_a_file_for_a_base_with_as_many_layers_but_another_text_is_refused(kind,
     width = sd15.config.cross_attention_dim
     other = UNet2DConditionModel.from_config({**sd15.config, "cross_attention_dim": width + 16})
     said = refusal(spec_of(kind), spec_of(kind), other)
-    assert f"for one whose text is {width} wide, that of the recipe's base is {width + 16}" in said
+    assert f"it needs text {width} wide, but the recipe's base has {width + 16}" in said
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_tokens_that_are_not_as_wide_as_the_bases_text_are_refused(kolors):
     assert "image_proj makes 128-wide tokens, but the base's text is 64 wide" in said
     wider.encoder_hid_proj = torch.nn.Linear(128, 80)
     said = refusal_of(spec, weights, wider)
-    assert "the base's text projection makes 80-wide tokens, ip_adapter reads [96]-wide ones" in said
+    assert "the base's text projection makes 80-wide tokens, but ip_adapter reads [96]-wide ones" in said
 
 
 def test_a_file_with_both_names_for_its_layers_is_refused(kolors):
@@ -197,10 +197,10 @@ def test_a_kind_that_looks_at_pictures_without_an_encoder_says_what_to_set(kind,
 def test_an_encoder_for_another_size_of_pictures_is_refused(sd15, monkeypatch):
     spec = spec_of("ip_adapter_plus")
     monkeypatch.setattr(encoder(spec.image_encoder).model.config, "image_size", 336)
-    assert "looks at 336 px, pictures are prepared at 224 px" in refusal(spec, spec, sd15)
+    assert "takes pictures of 336 px, but they are prepared at 224 px" in refusal(spec, spec, sd15)
 
 
 def test_a_checkpoint_of_the_training_says_what_it_is(sd15):
     names = ("unet.conv_in.weight", "image_proj_model.proj.weight", "adapter_modules.1.to_k_ip.weight")
     said = refusal_of(spec_of("ip_adapter"), {name: torch.zeros(4) for name in names}, sd15)
-    assert said.startswith("the file is a checkpoint of an IP-Adapter's training: its authors' README shows")
+    assert said.startswith("the file is a training checkpoint of an IP-Adapter: the authors' README shows")

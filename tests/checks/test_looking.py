@@ -1,9 +1,12 @@
 """Checks on finished pictures: each says one thing, its column follows from it, and none can cost a picture."""
 
+import io
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from doubles.pictures import SIGNATURES, finished, picture
+from PIL import Image
 
 from idgen.checks.looking import findings
 from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts
@@ -54,6 +57,48 @@ def test_a_check_that_breaks_is_a_warning_without_the_error_s_words_and_the_othe
         "check_failed: face_similarity (ZeroDivisionError)",
         "dark: nothing to see",
     )
+
+
+MALFORMED = {
+    "a text in a column of numbers": lambda picture: Finding("face_similarity", "0.5x"),
+    "an array": lambda picture: Finding("face_similarity", np.array([0.5, 1.0])),
+    "another check's column": lambda picture: Finding("face_pass_result", 0.5),
+    "no finding": lambda picture: None,
+    "no detail": lambda picture: Finding("face_similarity", 0.5, "warn", None),
+    "a detail that is no text": lambda picture: Finding("face_similarity", 0.5, "warn", (3,)),
+    "one text as detail": lambda picture: Finding("face_similarity", 0.5, "warn", "dark: it"),
+    "rejected without a reason": lambda picture: Finding("face_similarity", 0.5, "reject"),
+    "the picture changed": lambda picture: picture.fill(255) or Finding("face_similarity", 0.5),
+}
+
+
+@pytest.mark.parametrize("made", MALFORMED.values(), ids=MALFORMED)
+def test_a_finding_that_the_ledger_could_not_hold_costs_its_check_and_no_picture(store, made):
+    class Malformed(Darkness):
+        def look(self, picture, facts):
+            return made(picture)
+
+    target = Publisher(
+        store, run_id="r", shard="s", shard_try=0, images=ImagesConfig(), signature_parameters=SIGNATURES,
+        published=lambda rows: None, checks=[Malformed()],
+    )  # fmt: skip
+    target.submit([picture(1), picture(2)], [black(), finished(2)], "sample", 1.0)
+    target.close()
+    rows = ledger.dataset(store).to_table().to_pylist()
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert [row["face_similarity"] for row in rows] == [None, None]
+    assert all(any(note.startswith("check_failed: face_similarity") for note in row["warnings"]) for row in rows)
+    shown = np.asarray(Image.open(io.BytesIO(store.get(next(r["image_path"] for r in rows if r["row_id"] == "row-1")))))
+    assert not shown.any()
+
+
+@pytest.mark.parametrize("value", [0.5, np.float32(0.5), np.float64(0.5)], ids=repr)
+def test_numbers_of_numpy_are_numbers(value):
+    class Numpy(Darkness):
+        def look(self, picture, facts):
+            return Finding("face_similarity", value)
+
+    assert findings(black(), [Numpy()]).values == {"face_similarity": 0.5}
 
 
 def test_every_check_has_one_column_of_its_own_in_the_ledger():

@@ -54,9 +54,9 @@ def test_a_store_that_is_away_from_actors_ends_with_6_and_says_so(tmp_path, when
     shop = Catalogue(tmp_path)
     shop.write(rows(4))
     text = shop.run(*QUICK, faults={"store_away": when}, expect=6)
-    assert errors(text) == ["error: the output store stays away: not today"]
+    assert errors(text) == ["error: the output store cannot be reached: not today"]
     summary = shop.summary()
-    assert (summary["exit_code"], summary["error"]) == (6, "the output store stays away: not today")
+    assert (summary["exit_code"], summary["error"]) == (6, "the output store cannot be reached: not today")
 
 
 def test_weights_that_a_node_lacks_end_the_run_with_2_and_cost_no_row(tmp_path):

@@ -178,8 +178,8 @@ def test_a_machine_whose_gpus_are_all_taken_says_so_and_what_to_do(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("sampling.device=cuda",), "error: torch 2.*built for the CPU alone, sees no GPU for device cuda; CUDA_VISIB"),
-        (("sampling.num_gpus=0.5", "faces.num_gpus=0.5"), "error: faces are to be analysed on a GPU, and onnxruntime"),
+        (("sampling.device=cuda",), "error: torch 2.*built for the CPU only, sees no GPU for device cuda; CUDA_VISIB"),
+        (("sampling.num_gpus=0.5", "faces.num_gpus=0.5"), "error: faces are to be analysed on a GPU, but onnxruntime"),
     ],
     ids=["torch", "onnxruntime"],
 )

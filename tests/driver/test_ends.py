@@ -46,8 +46,8 @@ def test_a_plan_leaves_only_what_people_read(shop):
 def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     shop.write([{**row, "recipe": "faceid-sdxl@sd15"} for row in rows(1)])
     text = shop.run(job="plan")
-    assert "faceid-sdxl goes with the bases " in text
-    assert "take a name of `jobs/weights.py list`" in text
+    assert "faceid-sdxl works with the bases " in text
+    assert "use a name that `jobs/weights.py list` shows" in text
     assert "configs/recipes" not in text
 
 
@@ -70,7 +70,7 @@ def test_a_plan_tells_blank_rows_and_ids_that_no_row_has(shop, tmp_path):
     (tmp_path / "ids.txt").write_text("a\nmissed\n")
     text = shop.run(f"select.file={tmp_path}/ids.txt", f"sources.roots=[{PHOTOS}]", job="plan")
     assert "rows without any value, left out: 2\n" in text
-    assert "ids of select.file that no row has: 1, as in missed\n" in text
+    assert "ids of select.file that are in no row: 1, for example missed\n" in text
     (tmp_path / "ids.txt").write_text("'a'\n")
     assert "none of its 1 ids" in shop.run(f"select.file={tmp_path}/ids.txt", job="plan", expect=2)
 
@@ -82,7 +82,7 @@ def test_a_stop_is_heard_while_a_run_is_planned(shop, slow, monkeypatch):
         monkeypatch.setattr(Precheck, "is_missing", lambda *_: False)
         monkeypatch.setattr(driver, "print_plan", lambda *_: pytest.fail("the whole plan was made"))
     text = shop.run("run.deadline_s=0.000001", expect=5)
-    assert "stopped: deadline; run the same command again to go on" in text
+    assert "stopped: deadline; run the same command again to continue" in text
     assert "to make" not in text
     assert shop.summary()["exit_code"] == 5
 
@@ -91,7 +91,7 @@ def test_a_plan_warns_of_what_nobody_reads_in_a_prompt(shop):
     shop.write([row | {"prompt": "(red:1.3) coat " + "neon " * 80} for row in rows(2)])
     text = shop.run(job="plan")
     assert "  warning: prompt_syntax: (word:1.3) is read as plain text" in text
-    assert "(2 pictures, as in row " in text
+    assert "(2 pictures, for example row " in text
     assert "  warning: prompt_cut: longer than what the text encoder reads" in text
 
 

@@ -55,7 +55,7 @@ def test_what_ray_wraps_comes_out_as_it_was():
 
     for cause, expected in (
         (RunError(Exit.USAGE, "a wrong file"), (Exit.USAGE, "a wrong file")),
-        (StoreError("away"), (Exit.UNAVAILABLE, "the output store stays away: away")),
+        (StoreError("away"), (Exit.UNAVAILABLE, "the output store cannot be reached: away")),
     ):
         wrapped = WrappedError(Exit.BUG, "Traceback (most recent call last)")
         wrapped.cause = cause
@@ -88,7 +88,7 @@ def test_of_a_lost_actor_the_reason_is_told_in_one_line_without_colours(ray_says
     lost.error_msg = ray_says
     with pytest.raises(RunError) as error:
         collect_results(results(lost), 2, a_line())
-    assert error.value.message == f"the line lost its monitor or an actor: {told}"
+    assert error.value.message == f"the run lost its monitor or an actor: {told}"
     assert error.value.exit_code == Exit.UNAVAILABLE
 
 

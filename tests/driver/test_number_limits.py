@@ -41,7 +41,7 @@ def test_zero_stays_where_it_means_something(name):
 def test_null_is_what_another_setting_says_and_infinity_is_told_not_to_be_a_number_here():
     check_numbers(changed("texts.num_cpus", None))
     check_numbers(changed("texts.num_gpus", None))
-    with pytest.raises(RunError, match=r"^run\.deadline_s=inf: a finite number, 0 or more$"):
+    with pytest.raises(RunError, match=r"^run\.deadline_s=inf: must be a finite number, 0 or more$"):
         check_numbers(changed("run.deadline_s", float("inf")))
 
 

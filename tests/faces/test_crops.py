@@ -65,7 +65,7 @@ def test_pulid_s_crop_is_the_face_on_ffhq_s_points_and_nothing_else(face):
 
 @pytest.mark.parametrize("crop_px", [0, -112, 200, 225])
 def test_a_side_without_a_frame_is_refused(face, crop_px):
-    with pytest.raises(ValueError, match="multiples of 112 or 128"):
+    with pytest.raises(ValueError, match="multiple of 112 or 128"):
         aligned(DRAWING.image, face.keypoints, crop_px)
 
 

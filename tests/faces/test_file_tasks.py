@@ -220,10 +220,10 @@ def test_a_map_drawn_in_dark_lines_on_nothing_is_shown_in_white_ones_and_an_inve
     found = dict(zip(paths, room.read(*asked), strict=True))
     assert found["dark"].images == found["white"].images
     assert {name: one.warnings for name, one in found.items()} == {
-        "dark": ["control_canny_uri: transparency: its dark lines are drawn white on black"],
+        "dark": ["control_canny_uri: transparency: its dark lines are shown white on black"],
         "white": [],
         "inverted": ["control_canny_uri: control_map_inverted: most of it is bright; a canny map is bright on black"],
-        "blank": ["control_canny_uri: control_map_blank: it is of one colour and says nothing"],
+        "blank": ["control_canny_uri: control_map_blank: it has only one colour, so it controls nothing"],
     }
 
 

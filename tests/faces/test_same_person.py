@@ -28,7 +28,9 @@ def asked(bound=0.3, **more):
 
 def test_the_two_that_differ_most_are_named_with_their_cosine_and_the_packs_bound():
     (said,) = differing(asked(), [ADA, ADA_AGAIN, BEN])
-    assert said.startswith("references_differ: 1 and 3 look like different people (cosine 0.00, one person from 0.3)")
+    assert said.startswith(
+        "references_differ: 1 and 3 look like different people (cosine 0.00, the same person has at least 0.3)"
+    )
 
 
 @pytest.mark.parametrize(("bound", "count"), [(0.3, 0), (0.6, 1)])

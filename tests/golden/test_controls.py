@@ -149,7 +149,7 @@ def test_kolors_with_one_line_of_its_variant_as_ip_adapter_has_it(case, mistake,
 def test_kolors_tokens_that_are_not_projected_as_text_is_do_not_load(case, monkeypatch):
     kind = case.adapter.kind
     monkeypatch.setitem(VARIANTS, kind, replace(VARIANTS[kind], through_text=False))
-    with pytest.raises(RunError, match=r"64-wide tokens, ip_adapter reads \[48\]-wide"):
+    with pytest.raises(RunError, match=r"64-wide tokens, but ip_adapter reads \[48\]-wide"):
         running.load(case)
 
 

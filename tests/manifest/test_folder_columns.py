@@ -64,14 +64,14 @@ def test_a_folder_and_a_file_that_disagree_are_refused(desk: Desk, folder: Path)
     part(folder, "recipe=faceid/b.parquet", "c", recipe=text("other"))
     said = refusal(desk, folder)
     assert "recipe=faceid/b.parquet" in said
-    assert "column recipe says other" in said
+    assert "its own column recipe has another value" in said
     part(folder / "two", "recipe=faceid/recipe=other/b.parquet", "c")
     assert "say recipe=" in refusal(desk, folder / "two")
 
 
 def test_a_folder_of_nulls_and_a_file_that_says_a_value_disagree(desk: Desk, folder: Path):
     part(folder, "recipe=__HIVE_DEFAULT_PARTITION__/a.parquet", "a", recipe=text("other"))
-    assert "column recipe says other" in refusal(desk, folder)
+    assert "its own column recipe has another value" in refusal(desk, folder)
 
 
 def test_the_name_of_a_file_gives_no_column(desk: Desk, folder: Path):

@@ -128,7 +128,7 @@ def test_strength_is_there_only_with_an_image_to_start_from():
     assert len({default["bucket"], own["bucket"], made("prompt")["bucket"]}) == 3
     assert len({default["key"], own["key"], made("prompt")["key"]}) == 3
     assert made("prompt", init_image_uri="b.png")["bucket"] == default["bucket"]
-    assert refusal("prompt", strength=0.5) == (Code.BAD_VALUE, "strength: has no use without init_image_uri")
+    assert refusal("prompt", strength=0.5) == (Code.BAD_VALUE, "strength: has no effect without init_image_uri")
 
 
 def test_the_least_strength_may_come_from_a_float32_column():
@@ -140,9 +140,9 @@ def test_a_strength_that_leaves_no_step_is_refused():
     start = {"init_image_uri": "a.png"}
     assert made("prompt", **start, strength=0.02, num_inference_steps=50)["strength"] == pytest.approx(0.02)
     code, detail = refusal("prompt", **start, strength=0.2, num_inference_steps=4)
-    assert (code, detail) == (Code.BAD_VALUE, "strength: leaves none of 4 steps; at least 0.25")
+    assert (code, detail) == (Code.BAD_VALUE, "strength: leaves none of the 4 steps; give at least 0.25")
     assert refusal("prompt", **start, num_inference_steps=1) == (
-        Code.BAD_VALUE, "strength: leaves none of 1 steps; at least 1"
+        Code.BAD_VALUE, "strength: leaves none of the 1 steps; give at least 1"
     )  # fmt: skip
 
 

@@ -117,7 +117,7 @@ def test_a_packed_file_is_whole_or_refused(desk: Desk):
     assert desk.plan(str(path)).rows == 300
     for data in (packed[: len(packed) // 2], packed[:-6], packed[:-8] + bytes(8), packed + b"more", plain):
         path.write_bytes(data)
-        assert "z.csv.gz is cut or damaged" in usage(desk, str(path))
+        assert "z.csv.gz is cut off or damaged" in usage(desk, str(path))
 
 
 def test_the_copy_remembers_where_it_came_from(tmp_path: Path):

@@ -124,12 +124,12 @@ def test_a_seed_is_taken_exactly_or_refused(type_, value, seed):
         assert made["code"] == Code.BAD_VALUE
         assert made["detail"] in (
             "seed: must be a whole number",
-            "seed: is too large to be exact as a float; write it as text or int64",
+            "seed: is too large for an exact float; write it as text or int64",
         )
 
 
 def test_steps_that_the_scheduler_cannot_do_refuse_the_row_with_its_limit():
-    assert refusal(num_inference_steps="1000") == (Code.BAD_VALUE, "num_inference_steps: ddim does at most 999")
+    assert refusal(num_inference_steps="1000") == (Code.BAD_VALUE, "num_inference_steps: ddim allows at most 999")
     (made,) = pictures([row(1, num_inference_steps="1000", scheduler="euler")], as_text=True)
     assert made["status"] == ""
 

@@ -27,7 +27,7 @@ def test_words_for_an_empty_cell_are_no_prompt_and_no_address(desk: Desk, ending
     said = details(desk)
     assert len(said) == len(cells)
     for n, (name, _) in enumerate(cells):
-        assert f"{name}: is only a word" in said[f"row-{n}"]
+        assert f"{name}: is a word" in said[f"row-{n}"]
 
 
 def test_words_for_an_empty_cell_are_no_number(desk: Desk):

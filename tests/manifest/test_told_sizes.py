@@ -80,7 +80,7 @@ def test_a_base_that_is_told_no_sizes_refuses_its_own_row(cells):
 def test_half_of_a_size_is_refused_with_what_is_missing(column):
     other = next(set(pair) - {column} for pair in (ORIGINAL, TARGET, CROP) if column in pair).pop()
     found = picture(**{column: 512})
-    assert (found["code"], found["detail"]) == (Code.BAD_VALUE, f"{column}: needs {other} beside it")
+    assert (found["code"], found["detail"]) == (Code.BAD_VALUE, f"{column}: needs {other} as well")
 
 
 @pytest.mark.parametrize("column", TOLD_SIZES)

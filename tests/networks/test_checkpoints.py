@@ -42,7 +42,7 @@ def test_a_pickle_that_wants_to_run_code_is_refused_and_does_not_run(tmp_path, z
         torch.save({"image_proj": Hostile(str(mark))}, path)
     else:
         path.write_bytes(pickle.dumps(Hostile(str(mark))))
-    with pytest.raises(RunError, match="pickle that asks to run code") as caught:
+    with pytest.raises(RunError, match="pickle that tries to run code") as caught:
         checkpoints.read(path)
     assert caught.value.exit_code == Exit.USAGE
     assert not mark.exists()
@@ -76,7 +76,7 @@ def test_a_missing_file_is_a_usage_error(tmp_path):
 
 def test_a_table_of_something_else_is_refused(tmp_path):
     torch.save({"image_proj": {"norm.weight": 3}}, tmp_path / "a.bin")
-    with pytest.raises(RunError, match="else than tensors"):
+    with pytest.raises(RunError, match="other than tensors"):
         checkpoints.read(tmp_path / "a.bin")
 
 

@@ -191,7 +191,7 @@ def test_a_config_of_another_tower_is_refused_by_its_path(tmp_path, change):
     path = tmp_path / "config.json"
     vision = {name: one for name, one in (OFFICIAL_JSON["vision_cfg"] | change).items() if one is not None}
     path.write_text(json.dumps(OFFICIAL_JSON | {"vision_cfg": vision}))
-    with pytest.raises(RunError, match=r"config\.json is no config of an EVA02-CLIP") as caught:
+    with pytest.raises(RunError, match=r"config\.json is not the config of an EVA02-CLIP") as caught:
         EvaConfig.read(path)
     assert caught.value.exit_code == Exit.USAGE
 
@@ -199,7 +199,7 @@ def test_a_config_of_another_tower_is_refused_by_its_path(tmp_path, change):
 @pytest.mark.parametrize("text", ["", "[]", '{"model_type": "clip"}', '{"vision_cfg": 3}'])
 def test_files_that_are_no_such_config_are_refused_by_their_path(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(RunError, match=r"config\.json is no config of an EVA02-CLIP .* in a folder of its own$"):
+    with pytest.raises(RunError, match=r"config\.json is not the config of an EVA02-CLIP .* in a folder of its own$"):
         EvaConfig.read(tmp_path / "config.json")
 
 
@@ -242,7 +242,7 @@ def test_files_that_are_something_else_are_refused_with_what_is_wanted():
     refused(
         weights | {"visual.pos_embed": torch.zeros(1, 5, 16)}, r"visual.pos_embed is \(1, 5, 16\), not \(1, 10, 16\)"
     )
-    refused(weights, "PuLID reads block 19, the tower has 12 blocks", EvaConfig(layers=12))
+    refused(weights, "PuLID reads block 19, but the tower has only 12 blocks", EvaConfig(layers=12))
 
 
 @pytest.mark.parametrize("shape", [(3, 6, 6), (1, 3, 8, 8), (1, 6, 6, 3)])

@@ -114,5 +114,5 @@ def test_white_hair_stands_out(monkeypatch):
 
 
 def test_labels_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="do not go with"):
+    with pytest.raises(ValueError, match="do not match"):
         face_feature_image(faces(1, 32), torch.zeros(1, 16, 16, dtype=torch.uint8))

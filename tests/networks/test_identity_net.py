@@ -175,7 +175,7 @@ def test_read_by_diffusers_own_loader_it_does_the_same_with_diffusers_attention(
 
 
 def test_a_context_of_another_width_is_refused(net):
-    with pytest.raises(RuntimeError, match=f"reads a context {sdxl.TEXT_WIDTH} wide and was given one 7 wide"):
+    with pytest.raises(RuntimeError, match=f"reads a context {sdxl.TEXT_WIDTH} wide, but was given one 7 wide"):
         net.bind(torch.zeros(ROWS, 1, TOKENS, 7), torch.ones(ROWS))
 
 

@@ -57,7 +57,7 @@ def test_diffusers_own_loaders_make_the_subclass_too(folder, ecomid):
 
 
 def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
-    with pytest.raises(RunError, match="name beside it a folder"):
+    with pytest.raises(RunError, match="with the config of an SDXL ControlNet"):
         identity_net.load(ecomid, torch.float32)
     with pytest.raises(RunError, match="does not exist"):
         identity_net.load(tmp_path, torch.float32, config=folder)
@@ -65,7 +65,7 @@ def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
     tensors = load_file(file)
     shutil.copytree(folder, tmp_path / "torn")
     save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, tmp_path / "torn" / file.name)
-    with pytest.raises(RunError, match="1 weights of the net are missing, like conv_in"):
+    with pytest.raises(RunError, match="1 weights of the net are missing, such as conv_in"):
         identity_net.load(tmp_path / "torn", torch.float32)
     save_file({name: one for name, one in tensors.items() if name != "conv_in.weight"}, file)
     with pytest.raises(RunError, match=r"1 keys missing \['conv_in.weight'\]"):
@@ -74,7 +74,7 @@ def test_what_is_missing_or_does_not_fit_is_said(folder, ecomid, tmp_path):
     with pytest.raises(RunError, match=r"1 unknown \['more.weight'\]"):
         identity_net.load(ecomid, torch.float32, config=folder)
     save_file({"conv.weight": torch.zeros(1)}, file)
-    with pytest.raises(RunError, match=r"is not laid out .*; give an SDXL ControlNet in diffusers' layout"):
+    with pytest.raises(RunError, match=r"does not have the layout .*; give an SDXL ControlNet in diffusers' layout"):
         identity_net.load(ecomid, torch.float32, config=folder)
 
 

@@ -103,7 +103,7 @@ def test_a_resampler_is_the_formula_written_out():
 
 
 def test_attention_that_is_no_whole_number_of_heads_wide_is_refused():
-    with pytest.raises(RunError, match="100 wide, heads are 64"):
+    with pytest.raises(RunError, match="100 wide, not a multiple of its heads' 64"):
         Resampler.from_weights(random_like({"latents": (1, 3, 32), **perceiver(32, 100, 10, 2)}), "a file")
 
 

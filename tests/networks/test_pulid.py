@@ -231,7 +231,7 @@ def test_every_missing_unknown_or_misshapen_tensor_is_refused_by_name(made, shap
 def test_layers_that_are_no_whole_number_per_level_are_refused():
     with pytest.raises(RunError, match=r"layers\.9"):
         IdFormer.from_weights(random_like(v1_1(12, 6, 8, 128, 4, 3, layers=9)), "a file")
-    with pytest.raises(RunError, match="100 wide, heads are 64"):
+    with pytest.raises(RunError, match="100 wide, not a multiple of its heads' 64"):
         IdFormer.from_weights(random_like(v1_1(12, 6, 8, 100, 4, 3)), "a file")
     one_each = IdFormer.from_weights(random_like(v1_1(12, 6, 8, 64, 4, 3, layers=5)), "a file")
     assert len(one_each.layers) == 5

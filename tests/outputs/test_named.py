@@ -83,7 +83,7 @@ def test_an_image_that_somebody_deleted_is_told_and_the_others_are_copied(store,
     store.delete(["images/1.png"])
     assert mend(store, wanted) == 3
     assert "images/1.png is gone" in caplog.text
-    assert "images gone: 1; run verify, then rerun rerun.missing=true" in caplog.text
+    assert "images missing: 1; run verify, then rerun with rerun.missing=true" in caplog.text
 
 
 def test_a_copy_that_the_store_refuses_is_made_by_the_next_run(tmp_path, few, caplog):

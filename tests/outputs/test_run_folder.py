@@ -81,7 +81,7 @@ def test_shards_that_cannot_be_deleted_hide_no_other_error(tmp_path, monkeypatch
 
     monkeypatch.setattr(store, broken, away)
     assert not RunFolder(store, "run-1").delete_shards()
-    assert "still holds addresses" in caplog.text
+    assert "still holds signed addresses" in caplog.text
 
 
 def test_signatures_named_in_the_configuration_are_no_text_of_the_run(store):

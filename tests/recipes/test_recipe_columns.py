@@ -33,13 +33,13 @@ def test_a_recipe_with_both_nets_may_list_them_all_and_leave_any_out():
 
 @pytest.mark.parametrize("column", OF_IDENTITY)
 def test_what_only_identity_reads_is_no_column_of_other_recipes(column):
-    with pytest.raises(RunError, match=f"column {column} has no use without a control identity"):
+    with pytest.raises(RunError, match=f"column {column} has no effect without a control identity"):
         check_recipe(replace(FACEID, columns=[column]))
 
 
 @pytest.mark.parametrize("column", OF_INPAINT)
 def test_what_only_inpaint_reads_is_no_column_of_other_recipes(column):
-    with pytest.raises(RunError, match=f"column {column} has no use without a control inpaint"):
+    with pytest.raises(RunError, match=f"column {column} has no effect without a control inpaint"):
         check_recipe(replace(FACEID, columns=["init_image_uri", column]))
 
 
@@ -47,7 +47,7 @@ def test_the_face_pass_needs_its_settings_and_an_adapter_that_knows_the_face():
     check_recipe(replace(FACEID, columns=["face_pass"]))
     picture = AdapterSpec(name="plus", kind="ip_adapter_plus", weights="/w", image_encoder="/clip")
     for recipe in (replace(FACEID, face_pass=None), replace(FACEID, adapters=[picture])):
-        with pytest.raises(RunError, match="column face_pass has no use without face_pass settings"):
+        with pytest.raises(RunError, match="column face_pass has no effect without face_pass settings"):
             check_recipe(replace(recipe, columns=["face_pass"]))
 
 
@@ -55,5 +55,5 @@ def test_the_face_pass_needs_its_settings_and_an_adapter_that_knows_the_face():
 def test_any_net_has_a_beginning_and_an_end(control):
     check_recipe(replace(FULL, controls=[IDENTITY] if control is IDENTITY else [IDENTITY, INPAINT],
                          columns=["init_image_uri", "control_guidance_start", "control_guidance_end"]))  # fmt: skip
-    with pytest.raises(RunError, match="control_guidance_end has no use without a control"):
+    with pytest.raises(RunError, match="control_guidance_end has no effect without a control"):
         check_recipe(replace(FACEID, columns=["control_guidance_end"]))

@@ -22,13 +22,13 @@ def test_the_default_is_sound_and_so_is_none():
     [
         (
             {"scheduler": "kdpm2_karas"},
-            "face_pass.scheduler: none is called 'kdpm2_karas', did you mean 'kdpm2_karras'",
+            "face_pass.scheduler: there is no 'kdpm2_karas', did you mean 'kdpm2_karras'",
         ),
-        ({"num_inference_steps": 5000}, "face_pass.num_inference_steps: kdpm2_karras does at most"),
+        ({"num_inference_steps": 5000}, "face_pass.num_inference_steps: kdpm2_karras allows at most"),
         ({"num_inference_steps": 0}, "face_pass.num_inference_steps: 0 must be 1 or more"),
         ({"strength": 0.0}, "face_pass.strength: 0 must be more than 0"),
         ({"strength": 1.5}, "face_pass.strength: 1.5 must be"),
-        ({"num_inference_steps": 2}, "face_pass.strength: 0.4 leaves none of 2 steps; at least 0.5"),
+        ({"num_inference_steps": 2}, "face_pass.strength: 0.4 leaves none of the 2 steps; give at least 0.5"),
         ({"side_px": 1000}, "face_pass.side_px: 1000 must be a multiple of 64, at most 2048"),
         ({"side_px": 4096}, "face_pass.side_px: 4096 must be"),
         ({"crop_scale": 0.5}, "face_pass.crop_scale: 0.5 would cut the face"),
@@ -47,14 +47,14 @@ def test_what_cannot_be_sampled_is_said_with_the_setting(change, words):
 
 def test_a_pass_that_is_the_default_of_a_recipe_whose_rows_cannot_have_it_is_said():
     asks = replace(RECIPE, defaults=replace(RECIPE.defaults, face_pass="auto"))
-    assert list(faults(asks)) == ["defaults.face_pass: does nothing, as columns lack face_pass"]
+    assert list(faults(asks)) == ["defaults.face_pass: has no effect, because columns do not list face_pass"]
     assert list(faults(replace(asks, columns=["face_pass"]))) == []
 
 
 def test_a_base_of_few_steps_keeps_its_steps_in_the_pass():
     few = replace(RECIPE, base=replace(RECIPE.base, steps=[4, 8]))
     (fault,) = faults(few)
-    assert fault == "face_pass.num_inference_steps: 50 is none of base.steps [4, 8]"
+    assert fault == "face_pass.num_inference_steps: 50 is not in base.steps [4, 8]"
     assert list(faults(replace(few, face_pass=FacePass(num_inference_steps=8)))) == []
 
 

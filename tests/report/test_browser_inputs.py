@@ -90,7 +90,7 @@ def test_result_and_all_it_was_made_of_stand_side_by_side_with_words(gallery):
     open_row(gallery, 0)
     assert captions(gallery) == [
         "Reference photo", "Pose of the face from", "Where the face should be", "Product photo",
-        "To be made anew (white)", "Soft edges",
+        "To be repainted (white)", "Soft edges",
     ]  # fmt: skip
     shown = "return [...document.querySelectorAll('#viewer img')].filter(i => i.complete && i.naturalWidth > 0).length"
     until(gallery, lambda: gallery.execute_script(shown) == 5)  # the result, and all inputs but the missing one
@@ -141,7 +141,7 @@ def test_the_points_can_be_seen_on_the_card(gallery):
 def test_small_on_the_card_with_words_on_hover(gallery):
     parts = cards(gallery)[0].find_elements(By.CSS_SELECTOR, ".part")
     assert [part.get_attribute("title") for part in parts] == [
-        "pose of the face from", "where the face should be", "product photo", "to be made anew (white)",
+        "pose of the face from", "where the face should be", "product photo", "to be repainted (white)",
     ]  # fmt: skip
     assert len(cards(gallery)[0].find_elements(By.CSS_SELECTOR, ".reference")) == 1
     assert len(cards(gallery)[1].find_elements(By.CSS_SELECTOR, ".reference")) == 2
@@ -205,7 +205,7 @@ def test_without_a_result_all_parts_are_shown_and_reachable(gallery):
     )
     open_row(gallery, 5)
     assert captions(gallery) == [
-        "Reference photo", "Pose of the face from", "Product photo", "To be made anew (white)", "Soft edges",
+        "Reference photo", "Pose of the face from", "Product photo", "To be repainted (white)", "Soft edges",
     ]  # fmt: skip
     script = """const box = document.querySelector('.viewer-references');
     return box.querySelector('figure').getBoundingClientRect().top - box.getBoundingClientRect().top;"""

@@ -33,23 +33,23 @@ def refused(kind, **changes) -> str:
 @pytest.mark.parametrize(("kind", "other"), [("sd15", "sdxl"), ("sdxl", "sd15"), ("kolors", "sd15")])
 def test_a_vae_of_another_family_is_refused_in_every_form_that_tells(kind, other, tmp_path):
     folder = world.locate(other) / "vae"
-    assert "its latents are another family's" in refused(kind, vae=str(folder))
+    assert "its latents belong to another family" in refused(kind, vae=str(folder))
     whole = original_layout.write(world.locate(other), tmp_path / "whole.safetensors")
-    assert "its latents are another family's" in refused(kind, vae=str(whole))
+    assert "its latents belong to another family" in refused(kind, vae=str(whole))
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sdxl", "kolors"])
 def test_a_vae_of_sixteen_channels_is_refused_before_anything_is_sampled(kind, tmp_path):
     settings = AutoencoderKL.load_config(world.locate(kind) / "vae")
     AutoencoderKL.from_config(dict(settings) | {"latent_channels": 16}).save_pretrained(tmp_path / "vae")
-    assert f"has latents of 16 channels, {kind} has 4" in refused(kind, vae=str(tmp_path / "vae"))
+    assert f"has latents of 16 channels, but {kind} has 4" in refused(kind, vae=str(tmp_path / "vae"))
 
 
 @pytest.mark.parametrize("kind", ["sd15", "sdxl", "kolors"])
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}, "was trained as EDM says"),
+        ({"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_data": 0.5}, "was trained with EDM"),
         ({"prediction_type": "flow_prediction"}, "was trained as a flow"),
     ],
 )
@@ -65,7 +65,9 @@ def test_sdxls_refiner_as_a_folder_is_known(tmp_path):
     shutil.rmtree(folder / "text_encoder")
     index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder": [None, None]}
     (folder / "model_index.json").write_text(json.dumps(index))
-    assert "has no text_encoder, so it is no whole sdxl base; SDXL's refiner" in refused("sdxl", weights=str(folder))
+    assert "has no text_encoder, so it is not a complete sdxl base; SDXL's refiner" in refused(
+        "sdxl", weights=str(folder)
+    )
 
 
 @pytest.fixture
@@ -80,7 +82,9 @@ def test_sdxls_refiner_as_a_file_is_known(whole, tmp_path):
     renamed = {name.replace(second, first): one for name, one in tensors.items()}
     save_file(renamed, tmp_path / "refiner.safetensors")
     words = refused("sdxl", weights=str(tmp_path / "refiner.safetensors"), config="tiny:sdxl")
-    assert "refiner.safetensors is SDXL's refiner, which has one text encoder: give the base that it refines" in words
+    assert (
+        "refiner.safetensors is SDXL's refiner, which has only one text encoder: use the base that it refines" in words
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,7 +96,7 @@ def test_a_unet_alone_as_a_base_says_where_it_goes(kind, layout, whole, tmp_path
         names = load_file(world.locate(kind) / "unet" / "diffusion_pytorch_model.safetensors")
     save_file(names, tmp_path / "unet.safetensors")
     words = refused(kind, weights=str(tmp_path / "unet.safetensors"), config=f"tiny:{kind}")
-    assert words.endswith("is a UNet alone: give it as base.unet, beside a whole base in base.weights")
+    assert words.endswith("is a UNet alone: give it as base.unet, with a complete base in base.weights")
 
 
 @pytest.mark.parametrize("kind", KINDS)

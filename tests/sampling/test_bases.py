@@ -78,7 +78,9 @@ def test_sdxls_pictures_get_no_watermark():
 
 @pytest.mark.parametrize(("kind", "other"), [("sd15", "sdxl"), ("sdxl", "sd15")])
 def test_a_base_of_another_family_is_refused_with_what_to_do(kind, other):
-    with pytest.raises(RunError, match=rf"not of the family base.kind={kind}.*mend base.kind") as caught:
+    with pytest.raises(
+        RunError, match=rf"does not belong to the family of base.kind={kind}.*correct base.kind"
+    ) as caught:
         load(world.locate(other), kind)
     assert caught.value.exit_code == Exit.USAGE
 

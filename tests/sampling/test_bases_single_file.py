@@ -99,7 +99,7 @@ def test_a_config_that_is_no_folder_of_a_base_is_refused(files, tmp_path):
 
 @pytest.mark.parametrize(("kind", "other"), [("sd15", "sdxl"), ("sdxl", "sd15")])
 def test_a_file_of_another_family_is_refused_with_a_hint(kind, other, files, settings):
-    with pytest.raises(RunError, match=r"no whole base of this family.*base.kind and base.config"):
+    with pytest.raises(RunError, match=r"not a complete base of this family.*base.kind and base.config"):
         load(kind, files[other], settings[kind])
 
 

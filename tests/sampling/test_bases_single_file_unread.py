@@ -69,9 +69,9 @@ def test_a_unet_of_its_own_says_how_it_was_trained_and_the_base_beside_it_does_n
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (("edm_mean", "edm_std"), "its edm_mean; Playground v2.5"),
-        (("edm_vpred.sigma_max", "edm_vpred.sigma_min"), "its edm_vpred.sigma_max"),
-        (("edm_vpred.sigma_max", "v_pred"), "trained as EDM says"),
+        (("edm_mean", "edm_std"), "it has edm_mean, as Playground v2.5"),
+        (("edm_vpred.sigma_max", "edm_vpred.sigma_min"), "it has edm_vpred.sigma_max"),
+        (("edm_vpred.sigma_max", "v_pred"), "trained with EDM"),
         (("ztsnr",), "ztsnr without v_pred"),
     ],
 )
@@ -92,7 +92,7 @@ def test_marks_that_nothing_here_can_follow_are_refused_by_name(said, message, f
         ({f"{UNET}time_embed.cond_proj.weight": torch.ones(64, 8)}, r"1 .* \(model.*cond_proj.weight\): the unet"),
         ({"first_stage_model.encoder.more.weight": torch.ones(8)}, r"1 .* \(first_stage_model.encoder.more.*: the vae"),
         ({"cond_stage_model.transformer.text_model.more.weight": torch.ones(8)}, r"1 tensors .*the text encoder cond"),
-        ({"control_model.input_blocks.0.0.weight": torch.ones(8)}, r"\(control_model.input_blocks.*no part of a base"),
+        ({"control_model.input_blocks.0.0.weight": torch.ones(8)}, r"\(control_model.input_.*do not belong to a base"),
     ],
 )  # fmt: skip
 def test_what_would_not_be_read_is_refused_by_name(extra, message, files, tmp_path):

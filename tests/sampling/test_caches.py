@@ -110,7 +110,7 @@ def test_bfloat16_is_stored_as_it_is():
 def test_what_is_no_stored_text_is_told():
     whole = Text.folded(padded(2)).to_bytes()
     for data in (b"", b"{}", whole[:-1], whole[:40]):
-        with pytest.raises(ValueError, match=f"these {len(data)} bytes are no stored text"):
+        with pytest.raises(ValueError, match=f"these {len(data)} bytes are not a stored text"):
             Text.from_bytes(data)
 
 

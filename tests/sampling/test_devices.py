@@ -36,7 +36,7 @@ def test_a_cpu_build_of_torch_says_so_and_reads_no_weights(monkeypatch, load, vi
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     message = message_of(load)
-    assert "built for the CPU alone" in message
+    assert "built for the CPU only" in message
     assert f"CUDA_VISIBLE_DEVICES is {'not set' if visible is None else repr(visible)}" in message
     assert "install torch's CUDA build" in message
     assert "sampling.num_gpus=0" in message

@@ -50,7 +50,7 @@ def change(path, **settings):
     ],
 )
 def test_a_base_of_another_family_is_refused_with_the_one_it_looks_like(kind, weights, looks):
-    with pytest.raises(RunError, match=rf"base.kind={kind} says, it looks like {looks}; mend base.kind") as caught:
+    with pytest.raises(RunError, match=rf"base.kind={kind}, it looks like {looks}; correct base.kind") as caught:
         bases.load(Base(kind=kind, weights=f"tiny:{weights}"))
     assert caught.value.exit_code == Exit.USAGE
 
@@ -81,7 +81,7 @@ def test_a_single_file_is_refused(tmp_path):
 
 
 def test_controls_are_refused():
-    with pytest.raises(RunError, match=r"no ControlNets for KolorsPipeline.*take .*controls out \(pose\)"):
+    with pytest.raises(RunError, match=r"no ControlNets for KolorsPipeline.*remove the controls .*\(pose\)"):
         Sampler.load(Recipe(name="k", base=spec(), controls=[control("sdxl")]), lora_scale=1.0, device="cpu")
 
 

@@ -122,7 +122,7 @@ def test_prompts_too_long_for_the_text_encoder_are_told(sampler):
     none, first, second, null = sampler.warnings(rows, BUCKET)
     (sentence,) = first
     ids = sampler.pipeline.tokenizer(long).input_ids
-    assert sentence == f"prompt_cut: the last {len(ids) - 77} tokens are not read"
+    assert sentence == f"prompt_cut: the last {len(ids) - 77} tokens have no effect"
     assert second == [f"negative_{sentence}"]
     assert none == null == []
     assert sampler.warnings(rows, replace(BUCKET, guidance_scale=1.0))[2] == []

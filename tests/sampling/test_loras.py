@@ -14,7 +14,7 @@ from torch import nn
 
 from idgen.errors import RunError
 from idgen.recipes.recipe import Base, Lora
-from idgen.sampling import bases
+from idgen.sampling import bases, loras
 from idgen.sampling.sampler import Sampler
 from idgen.tiny import world
 
@@ -170,7 +170,7 @@ def test_no_module_of_the_loader_stays_and_none_is_another(kind, tmp_path, monke
     plain = load(kind)
     write(plain, kind, "kohya", tmp_path / "style.safetensors")
     seen = {}
-    real = bases.loras.merge
+    real = loras.merge
 
     def watch(pipeline, lora):
         parts = {name: part for name, part in pipeline.components.items() if isinstance(part, nn.Module)}
@@ -186,7 +186,7 @@ def test_no_module_of_the_loader_stays_and_none_is_another(kind, tmp_path, monke
         assert all(pipeline.unet.attn_processors[at] is processor for at, processor in processors.items())
         seen.update(parts)
 
-    monkeypatch.setattr(bases.loras, "merge", watch)
+    monkeypatch.setattr(loras, "merge", watch)
     made = load(kind, Lora(name="style", weights=str(tmp_path / "style.safetensors")))
     assert seen
     assert made.get_list_adapters() == {}

@@ -116,9 +116,9 @@ NO_LORAS = [
     (dora, "is a DoRA.*1 of its tensors .*dora_scale"),
     (dora_of_peft, "is a DoRA.*lora_magnitude_vector"),
     (tucker, "is a LoCon with a Tucker core.*lora_mid.weight"),
-    (whole, r"is a LyCORIS of whole weights.*\.diff\b"),
+    (whole, r"is a LyCORIS with full weights.*\.diff\b"),
     (embeddings, "is a LoRA with embeddings.*bundle_emb.word"),
-    (adapter, "is an IP-Adapter's file.*image_proj.norm.weight"),
+    (adapter, "is the file of an IP-Adapter.*image_proj.norm.weight"),
     (made_up, r"1 tensors would not be read \(made_up.weight\)"),
     (lone_alpha, r"1 tensors would not be read \(lora_unet_nowhere_to_q.alpha\)"),
     (nothing, r"1 tensors would not be read \(lora_unet_x.alpha\)"),
@@ -176,7 +176,7 @@ def test_the_hubs_lcm_loras_are_not_interchangeable():
 @pytest.mark.parametrize("name", ["style.bin", "style.pt", "style.ckpt"])
 def test_only_safetensors_are_read(name, tmp_path):
     torch.save(load_file(world.locate("lcm_lora_sd15")), tmp_path / name)
-    with pytest.raises(RunError, match=r"is no .safetensors file; give that file"):
+    with pytest.raises(RunError, match=r"is not a .safetensors file; give the .safetensors file"):
         load("sd15", Lora(name="style", weights=str(tmp_path / name)))
 
 

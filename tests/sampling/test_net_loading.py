@@ -75,12 +75,14 @@ def test_ecomids_net_is_read_as_a_file_too():
 
 
 def test_ecomids_net_without_anothers_settings_says_where_there_are_some():
-    assert "InstantX/InstantID's ControlNetModel" in refused(ECOMID, controls=[replace(identity_net(), config="")])
+    assert "InstantX/InstantID:ControlNetModel" in refused(ECOMID, controls=[replace(identity_net(), config="")])
 
 
 def test_an_identity_net_needs_one_adapter_that_gives_a_context():
     words = refused(ECOMID, adapters=[])
-    assert words.startswith("control identity looks at a face's tokens, and 0 adapters give some: take one of kind")
+    assert words.startswith(
+        "control identity reads the face tokens, but 0 adapters give some: use exactly one adapter of kind"
+    )
     twice = [replace(ECOMID.adapters[0], name=name) for name in ("one", "other")]
     assert "2 adapters give some" in refused(ECOMID, adapters=twice)
 
@@ -92,7 +94,7 @@ def test_an_identity_net_of_sd15_beside_sdxl_is_said():
 
 def test_a_net_of_sdxls_width_that_is_none_of_sdxls_is_said(tmp_path):
     without = edited(tmp_path, "control_softedge", addition_embed_type=None)
-    assert "is no ControlNet of SDXL: take" in refused(ECOMID, controls=[Control(name="identity", weights=without)])
+    assert "is not an SDXL ControlNet: use" in refused(ECOMID, controls=[Control(name="identity", weights=without)])
 
 
 def test_a_net_that_pools_its_residuals_is_refused(tmp_path):
@@ -128,9 +130,9 @@ def test_a_context_that_is_not_as_wide_as_the_net_reads_is_refused_before_the_fi
     sampler = Sampler.load(recipe("ecomid"), lora_scale=1.0, device="cpu")
     bucket = replace(BUCKET, controls=BUCKET.controls[:1])
     conditions = sampler.condition(ROWS[:1], bucket)
-    with pytest.raises(RuntimeError, match="reads a context 128 wide and was given one 127 wide"):
+    with pytest.raises(RuntimeError, match="reads a context 128 wide, but was given one 127 wide"):
         sampler.denoise(replace(conditions, context=conditions.context[..., 1:]), bucket)
-    with pytest.raises(RuntimeError, match="control identity looks at a face's context, and no adapter gave one"):
+    with pytest.raises(RuntimeError, match="control identity reads the face tokens, but no adapter gave any"):
         sampler.denoise(replace(conditions, context=None), bucket)
 
 
@@ -178,4 +180,4 @@ def test_a_net_of_other_widths_is_refused_when_it_is_loaded(tmp_path):
     net = ControlNetModel.from_config({**ControlNetModel.load_config(copied(tmp_path).weights), "layers_per_block": 1})
     net.save_pretrained(tmp_path / "thin")
     spec = Control(name="pose", weights=str(tmp_path / "thin"))
-    assert "has layers_per_block 1, the base's UNet 2" in refused(TINY, controls=[spec])
+    assert "has layers_per_block 1, but the base's UNet has 2" in refused(TINY, controls=[spec])

@@ -215,7 +215,7 @@ def test_a_controlnet_with_weights_missing_is_refused(tmp_path):
     tensors = load_file(path)
     del tensors["conv_in.weight"]
     save_file(tensors, path, metadata={"format": "pt"})
-    with pytest.raises(RunError, match=r"1 weights of the ControlNet are missing, like conv_in.weight"):
+    with pytest.raises(RunError, match=r"1 weights of the ControlNet are missing, such as conv_in.weight"):
         half(controls=[Control(name="pose", weights=str(tmp_path))])
 
 

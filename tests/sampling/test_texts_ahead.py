@@ -150,7 +150,7 @@ def test_a_text_that_is_no_text_is_gone_so_that_the_next_pass_encodes_it_again(s
 
     store.put(path, b"")
     monkeypatch.setattr(store, "delete", forbidden)
-    with pytest.raises(RowError, match="no stored text") as caught:
+    with pytest.raises(RowError, match="not a stored text") as caught:
         StoredTexts(store, "tiny", {}).get("half")
     assert caught.value.code == Code.TEXT_MISSING
 

@@ -228,7 +228,7 @@ def test_no_damage_escapes_as_another_error(kind):
 
 def test_a_small_photo_gets_a_warning():
     photo = decode(encoded(picture()), SourcesConfig(warn_side_px=800))
-    assert photo.warnings == ("small_photo: 120x160 px, better from 800",)
+    assert photo.warnings == ("small_photo: 120x160 px, better 800 or more",)
 
 
 MEASURE = """
@@ -299,7 +299,7 @@ BEGINNINGS = {
 BRANDS = {
     b"heix": "HEIC", b"heim": "HEIC", b"heis": "HEIC", b"hevc": "a HEIC sequence", b"hevx": "a HEIC sequence",
     b"mif1": "this is HEIF", b"msf1": "a HEIF sequence", b"qt  ": "QuickTime", b"mp41": "MP4", b"mp42": "MP4",
-    b"jxlx": "no photo known here",
+    b"jxlx": "without a photo of a known format",
 }  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def test_a_network_that_nothing_reads_is_refused_by_name(pack, tmp_path):
     network(tmp_path / "swap.onnx", 128, [[1, 3, 128, 128]])
     network(tmp_path / "more.onnx", 112, [[1, 512]])
     (words,) = said(recipe)
-    assert "has 2 networks that nothing reads (rec.onnx, swap.onnx) beside its detector det.onnx" in words
+    assert "has 2 networks that idgen does not use (rec.onnx, swap.onnx) besides its detector det.onnx" in words
 
 
 @pytest.mark.parametrize("outputs", [9, 15])
@@ -84,7 +84,7 @@ def test_a_network_of_other_outputs_is_refused(pack, outputs):
 @pytest.mark.parametrize("width", [128, 256, 1024])
 def test_a_recogniser_of_another_width_is_refused(pack, width):
     (words,) = said(pack(width=width))
-    assert f"rec.onnx gives {width} numbers a face, adapters and reports need 512" in words
+    assert f"rec.onnx gives {width} numbers per face, but adapters and reports need 512" in words
 
 
 def test_a_pack_without_one_of_the_two_is_refused(pack, tmp_path):

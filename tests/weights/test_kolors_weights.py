@@ -71,7 +71,7 @@ def test_a_node_needs_only_what_its_actors_load_and_is_compared_with_the_driver_
 
 @pytest.mark.parametrize(
     ("gone", "says"),
-    [(SHARDS[0], "1 of 2 shards"), (INDEX, "nothing finds its shards"), ("tokenizer", "tokenizer folder has no files"),
+    [(SHARDS[0], "1 of 2 shards"), (INDEX, "which lists its shards"), ("tokenizer", "tokenizer folder has no files"),
      ("text_encoder", "text_encoder folder has no weights"), ("unet", "no unet folder")],
 )  # fmt: skip
 def test_half_a_base_is_refused(kolors, tmp_path, gone, says):
@@ -86,7 +86,7 @@ def test_the_authors_own_layout_is_answered_with_the_name_of_the_other_one(tmp_p
     write(tmp_path / "original", ORIGINAL)
     made = Recipe(name="k", base=Base(kind="kolors", weights=str(tmp_path / "original")))
     for part in weights.parts(made):
-        with pytest.raises(RunError, match=r"original is Kolors in its authors' own .*weights=Kwai-Kolors/Kolors-diff"):
+        with pytest.raises(RunError, match=r"original is Kolors in the authors' own .*weights=Kwai-Kolors/Kolors-diff"):
             weights.files_of(part, made)
         with pytest.raises(RunError, match="Kwai-Kolors/Kolors-diffusers"):
             wanted_names(part, made, ORIGINAL, "")  # told before 25 GB come
@@ -114,7 +114,7 @@ def test_fp16_is_fetched_for_every_dtype_where_the_hub_has_nothing_else(kolors):
     assert {*SHARDS, INDEX} <= set(wanted_names(text, exact, [*PICTURE, *TEXT, INDEX], ""))
 
 
-@pytest.mark.parametrize(("there", "says"), [("kolors", "a Kolors base, but"), ("sdxl", "no Kolors base, but")])
+@pytest.mark.parametrize(("there", "says"), [("kolors", "a Kolors base, but"), ("sdxl", "not a Kolors base, but")])
 def test_check_tells_kolors_from_sdxl_whose_layers_are_the_same(there, says):
     declared = {"kolors": "sdxl", "sdxl": "kolors"}[there]
     made = Recipe(name="k", base=Base(kind=declared, weights=f"tiny:{there}"))

@@ -58,13 +58,16 @@ def test_sound_bases_pass(kind):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        (EDM, r"as EDM says (its scheduler is EDMDPMSolverMultistepScheduler; Playground v2.5"),
-        ({"timestep_type": "continuous", "prediction_type": "v_prediction"}, "as EDM says (its scheduler is "),
+        (EDM, r"with EDM (its scheduler is EDMDPMSolverMultistepScheduler; as Playground v2.5"),
+        ({"timestep_type": "continuous", "prediction_type": "v_prediction"}, "with EDM (its scheduler is "),
         ({"prediction_type": "flow_prediction"}, "as a flow"),
         ({"use_flow_sigmas": True}, "as a flow"),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "as a flow"),
         ({"prediction_type": "noise"}, "for prediction_type noise"),
-        ({"beta_schedule": "laplace"}, "has beta_schedule laplace; there are linear, scaled_linear, squaredcos_cap_v2"),
+        (
+            {"beta_schedule": "laplace"},
+            "has beta_schedule laplace; supported are linear, scaled_linear, squaredcos_cap_v2",
+        ),
         (
             {"use_beta_sigmas": True, "use_exponential_sigmas": True},
             "use_exponential_sigmas and use_beta_sigmas, which",
@@ -80,24 +83,24 @@ def test_schedules_that_no_scheduler_here_can_follow(kind, settings, says, tmp_p
 def test_the_settings_beside_a_single_file_count_as_well(tmp_path):
     folder = edited("tiny:sd15", tmp_path / "base", **EDM)
     file = original_layout.write(locate("tiny:sd15"), tmp_path / "base.safetensors")
-    assert "as EDM says" in refused(on(TINY, weights=str(file), config=folder), "base.config")
+    assert "with EDM" in refused(on(TINY, weights=str(file), config=folder), "base.config")
 
 
 @pytest.mark.parametrize(("kind", "other"), [("sd15", "sdxl"), ("sdxl", "sd15")])
 def test_a_vae_of_the_other_family_is_refused(kind, other, tmp_path):
     vae = str(locate(f"tiny:{other}") / "vae")
-    assert "its latents are another family's" in refused(on(BASES[kind], vae=vae), "base.vae")
+    assert "its latents belong to another family" in refused(on(BASES[kind], vae=vae), "base.vae")
     whole = original_layout.write(locate(f"tiny:{other}"), tmp_path / "whole.safetensors")
-    assert "its latents are another family's" in refused(on(BASES[kind], vae=str(whole)), "base.vae")
+    assert "its latents belong to another family" in refused(on(BASES[kind], vae=str(whole)), "base.vae")
     mixed = shutil.copytree(locate(f"tiny:{kind}"), tmp_path / "mixed")
     shutil.rmtree(mixed / "vae")
     shutil.copytree(vae, mixed / "vae")
-    assert "its latents are another family's" in refused(on(BASES[kind], weights=str(mixed)), "base.weights")
+    assert "its latents belong to another family" in refused(on(BASES[kind], weights=str(mixed)), "base.weights")
 
 
 def test_a_vae_of_sixteen_channels_is_refused(tmp_path):
     vae = edited(locate("tiny:sdxl") / "vae", tmp_path / "vae", latent_channels=16)
-    assert "latents of 16 channels, sdxl has 4" in refused(on(SDXL, vae=vae), "base.vae")
+    assert "latents of 16 channels, but sdxl has 4" in refused(on(SDXL, vae=vae), "base.vae")
 
 
 @pytest.mark.parametrize("kind", BASES)
@@ -115,7 +118,7 @@ def test_sdxls_refiner_is_known_by_what_it_lacks(tmp_path):
     shutil.rmtree(folder / "text_encoder")
     index = json.loads((folder / "model_index.json").read_text()) | {"text_encoder": [None, None]}
     (folder / "model_index.json").write_text(json.dumps(index))
-    assert "SDXL's refiner lacks it: give the base" in refused(on(SDXL, weights=str(folder)), "base.weights")
+    assert "SDXL's refiner lacks it: use the base" in refused(on(SDXL, weights=str(folder)), "base.weights")
 
 
 def net(tmp_path, **settings):
@@ -138,12 +141,12 @@ def test_a_union_of_controlnets_is_refused_by_its_tensors(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"_class_name": "T2IAdapter"}, "is no ControlNet: its config says T2IAdapter"),
+        ({"_class_name": "T2IAdapter"}, "is not a ControlNet: its config says T2IAdapter"),
         ({"cross_attention_dim": 2048}, "was made for text 2048 wide"),
         ({"conditioning_channels": 6}, "takes control images of 6 channels"),
-        ({"layers_per_block": 1}, "has layers_per_block 1, the base's UNet 2"),
+        ({"layers_per_block": 1}, "has layers_per_block 1, but the base's UNet has 2"),
         ({"block_out_channels": [8, 16]}, "has block_out_channels [8, 16]"),
-        ({"in_channels": 9}, "has in_channels 9, the base's UNet 4"),
+        ({"in_channels": 9}, "has in_channels 9, but the base's UNet has 4"),
     ],
 )
 def test_nets_that_do_not_fit_the_base_are_refused(settings, says, tmp_path):
@@ -155,7 +158,7 @@ def test_a_training_checkpoint_of_an_adapter_says_what_it_is(tmp_path):
     save_file({name: torch.zeros(4) for name in names}, tmp_path / "checkpoint.safetensors")
     made = replace(TINY, adapters=[replace(TINY.adapters[0], weights=str(tmp_path / "checkpoint.safetensors"))])
     part = next(part for part in weights.parts(made) if part.kind == "adapter")
-    with pytest.raises(RunError, match="is a checkpoint of an IP-Adapter's training: its authors' README shows"):
+    with pytest.raises(RunError, match="is a training checkpoint of an IP-Adapter: the authors' README shows"):
         check_layout(part, made)
 
 

@@ -132,7 +132,7 @@ def test_without_a_hub_the_missing_file_and_the_command_are_named(job):
 
 @pytest.mark.parametrize(
     ("fault", "message"),
-    [("gated", "licence was accepted"), ("gone", "is not on the hub"), ("no file", "some/adapters has no gone.bin"),
+    [("gated", "accept its licence"), ("gone", "is not on the hub"), ("no file", "some/adapters has no gone.bin"),
      ("revision", "is not on the hub")],
 )  # fmt: skip
 def test_what_the_hub_does_not_give_is_said_in_a_line(job, hub, fault, message):

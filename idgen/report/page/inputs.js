@@ -10,7 +10,7 @@ const POINT_PX = 10;
 // of columns whose words depend on what else the row says; those of the others are in DATA.images
 const INPUT_WORDS = {
   init_image_uri: (given) => (given.control_inpaint_scale === undefined ? "made from" : given.mask_image_uri ? "product photo" : "product cut-out"),
-  mask_image_uri: (given) => (given.mask_mode === "keep_white" ? "to be kept (white)" : "to be made anew (white)"),
+  mask_image_uri: (given) => (given.mask_mode === "keep_white" ? "to be kept (white)" : "to be repainted (white)"),
 };
 const POINTS_WORDS = "where the face should be";
 

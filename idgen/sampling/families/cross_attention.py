@@ -1,7 +1,7 @@
 """How text and identities are bound in a UNet: keys and values of every cross-attention, made once a batch."""
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +14,28 @@ from idgen.recipes.families import family_of
 from idgen.sampling import controls
 from idgen.sampling.conditions import Conditions
 from idgen.sampling.controls import Nets
+from idgen.sampling.parts import Denoiser, NetConfig
 
 
-def host_of(unet: Any) -> Host:  # noqa: ANN401
+class UnetConfig(NetConfig):
+    """A UNet's settings. Nothing is made of this class."""
+
+    cross_attention_dim: int | Sequence[int]
+
+
+class Unet(Denoiser, Protocol):
+    """What is used of diffusers' UNets beside their attentions."""
+
+    encoder_hid_proj: nn.Module | None
+    """What brings the text encoder's states to the width that the cross-attentions read."""
+
+    @property
+    def config(self) -> UnetConfig:
+        """Its settings."""
+        ...
+
+
+def host_of(unet: Unet) -> Host:
     """Return what adapters hang into of a UNet, and what they have to know of it."""
     width = unet.config.cross_attention_dim
     return Host(
@@ -27,13 +46,13 @@ def host_of(unet: Any) -> Host:  # noqa: ANN401
     )
 
 
-def text_projection(unet: Any) -> nn.Linear | None:  # noqa: ANN401
+def text_projection(unet: Unet) -> nn.Linear | None:
     """Return what projects the text encoder's states inside of `unet` (Kolors: 4096 -> 2048), None if nothing does."""
     found = unet.encoder_hid_proj
     return found if isinstance(found, nn.Linear) else None
 
 
-def bind(unet: Any, conditions: Conditions, adapters: Sequence[Adapter], nets: Nets, dtype: torch.dtype) -> None:  # noqa: ANN401
+def bind(unet: Unet, conditions: Conditions, adapters: Sequence[Adapter], nets: Nets, dtype: torch.dtype) -> None:
     """Bind a batch's text and tokens in `unet` and in the `nets` that it uses; `dtype` is the UNet's."""
     negative = conditions.negative
     states = conditions.prompt if negative is None else torch.cat([negative, conditions.prompt])

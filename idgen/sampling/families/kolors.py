@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from idgen import weights
 from idgen.recipes.families import FamilyName
@@ -22,14 +23,14 @@ class KolorsStart:
     Of embeddings that are given it drops the pooled ones, and takes every picture for one of 1024 pixels.
     """
 
-    def __call__(self, **words: Any) -> Any:  # noqa: ANN401
+    def __call__(self, **words: Tensor) -> object:
         """Same as diffusers', with the size of the start latents."""
         parts: Any = self
         self._pooled = {name: words[name] for name in ("pooled_prompt_embeds", "negative_pooled_prompt_embeds")}
         height, width = (side * parts.vae_scale_factor for side in words["image"].shape[-2:])
         return super().__call__(**words, height=height, width=width)  # type: ignore[misc]
 
-    def encode_prompt(self, **words: Any) -> Any:  # noqa: ANN401
+    def encode_prompt(self, **words: object) -> object:
         """Same as diffusers', with the pooled embeddings."""
         return super().encode_prompt(**words | self._pooled)  # type: ignore[misc]
 

@@ -3,8 +3,6 @@
 It takes 12.5 GB where the UNet takes 5, so it can run by itself, ahead of all sampling.
 """
 
-from typing import Any
-
 import diffusers
 import torch
 import transformers
@@ -27,7 +25,7 @@ UNUSED = ("output_layer.weight", "rotary_pos_emb.inv_freq")
 class KolorsText:
     """Encodes prompts as diffusers' KolorsPipeline does, to the last bit."""
 
-    def __init__(self, tokenizer: Any, encoder: nn.Module) -> None:  # noqa: ANN401
+    def __init__(self, tokenizer: ChatGLMTokenizer, encoder: nn.Module) -> None:
         self.tokenizer = tokenizer
         self.encoder = encoder
 
@@ -41,7 +39,7 @@ class KolorsText:
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
         originals.check_folder(files.weights, "kolors")
-        with reading.explained(f"{files.weights} has no text encoder that can be read for Kolors"):
+        with reading.explained(f"{files.weights} has no text encoder that can be loaded for Kolors"):
             tokenizer = ChatGLMTokenizer.from_pretrained(files.weights / "tokenizer", local_files_only=True)
             encoder = reading.read_text_encoder(ChatGLMModel, files, "text_encoder", UNUSED)
         del encoder.output_layer

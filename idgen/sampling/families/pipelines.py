@@ -30,7 +30,7 @@ class GivenNoise:
 
     noise: Tensor
 
-    def prepare_latents(self, image: Tensor, timestep: Tensor, *_rest: Any, **_more: Any) -> Tensor:  # noqa: ANN401
+    def prepare_latents(self, image: Tensor, timestep: Tensor, *_rest: object, **_more: object) -> Tensor:
         """Return the start latents `image` [B, 4, h, w] with `noise` of the first timestep, in the UNet's dtype.
 
         The pipelines with ControlNets bring `image` in float32 whatever it was given in.
@@ -60,7 +60,8 @@ class Kinds:
         if controls and not self.controlled:
             names = ", ".join(control.name for control in controls)
             raise RunError(
-                Exit.USAGE, f"diffusers has no ControlNets for {self.plain}: take the recipe's controls out ({names})"
+                Exit.USAGE,
+                f"diffusers has no ControlNets for {self.plain}: remove the controls from the recipe ({names})",
             )
 
     def name(self, from_image: bool, controlled: bool) -> str:
@@ -107,9 +108,9 @@ class Pipelines:
             self._made[kind] = self._make(*kind)
         return self._made[kind]
 
-    def arguments(self, conditions: Conditions, bucket: Bucket, device: torch.device) -> dict[str, Any]:
+    def arguments(self, conditions: Conditions, bucket: Bucket, device: torch.device) -> dict[str, object]:
         """Return what the pipeline of `bucket` is called with."""
-        words: dict[str, Any] = {
+        words: dict[str, object] = {
             "prompt_embeds": conditions.prompt,
             "negative_prompt_embeds": conditions.negative,
             "generator": conditions.generators,
@@ -135,7 +136,7 @@ class Pipelines:
             words |= self._control_words(bucket)
         return words
 
-    def _control_words(self, bucket: Bucket) -> dict[str, Any]:
+    def _control_words(self, bucket: Bucket) -> dict[str, object]:
         own = self._controls
         return {
             "controlnet_conditioning_scale": [use.scale for use in bucket.controls],
@@ -155,8 +156,8 @@ class Pipelines:
         return made
 
 
-def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Any]]:
-    def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Any]) -> dict[str, Any]:
+def _forward_steps(on_step: OnStep) -> Callable[..., dict[str, Tensor]]:
+    def forward(_pipeline: object, step: int, _timestep: object, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         """Hand a step's latents on; what diffusers calls."""
         on_step(step, tensors["latents"])
         return tensors

@@ -184,5 +184,5 @@ class Reader:
     """Makes what encodes prompts ahead: the text encoder on a device, LoRAs merged, without the rest of its base."""
     class_name: Callable[[bool, bool], str]
     """Names diffusers' class for batches that start from an image or not, beside ControlNets or not."""
-    without: Mapping[str, Any]
+    without: Mapping[str, object]
     """Settings of the text-to-image one that leave out the parts that are not used."""

@@ -1,6 +1,6 @@
 """Stable Diffusion XL: a UNet that also gets sizes and a pooled text, a VAE, two CLIP text encoders."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from idgen.recipes.families import FamilyName
 from idgen.sampling.caches import Text
 from idgen.sampling.families.pipelines import Kinds
 from idgen.sampling.families.unet import UnetBase
+from idgen.sampling.parts import TextTower
 from idgen.sampling.prompt_pieces import Piece, pieces
 
 
@@ -46,7 +47,7 @@ class Sdxl(UnetBase):
         embeddings = torch.cat(states, dim=-1).to(self.dtype)
         return Text(embeddings, tokens_cut=max(cut for _, cut in read), pooled=pooled.to(self.dtype))
 
-    def _states(self, piece: Piece, tower: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401
+    def _states(self, piece: Piece, tower: TextTower) -> tuple[Tensor, Tensor]:
         """Return the states [L, D] of one piece and its pooled [P]."""
         out = tower(transfers.upload(piece.ids, tower.device), output_hidden_states=True)
         return piece.weigh(out.hidden_states[-2][0]), out[0][0]

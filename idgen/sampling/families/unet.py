@@ -5,7 +5,7 @@ Identities hang in the UNet's cross-attentions (networks/attention.py), whose ke
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import diffusers
 import torch
@@ -24,7 +24,8 @@ from idgen.sampling.controls import Nets
 from idgen.sampling.families import cross_attention
 from idgen.sampling.families.pipelines import Kinds, Pipelines
 from idgen.sampling.families.protocol import TextEncoder, TextSource
-from idgen.sampling.prompt_pieces import STOCK, Reading
+from idgen.sampling.parts import Denoiser
+from idgen.sampling.prompt_pieces import STOCK, Reading, Tokenizer
 from idgen.sampling.reading import DTYPES, Files, Pipeline
 from idgen.sampling.rows import Bucket
 from idgen.sampling.starts import Starts
@@ -42,7 +43,7 @@ class UnetBase:
     """base.kind."""
     KINDS: ClassVar[Kinds]
     """diffusers' classes."""
-    WITHOUT: ClassVar[Mapping[str, Any]]
+    WITHOUT: ClassVar[Mapping[str, object]]
     """Settings of the text-to-image pipeline that leave out the parts that are not used."""
     TOWERS: ClassVar[tuple[tuple[str, str], ...]]
     """(tokenizer, text encoder) each, of those in the pipeline."""
@@ -188,7 +189,7 @@ class UnetBase:
 
     def _read_unet(self, files: Files, spec: Base) -> nn.Module:
         unet = reading.read_unet(files)
-        self._check_family(unet, spec)
+        self._check_family(cast(Denoiser, unet), spec)
         return unet
 
     def _read_vae(self, files: Files, spec: Base) -> nn.Module:
@@ -200,19 +201,19 @@ class UnetBase:
         made: nn.Module = vae
         return made
 
-    def _check_family(self, unet: Any, spec: Base) -> None:  # noqa: ANN401
+    def _check_family(self, unet: Denoiser, spec: Base) -> None:
         looks_like = family_of(unet.config)
         if looks_like != self.FAMILY:
             raise RunError(
                 Exit.USAGE,
-                f"the UNet of {spec.unet or spec.weights} is not of the family base.kind={spec.kind} says, it looks "
-                f"like {looks_like}; mend base.kind, or give weights of that family",
+                f"the UNet of {spec.unet or spec.weights} does not belong to the family of base.kind={spec.kind}, it "
+                f"looks like {looks_like}; correct base.kind, or give weights of that family",
             )
         if unet.config.in_channels != DENOISER_CHANNELS:
             raise RunError(
                 Exit.USAGE,
                 f"the UNet of {spec.unet or spec.weights} takes {unet.config.in_channels} channels, as inpainting "
-                f"bases do; give the plain one, which takes {DENOISER_CHANNELS}",
+                f"bases do; use a plain base, which takes {DENOISER_CHANNELS}",
             )
 
 
@@ -230,6 +231,6 @@ class _EncoderAlone:
         return self._base.encode(prompt)
 
 
-def _limit_tokens(tokenizer: Any, encoder: Any) -> None:  # noqa: ANN401
+def _limit_tokens(tokenizer: Tokenizer, encoder: transformers.PreTrainedModel) -> None:
     """Let the encoder say how many tokens it has room for where the tokenizer's settings do not."""
     tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.config.max_position_embeddings)
