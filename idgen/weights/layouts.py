@@ -163,7 +163,7 @@ def _check_input_width(path: Path, shapes: Shapes, spec: AdapterSpec, variant: V
     name, axis = PROJECTIONS[variant.projection].reads
     shape = own_shapes(shapes).get(name, ())
     if len(shape) <= axis:
-        raise RunError(Exit.USAGE, f"{path} is no {spec.kind}: it has no matrix image_proj.{name}")
+        raise RunError(Exit.USAGE, f"{path} is not {spec.kind}: it has no matrix image_proj.{name}")
     found = shape[axis]
     wanted: object = EMBEDDING_WIDTH
     if variant.features is not None:

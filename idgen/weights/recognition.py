@@ -91,7 +91,7 @@ class Projection:
     """What the network that makes tokens looks like in a file, by its own names."""
 
     marks: tuple[str, ...]
-    """Names of tensors, whole; together they tell it from those below it."""
+    """For each of them some name begins so; together they tell it from those below it."""
     reads: tuple[str, int] = ("", 0)
     """The tensor, and which of its sides is as wide as what goes in."""
     last: str = ""
@@ -100,12 +100,12 @@ class Projection:
 
 PROJECTIONS: dict[str, Projection] = {
     "faceid_plus": Projection(
-        ("perceiver_resampler.proj_in.weight",), ("perceiver_resampler.proj_in.weight", 1), "proj.2.weight"
+        ("perceiver_resampler.proj_in.",), ("perceiver_resampler.proj_in.weight", 1), "proj.2.weight"
     ),
-    "pulid": Projection(("mapping_0.0.weight",), last="latents"),
+    "pulid": Projection(("mapping_0.",), last="latents"),
     "resampler": Projection(("latents",), ("proj_in.weight", 1), "latents"),
-    "mlp": Projection(("proj.3.weight",), ("proj.0.weight", 1), "proj.2.weight"),
-    "faceid": Projection(("proj.0.weight", "norm.weight"), ("proj.0.weight", 1), "proj.2.weight"),
+    "mlp": Projection(("proj.3.",), ("proj.0.weight", 1), "proj.2.weight"),
+    "faceid": Projection(("proj.0.", "norm."), ("proj.0.weight", 1), "proj.2.weight"),
     "image": Projection(("proj.weight",), ("proj.weight", 1), "proj.weight"),
 }
 """A line of recipes/variants.py's `projection` -> how it looks."""
@@ -127,8 +127,11 @@ def instead(of: str, names: Iterable[str]) -> str:
 
 def projection_of(own: Iterable[str]) -> str:
     """Return which projection has these names, "" for none that is known; `own` are without `image_proj.`."""
-    there = set(own)
-    return next((name for name, projection in PROJECTIONS.items() if there.issuperset(projection.marks)), "")
+    there = list(own)
+    for name, projection in PROJECTIONS.items():
+        if all(any(key.startswith(mark) for key in there) for mark in projection.marks):
+            return name
+    return ""
 
 
 def likely_kinds(own: Mapping[str, tuple[int, ...]], *, has_lora: bool) -> list[str]:

@@ -44,7 +44,7 @@ def test_rows_that_do_not_come_back_are_a_bug():
 def test_a_standstill_tells_what_was_waited_for():
     line = a_line()
     line.pool_state.waiting = "waiting for 1 GPU: no sampling actor has a place yet"
-    with pytest.raises(RunError, match="stands still: waiting for 1 GPU") as error:
+    with pytest.raises(RunError, match="makes no progress: waiting for 1 GPU") as error:
         collect_results(results(ExecutionTimeoutError("no progress for 1800 s")), 2, line)
     assert error.value.exit_code == Exit.UNAVAILABLE
 

@@ -66,7 +66,7 @@ def test_an_adapter_that_lacks_the_tensor_that_reads_is_refused_like_one_of_anot
     assert len(left) == len(weights_of) - len(gone)
     save_file(left, tmp_path / "cut.safetensors")
     cut = replace(made, adapters=[replace(made.adapters[0], weights=str(tmp_path / "cut.safetensors"))])
-    with pytest.raises(RunError, match=f"is no {made.adapters[0].kind}: ") as caught:
+    with pytest.raises(RunError, match=f"is not {made.adapters[0].kind}: ") as caught:
         verdicts(cut)
     assert caught.value.exit_code == Exit.USAGE
 
