@@ -46,7 +46,7 @@ def _is_untrained(recipe: Recipe, width: int, height: int) -> bool:
 def _text(counts: Mapping[tuple[int, int], int]) -> str:
     common = sorted(counts, key=lambda size: (-counts[size], size))
     told = [f"{_spelled(size)} (the nearest is {_spelled(nearest_size(*size))})" for size in common[:SHOWN]]
-    more = f" and {len(common) - SHOWN} other sizes" if len(common) > SHOWN else ""
+    more = f" and {len(common) - SHOWN} more" if len(common) > SHOWN else ""
     return f"bases of SDXL's size were not trained on {', '.join(told)}{more}"
 
 

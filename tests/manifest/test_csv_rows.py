@@ -65,7 +65,7 @@ def test_half_a_row_is_not_swallowed_either(desk: Desk, column: int):
 
 def test_rows_are_missed_in_a_file_without_addresses_too():
     swallowed = ["a", "big,1\nb,small,2\nc,small,3\nd,small", "4"]
-    with pytest.raises(CsvError, match=r"line 7: .* runs over 4 lines"):
+    with pytest.raises(CsvError, match=r"line 7: .* spans 4 lines"):
         check_row(7, swallowed, ["row_id", "note", "prompt"], ",")
     check_row(7, ["a", "big,1\nb,small", "4"], ["row_id", "note", "prompt"], ",")  # may be meant
 

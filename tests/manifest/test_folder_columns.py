@@ -66,7 +66,7 @@ def test_a_folder_and_a_file_that_disagree_are_refused(desk: Desk, folder: Path)
     assert "recipe=faceid/b.parquet" in said
     assert "its own column recipe has another value" in said
     part(folder / "two", "recipe=faceid/recipe=other/b.parquet", "c")
-    assert "say recipe=" in refusal(desk, folder / "two")
+    assert "set recipe=" in refusal(desk, folder / "two")
 
 
 def test_a_folder_of_nulls_and_a_file_that_says_a_value_disagree(desk: Desk, folder: Path):

@@ -143,7 +143,7 @@ def test_sizes_that_sdxl_was_not_trained_on_are_told_with_the_nearest(families: 
     ((code, text, pictures, row_id),) = told(families.plan(rows))
     assert (code, pictures, row_id) == ("size_untrained", 10, "sdxl-2")
     assert "512x512 (the nearest is 1024x1024), 640x640 (" in text
-    assert "1280x720 (the nearest is 1344x768) and 1 more sizes" in text
+    assert "1280x720 (the nearest is 1344x768) and 1 more" in text
 
 
 def test_every_kind_of_syntax_is_in_this_file():
