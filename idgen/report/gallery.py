@@ -92,7 +92,7 @@ def build_page(
             "policy": _policy(style, script),
             "style": style,
             "script": script,
-            "title": html.escape(f"{run_id}: pictures" + (f" of the {world} world" if world else "")),
+            "title": html.escape(f"{run_id}: pictures" + (f" from the {world} world" if world else "")),
             "heading": html.escape(f"Pictures from the {world} world" if world else "Pictures"),
             "run_id": html.escape(run_id),
             "account": html.escape(balance(shown.tally)),

@@ -180,8 +180,8 @@ def test_pictures_of_a_small_world_say_so_in_the_title(world, tmp_path):
     store = write_run(tmp_path, [row(0)])
     assert f"{world} world" not in report(store).text
     page = report(store, notes=[f"These are pictures of the {world} world: drawn people, no real model."])
-    assert f"{RUN}: pictures of the {world} world" in page.text
-    assert f"Pictures of the {world} world" in page.text
+    assert f"{RUN}: pictures from the {world} world" in page.text
+    assert f"Pictures from the {world} world" in page.text
 
 
 def test_full_addresses_never_reach_the_report(tmp_path):
