@@ -34,7 +34,7 @@ PAGES = {
     "problem": (b'"rate limit"', "application/problem+json", "text"),
     "xml": (b"<Error>slow down</Error>", "application/xml", "a web page"),
     "words": (b"Service unavailable", "text/plain", "text"),
-    "nothing": (b"", "image/jpeg", "nothing"),
+    "nothing": (b"", "image/jpeg", "an empty body"),
 }
 """Body, type and what it is called; each is known by one thing alone."""
 
