@@ -126,7 +126,7 @@ def test_without_a_hub_the_missing_file_and_the_command_are_named(job):
         done = job("fetch", "recipe=mine", **environment)
         assert done.returncode == Exit.UNAVAILABLE, done.stdout + done.stderr
         assert f"{BASE} could not be fetched" in done.stderr
-        assert "`python jobs/weights.py fetch recipe=mine` goes on" in done.stderr
+        assert "run `python jobs/weights.py fetch recipe=mine` when the hub can be reached" in done.stderr
         assert "Traceback" not in done.stderr
 
 
