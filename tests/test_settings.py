@@ -34,7 +34,8 @@ def test_a_change_by_name_of_a_list_names_the_key_and_both_files(tmp_path):
     first.write_text("overrides: {other: {batch_size: 2}, faceid-sd15: {adapters: [{name: faceid}]}}\n")
     second.write_text("overrides: {faceid-sd15: {adapters: {faceid: {weights: x.bin}}}}\n")
     words = refused([str(first), str(second)])
-    assert words.startswith(f"overrides.faceid-sd15.adapters: {first} gives it as a list, but {second} changes it by name")
+    key = "overrides.faceid-sd15.adapters"
+    assert words.startswith(f"{key}: {first} gives it as a list, but {second} changes it by name")
     change = "overrides.faceid-sd15.adapters.0.weights=x.bin"
     assert f"{first} gives it as a list, but {change} changes" in refused([change, str(first)])
 
