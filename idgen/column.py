@@ -7,7 +7,8 @@ from enum import Enum, StrEnum
 import pyarrow as pa
 
 from idgen.errors import RowError
-from idgen.values import Cell, Check, RecipeFacts, uri, uris
+from idgen.list_values import uris
+from idgen.values import Cell, Check, RecipeFacts, uri
 
 Option = float | str
 """A value of a column of role OPTION; whole numbers and truth values count as float."""

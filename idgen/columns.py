@@ -6,7 +6,7 @@ results, the gallery and the table of manifests/README.md hold, and which recipe
 
 import pyarrow as pa
 
-from idgen import values
+from idgen import list_values, values
 from idgen.column import Column, Need, Role, Scope, checked
 
 MAX_STEPS = 1000
@@ -32,9 +32,9 @@ COLUMNS: tuple[Column, ...] = checked((
         meaning="name of a file in configs/recipes, or `<recipe>@<base>`"),
     Column("reference_uri", _STRING, _ROW, Role.PHOTO, check=values.uri, common=True,
         meaning="one photo of the person"),
-    Column("reference_uris", _STRINGS, _ROW, Role.PHOTO, check=values.uris, common=True,
+    Column("reference_uris", _STRINGS, _ROW, Role.PHOTO, check=list_values.uris, common=True,
         meaning="several photos of the same person; instead of reference_uri"),
-    Column("reference_sha256", _STRINGS, _ROW, Role.PHOTO, check=values.sha256s, common=True,
+    Column("reference_sha256", _STRINGS, _ROW, Role.PHOTO, check=list_values.sha256s, common=True,
         meaning="replaces the URI in the key; checked after the fetch"),
     Column("face_select", _STRING, _ROW, Role.SETTING, check=values.face_select, common=True,
         meaning="which face of a photo: largest, center, best or index:N"),
@@ -79,7 +79,7 @@ COLUMNS: tuple[Column, ...] = checked((
         meaning="strength of the recipe's first identity branch"),
     Column("shortcut_scale", _FLOAT, _ROW, Role.OPTION, check=_scale, need=Need.SHORTCUT,
         meaning="FaceID-PlusV2's s_scale"),
-    Column("ip_adapter_scales", pa.map_(_STRING, _FLOAT), _ROW, Role.SCALE, check=values.scales, need=Need.ADAPTER,
+    Column("ip_adapter_scales", pa.map_(_STRING, _FLOAT), _ROW, Role.SCALE, check=list_values.scales, need=Need.ADAPTER,
         meaning="strength by adapter name"),
     Column("lora_scale", _FLOAT, _BATCH, Role.SCALE, check=_scale, need=Need.LORA,
         meaning="weight of the adapter's LoRA; decides what is loaded"),
@@ -92,10 +92,10 @@ COLUMNS: tuple[Column, ...] = checked((
     Column("face_pose_uri", _STRING, _ROW, Role.IMAGE,
         check=values.uri, control="identity", title="pose of the face from",
         meaning="photo whose face, chosen by face_select, gives the five points instead of the first reference"),
-    Column("face_box", _FLOATS, _ROW, Role.SETTING, check=values.box, control="identity",
+    Column("face_box", _FLOATS, _ROW, Role.SETTING, check=list_values.box, control="identity",
         meaning="where the face goes: left, top, right, bottom in 0..1 of the picture; the face (from forehead to "
         "chin, as a detector frames it) is in the middle of the box, as large as fits"),
-    Column("face_keypoints", _FLOATS, _ROW, Role.SETTING, check=values.shares(10, -0.5, 1.5), control="identity",
+    Column("face_keypoints", _FLOATS, _ROW, Role.SETTING, check=list_values.shares(10, -0.5, 1.5), control="identity",
         meaning="where the points of the face go: x and y of both eyes, the nose, both corners of the mouth, from "
         "left to right as seen; 0..1 of the picture, -0.5..1.5 where the face is cut off"),
     Column("face_angle_deg", _FLOAT, _ROW, Role.SETTING, check=values.number(-180.0, 180.0), control="identity",

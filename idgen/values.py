@@ -4,7 +4,6 @@ Text that came from CSV or JSONL is cast here, value by value, so one bad cell r
 name the column and the rule; text is never repeated, because a shifted CSV row has prompts in the oddest columns.
 """
 
-import json
 import math
 import re
 import unicodedata
@@ -60,7 +59,6 @@ FORMATS = ("png", "jpeg", "webp")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FACE_SELECT = re.compile(r"largest|center|best|index:(?:0|[1-9][0-9]{0,2})", re.ASCII)
 _NAME_SEGMENT = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,64}", re.ASCII)
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 _MAX_SEGMENTS = 4
 _EXACT = 2.0**53
@@ -157,7 +155,7 @@ def number(low: float, high: float) -> Check:
 
     def check(name: str, value: Cell, recipe: RecipeFacts) -> float:
         """Return the checked value; RowError that names the column otherwise."""
-        return _float32(name, value, low, high)
+        return float32(name, value, low, high)
 
     return check
 
@@ -209,80 +207,6 @@ def output_name(name: str, value: Cell, recipe: RecipeFacts) -> str:
     return "/".join(segments)
 
 
-def texts(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
-    """Return a list of non-empty texts; from text a JSON array, or else parts separated by |."""
-    items: list[Cell] = value
-    if isinstance(value, str):
-        items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
-    items = [item.strip() if isinstance(item, str) else item for item in items]
-    if not all(isinstance(item, str) and item for item in items):
-        raise bad(name, "must be a list of texts without empty entries")
-    return items
-
-
-def uris(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
-    """Return a list of addresses, in the forms of `texts`; each is checked as one where it is read."""
-    return texts(name, value, recipe)
-
-
-def sha256s(name: str, value: Cell, recipe: RecipeFacts) -> list[str]:
-    """Return a list of SHA-256 sums in lower case."""
-    sums = texts(name, value, recipe)
-    if not all(_SHA256.fullmatch(item) for item in sums):
-        raise bad(name, "must be 64 hex digits")
-    return [item.lower() for item in sums]
-
-
-def shares(count: int, low: float, high: float) -> Check:
-    """Check for `count` shares of the picture in low..high; from text a JSON array, or else parts separated by |."""
-
-    def check(name: str, value: Cell, recipe: RecipeFacts) -> list[float]:
-        """Return the checked value; RowError that names the column otherwise."""
-        items = value
-        if isinstance(value, str):
-            items = _json_list(name, value) if value.lstrip().startswith("[") else value.split("|")
-        if len(items) != count:
-            commas = isinstance(value, str) and len(items) == 1 and "," in value
-            raise bad(name, f"must be {count} numbers" + (" separated by |" if commas else ""))
-        return [_float32(name, item, low, high, "; they are shares of the picture, not pixels") for item in items]
-
-    return check
-
-
-def box(name: str, value: Cell, recipe: RecipeFacts) -> list[float]:
-    """Return left, top, right, bottom in 0..1 of the output."""
-    left, top, right, bottom = shares(4, 0.0, 1.0)(name, value, recipe)
-    if left >= right or top >= bottom:
-        raise bad(name, "must be left < right and top < bottom")
-    return [left, top, right, bottom]
-
-
-def scales(name: str, value: Cell, recipe: RecipeFacts) -> list[tuple[str, float]]:
-    """Return strengths by adapter name, sorted; from text a JSON object, from Parquet a map or struct, or a dict."""
-    known = {adapter.name for adapter in recipe.adapters}
-    found = _json(name, value) if isinstance(value, str) else value
-    if isinstance(value, str) and not isinstance(found, dict):
-        raise bad(name, "must be an object that maps adapter names to numbers")
-    pairs: list[tuple[str, Cell]] = list(found.items()) if isinstance(found, dict) else found
-    if not {adapter for adapter, _ in pairs} <= known:
-        raise bad(name, f"the recipe's adapters are {', '.join(sorted(known))}")
-    return sorted((adapter, _float32(name, scale, 0.0, 10.0)) for adapter, scale in pairs)
-
-
-def _json(name: str, value: str) -> Cell:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        raise bad(name, "is no JSON") from None
-
-
-def _json_list(name: str, value: str) -> list[Cell]:
-    items = _json(name, value)
-    if not isinstance(items, list):
-        raise bad(name, "is not a JSON array")
-    return items
-
-
 def _number(name: str, value: Cell) -> float | int:
     """Return a finite number; whole ones stay exact, since seeds do not fit a float."""
     if isinstance(value, str):
@@ -297,7 +221,8 @@ def _number(name: str, value: Cell) -> float | int:
     return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
 
 
-def _float32(name: str, value: Cell, low: float, high: float, hint: str = "") -> float:
+def float32(name: str, value: Cell, low: float, high: float, hint: str = "") -> float:
+    """Return a number in low..high as a float32 column holds it; RowError with `hint` otherwise."""
     exact = _number(name, value)
     if not min(low, float(np.float32(low))) <= exact <= high:  # 0.01 of a float32 column is less than 0.01
         raise bad(name, f"must be {low:g} to {high:g}{hint}")

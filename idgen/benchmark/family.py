@@ -62,6 +62,7 @@ def measure(recipe: str, size: str, device: str, words: list[str], out: str) -> 
     found.limit_images_per_s = _limit(setting, task.device)
 
     def keep() -> None:
+        """Write what is found so far."""
         Path(out).write_text(json.dumps(asdict(found)))
 
     keep()
@@ -112,6 +113,7 @@ def _plain(task: Measured, way: Way) -> str:
     with tempfile.TemporaryDirectory() as folder:
 
         def make(number: int) -> None:
+            """Make one picture with the plain loop."""
             (row,) = task.rows(1, number)
             loop.save(row, task.bucket, Path(folder) / f"{number}.png")
 
@@ -119,6 +121,7 @@ def _plain(task: Measured, way: Way) -> str:
     (row,) = task.rows(1, 0)
 
     def denoise(steps: int) -> object:
+        """Denoise only, for so many steps."""
         return loop.denoise(row, task.bucket, steps)
 
     _count_syncs(denoise, way, task.device)
@@ -130,6 +133,7 @@ def _ours(task: Measured, sampler: Sampler, way: Way) -> None:
     batch, dark = task.setting.batch, []
 
     def make(number: int) -> None:
+        """Make one batch with our sampler."""
         dark.append(non_finite(sampler.sample(task.rows(batch, number), task.bucket)))
 
     _time(make, batch, way, task.device)

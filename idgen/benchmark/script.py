@@ -82,6 +82,7 @@ def run_blocks(tasks: Mapping[str, Task], document: Document, budget: Budget, pa
     start, names = time.monotonic(), list(tasks)
 
     def keep() -> None:
+        """Write the document as it stands."""
         document.seconds = time.monotonic() - start
         document.not_run = _not_run(document)
         document.write(path)

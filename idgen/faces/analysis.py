@@ -135,6 +135,7 @@ class FaceAnalyser:
         """Return the quarter turns after which `face`, found in `bgr`, is upright."""
 
         def length(turns: int) -> float:
+            """Return how long the embedding is after so many quarter turns."""
             if face.embedding is not None and not turns:
                 return float(np.linalg.norm(face.embedding))
             return self._length(bgr, face.keypoints, turns=turns)

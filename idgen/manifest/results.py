@@ -19,6 +19,7 @@ from idgen import values
 from idgen.checks.table import FINDING_COLUMNS
 from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
+from idgen.list_values import texts
 from idgen.manifest.addresses import Addresses
 from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
@@ -28,7 +29,7 @@ from idgen.manifest.reading import POSITION, read_staged
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.recipes.recipe import Recipe
 from idgen.stores.protocol import ObjectStore
-from idgen.values import Cell, texts
+from idgen.values import Cell
 
 _BATCH_ROWS = 16_384
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe

@@ -82,6 +82,7 @@ def _unpack(graph: "GraphProto") -> None:
     kept = []
 
     def value(name: str) -> Array:
+        """Return a stored or computed tensor."""
         return made[name] if name in made else np.asarray(numpy_helper.to_array(stored[name]))
 
     for node in graph.node:
@@ -129,10 +130,12 @@ def _as_scrfd(graph: "GraphProto") -> None:
     name, nodes = _input(graph).name, []
 
     def node(kind: str, inputs: list[str], outputs: list[str], **options: int) -> None:
+        """Add a node to the graph."""
         made = helper.make_node(kind, inputs, outputs, **options)  # type: ignore[arg-type]  # the node's attributes
         nodes.append(made)
 
     def constant(name: str, value: npt.ArrayLike) -> None:
+        """Add a constant to the graph."""
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
 
     for key, number in (("k_std", 128.0), ("k_mean", 127.5), ("k_0", 0.0), ("k_1", 1.0), ("k_half", 0.5)):

@@ -5,7 +5,7 @@ import json
 import pyarrow as pa
 import pytest
 
-from idgen import values
+from idgen import list_values, values
 from idgen.checks.looking import Findings
 from idgen.checks.table import FINDING_COLUMNS
 from idgen.column import Column, Role, Scope
@@ -34,7 +34,7 @@ def test_no_signature_gets_in_through_carried_columns_and_ids(cell):
     [
         (Role.OPTION, values.uri, pa.string(), LINK),
         (Role.SETTING, values.uri, pa.string(), LINK),
-        (Role.SETTING, values.uris, pa.list_(pa.string()), [LINK, "a.jpg"]),
+        (Role.SETTING, list_values.uris, pa.list_(pa.string()), [LINK, "a.jpg"]),
     ],
 )
 def test_no_signature_gets_in_through_a_column_that_is_checked_as_an_address(monkeypatch, role, check, kind, cell):
