@@ -252,4 +252,8 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
+    gates: dict[str, dict[str, float | None]] = doc(
+        "bounds of the checks, over the recipes' own, for example gates.face_similarity.reject=0.35; a picture beyond reject is held back",
+        default_factory=dict,
+    )
     notes: list[str] = doc("lines printed at the end of the job", default_factory=list)

@@ -141,6 +141,8 @@ LEDGER = pa.schema(
         pa.field("reference_faces", pa.list_(pa.int32())),
         pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture
         *(pa.field(column.name, column.type) for column in FINDING_COLUMNS),  # what the checks say
+        pa.field("verdict", pa.string()),  # ok | warn | held, "" without a picture; null in ledgers from before
+        pa.field("tries_made", pa.string()),  # JSON list of seed, verdict and measures of each try; "" for one alone
         pa.field("warnings", pa.list_(pa.string())),
         pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
         pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in

@@ -23,7 +23,7 @@ class SimilarityBeforeCheck:
 class SimilarityCheck:
     """The face as it is published, before anything is pasted back."""
 
-    column = FindingColumn("face_similarity", pa.float32(), "the same after the face pass")
+    column = FindingColumn("face_similarity", pa.float32(), "the same after the face pass", better="higher")
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
         """Return the cosine; null where no face pass looked for a face, or it found none any more."""

@@ -8,3 +8,5 @@ CHECKS: tuple[Check, ...] = (FacePassCheck(), SimilarityBeforeCheck(), Similarit
 
 FINDING_COLUMNS: tuple[FindingColumn, ...] = tuple(check.column for check in CHECKS)
 """Ledger, results and gallery have one column for each."""
+
+COLUMN_OF: dict[str, FindingColumn] = {column.name: column for column in FINDING_COLUMNS}

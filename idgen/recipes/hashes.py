@@ -10,7 +10,7 @@ from idgen.recipes.recipe import Recipe
 _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
     "seconds_per_picture",
-    "max_references", "max_side_px", "size_multiple_px", "download_gb", "face_pass",
+    "max_references", "max_side_px", "size_multiple_px", "download_gb", "face_pass", "gates", "rank_by",
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
