@@ -6,7 +6,6 @@ recipe's `gates`, the run's. A bound that is null switches one of an earlier lay
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from idgen.checks.protocol import Finding, FindingColumn, Verdict
 
@@ -14,7 +13,7 @@ GateSettings = dict[str, dict[str, float | None]]
 """A check's column -> `warn`, `reject` or both."""
 
 BOUNDS = ("warn", "reject")
-_SHORT_DIGITS = 4
+_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +55,27 @@ def passed(finding: Finding, column: FindingColumn, gate: Gate) -> Finding:
     A check that could not measure, and says why (a verdict of its own), is held where a bound would hold: a picture
     without a face must not pass a gate of likeness.
     """
-    if isinstance(finding.value, str | bool) or finding.value is None:
-        unmeasured = finding.value is None and finding.verdict != "ok"
-        return (
-            _judged(finding, "reject", f"held: no {column.name}") if unmeasured and gate.reject is not None else finding
-        )
-    for verdict, bound in (("reject", gate.reject), ("warn", gate.warn)):
-        if bound is not None and _beyond(finding.value, bound, column.better):
-            return _judged(finding, verdict, _words(finding.value, bound, column, verdict))
+    value = finding.value
+    if value is None:
+        holds = gate.reject is not None and finding.verdict != "ok"
+        return _judged(finding, "reject", f"held: no {column.name}") if holds else finding
+    if isinstance(value, str | bool):
+        return finding
+    if gate.reject is not None and _beyond(value, gate.reject, column):
+        return _judged(finding, "reject", f"held: {column.name} {_told(value, gate.reject, column)}")
+    if gate.warn is not None and _beyond(value, gate.warn, column):
+        side = "low" if column.better == "higher" else "high"
+        return _judged(finding, "warn", f"{column.name}_{side}: {_told(value, gate.warn, column)}")
     return finding
 
 
-def _beyond(value: float, bound: float, better: Literal["higher", "lower", ""]) -> bool:
-    return value < bound if better == "higher" else value > bound
+def _beyond(value: float, bound: float, column: FindingColumn) -> bool:
+    return value < bound if column.better == "higher" else value > bound
 
 
-def _words(value: float, bound: float, column: FindingColumn, verdict: str) -> str:
-    side, direction = ("low", "below") if column.better == "higher" else ("high", "above")
-    code = "held" if verdict == "reject" else f"{column.name}_{side}"
-    name = f"{column.name} " if verdict == "reject" else ""
-    return f"{code}: {name}{_short(value)} is {direction} {_short(bound)}"
-
-
-def _short(value: float) -> str:
-    return f"{value:.{_SHORT_DIGITS}g}"
+def _told(value: float, bound: float, column: FindingColumn) -> str:
+    direction = "below" if column.better == "higher" else "above"
+    return f"{value:.{_DIGITS}g} is {direction} {bound:.{_DIGITS}g}"
 
 
 def _judged(finding: Finding, verdict: Verdict, words: str) -> Finding:

@@ -1,4 +1,4 @@
-"""The gates of a recipe: its checks' bounds, the recipe's over them, the run's over those; and what of it is in a key."""
+"""The gates of a recipe: its checks' bounds, the recipe's, the run's; and what of them is in a key."""
 
 from collections.abc import Iterable, Mapping
 

@@ -231,8 +231,8 @@ class Recipe:
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
     gates: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    """Bounds by check (idgen/checks/gates.py): {face_similarity: {warn: 0.3, reject: 0.2}}. A picture beyond `reject` is
-    held back. In no key, but for rows with several tries."""
+    """Bounds by check (idgen/checks/gates.py): {face_similarity: {warn: 0.3, reject: 0.2}}. A picture beyond `reject`
+    is held back. In no key, but for rows with several tries."""
     rank_by: str = "face_similarity"
     """The check that says which of several tries is the best."""
     columns: list[str] = field(default_factory=list)
