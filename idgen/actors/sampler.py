@@ -18,8 +18,10 @@ from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
 from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
+from idgen.actors.instruments import MeasuringNetworks
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
+from idgen.actors.picture_facts import with_row
 from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.shard_reports import counts, told
@@ -68,6 +70,7 @@ class SamplerActor:
         self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
         self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus, monitor)
+        self._networks = MeasuringNetworks(run, settings.sampling.num_cpus)
         self._faults = RecipeFaults(monitor)
         self._load_group = ""
         self._sampler: Sampler | None = None
@@ -91,7 +94,7 @@ class SamplerActor:
             published.append(len(parts))
             self._monitor.published([told(part) for part in parts])
 
-        publisher = self._publisher(shard, orders.shard_try, count)
+        publisher = self._publisher(shard, str(table["recipe"][0].as_py()), orders.shard_try, count)
         before = self._work_counts()
         try:
             if not orders.stop:
@@ -158,8 +161,10 @@ class SamplerActor:
         asked = [SampleRow.from_picture(row | tools.pixels.of(row)) for row in batch]
         pictures = tools.sampler.sample(asked, bucket)
         wanted = [row["target_keypoints"] for row in batch]
-        finished = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
-        results = [done.facts.face_pass.result for done in finished if done.facts.face_pass is not None]
+        done = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
+        recipe, white = self._run.recipes[batch[0]["recipe"]], self._run.checks.white_ground
+        finished = [with_row(one, row, told, recipe, white) for one, row, told in zip(done, batch, asked, strict=True)]
+        results = [one.facts.face_pass.result for one in finished if one.facts.face_pass is not None]
         passes = sum(result in ("done", "failed") for result in results)
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
         return finished
@@ -212,7 +217,7 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: Told) -> Publisher:
+    def _publisher(self, shard: str, recipe: str, shard_try: int, published: Told) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._run.run_id,
@@ -221,6 +226,7 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
+            instruments=self._networks.of(self._run.recipes[recipe], self._face_packs),
         )
 
     def _work_counts(self) -> Counter[str]:

@@ -87,6 +87,8 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             recipes={name: run.recipes[name] for name in plan.recipes},
             identities=run.hashes.identities,
             signature_parameters=config.sources.signature_parameters,
+            checks=config.checks,
+            instruments=run.instruments,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
         sampler=SamplerSettings(sampling=config.sampling, images=config.images),

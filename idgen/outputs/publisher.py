@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Required, TypedDict, Unpack
 
+from idgen.checks.instruments import NO_INSTRUMENTS, Instruments
 from idgen.checks.looking import Findings, findings
 from idgen.checks.picture import FinishedPicture, Pixels
 from idgen.checks.protocol import Check
@@ -73,6 +74,7 @@ class Publisher:
         published: Callable[[list[Row]], None],
         part_patience_s: float = PART_PATIENCE_S,
         checks: Sequence[Check] = CHECKS,
+        instruments: Instruments = NO_INSTRUMENTS,
     ) -> None:
         self._store = store
         self._run_id = run_id
@@ -83,6 +85,7 @@ class Publisher:
         self._published = published
         self._part_patience_s = part_patience_s
         self._checks = checks
+        self._instruments = instruments
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
@@ -152,7 +155,7 @@ class Publisher:
     def _publish_image(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> tuple[Row, str]:
         """Check and store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
         finished = FinishedPicture(result) if isinstance(result, RowError) else result
-        found = findings(finished, self._checks)
+        found = findings(finished, self._checks, instruments=self._instruments)
         if isinstance(finished.pixels, RowError):
             return self._failed(batch, picture, found, finished.pixels, batch.stage), ""
         try:
