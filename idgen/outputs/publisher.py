@@ -148,11 +148,10 @@ class Publisher:
             self._room.release()
 
     def _publish(self, batch: _Batch) -> None:
-        chosen = [
-            self._looked_at(batch, picture, result)
-            for picture, result in zip(batch.pictures, batch.images, strict=True)
-        ]
-        published = [self._publish_image(batch, one) for one in chosen if one is not None]
+        published = []
+        for picture, result in zip(batch.pictures, batch.images, strict=True):
+            if chosen := self._looked_at(batch, picture, result):
+                published.append(self._publish_image(batch, chosen))
         if not published:
             return
         rows = [row for row, _ in published]

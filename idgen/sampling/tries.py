@@ -23,6 +23,7 @@ LOOK_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Try:
+    number: int
     seed: int
     finished: FinishedPicture
     found: Findings
@@ -73,13 +74,12 @@ class Tries:
         if row is None:
             return Chosen(picture, finished, found, seconds)
         try:
-            chosen = self._chosen(row, _Try(picture["seed"], finished, found), seconds)
+            chosen = self._chosen(row, _Try(len(row.told), picture["seed"], finished, found), seconds)
         except BaseException:
             self._settle(picture["key"], None)
             raise
         number = len(row.told)
-        again = {**row.asked, "seed": try_seed(row.asked["seed"], number)} if chosen is None else None
-        self._settle(picture["key"], again)
+        self._settle(picture["key"], _with_seed(row.asked, number) if chosen is None else None)
         return chosen
 
     def _chosen(self, row: _Row, made: _Try, seconds: float) -> Chosen | None:
@@ -93,7 +93,7 @@ class Tries:
         fine = error is None and made.found.verdict != "held"
         if fine or len(row.told) >= (row.asked.get("tries") or 1):
             best = row.best
-            kept: PictureRow = {**row.asked, "seed": best.seed}  # type: ignore[typeddict-item]
+            kept = _with_seed(row.asked, best.number)
             return Chosen(kept, best.finished, best.found, row.seconds, json.dumps(row.told))
         if not self._extra():
             spent = RowError(Code.EXTRA_BUDGET_SPENT, f"{len(row.told)} of {row.asked.get('tries')} tries were made")
@@ -129,6 +129,10 @@ def try_seed(seed: int, number: int) -> int:
     if not number:
         return seed
     return int.from_bytes(blake2b(f"try {number} {seed}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _with_seed(asked: PictureRow, number: int) -> PictureRow:
+    return {**asked, "seed": try_seed(asked["seed"], number)}
 
 
 def _short(value: object) -> object:
