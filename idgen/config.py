@@ -30,6 +30,10 @@ class RunConfig:
     max_attempts: int = doc("how often a retriable failure is tried, over all runs", 3)
     second_pass: bool = doc("try retriable failures once more at the end of the same run", True)
     max_failed_fraction: float = doc("exit 3 when more than this share of the pictures tried are not ok", 0.25)
+    max_extra_pictures: int = doc(
+        "how many pictures a run may make beyond those asked for, as further tries of rows with `tries`; -1 = no bound",
+        -1,
+    )
     breaker_failures: int = doc(
         "stop (exit 3) when this many pictures in a row fail with the same code while fetching or publishing", 500
     )

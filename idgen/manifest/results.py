@@ -39,7 +39,7 @@ _FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
 _TOLD_COLUMNS = ", ".join(
     (
         f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
-        "warnings, reference_uris, reference_faces, reference_score, target_keypoints",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints, verdict, tries_made",
         *_FINDINGS,
     )
 )
@@ -48,7 +48,7 @@ _RESULT_NAMES = frozenset(
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", *_FINDINGS,
+        "target_keypoints", "verdict", "tries_made", *_FINDINGS,
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
@@ -105,10 +105,10 @@ def write_results(
 def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """Make tables `told` (per key the ledger row to tell of) and `outcomes` (per picture its status)."""
     connection.execute(f"""
-        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict FROM verdicts;
+        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict AS planned FROM verdicts;
         CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_ASKED.format(LEDGER_COLUMNS, "true"), "key, status")};
         CREATE OR REPLACE TABLE told AS
-        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"verdict = 'skipped' OR run_id = {quoted(run_id)}"))};
+        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};
         CREATE OR REPLACE TABLE outcomes AS
         SELECT v.ordinal, v.key, v.first,
             CASE v.verdict WHEN 'refused' THEN 'rejected' WHEN 'skipped' THEN 'skipped'
@@ -133,7 +133,8 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
-            t.target_keypoints, {_FINDINGS_SQL},
+            t.target_keypoints, {_FINDINGS_SQL}, coalesce(t.verdict, '') AS verdict,
+            coalesce(t.tries_made, '') AS tries_made,
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o
