@@ -151,6 +151,7 @@ class SamplerActor:
         for group, size in ((together, self._batch_size(live[0])), (alone, BatchSize(1))):
             again = partial(tries.take, {row["key"] for row in group}, publisher.check)
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample, again):
+                tries.submitted(batch.rows)
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
     def _guarded(self, tools: _Tools, shard: str, batch: Sequence[PictureRow], bucket: Bucket) -> Results:
