@@ -1,4 +1,4 @@
-"""The networks that finished pictures are measured with, in small: an independent judge of drawn people, a safety model.
+"""Networks that finished pictures are measured with, in small: an independent judge of drawn people, a safety model.
 
 The judge is the one of the drawn world's evaluation (tests/drawn_world/judge.py: other people, another seed, frame and
 architecture than the face pack's recogniser), brought into a pack's layout: 112 px in, WIDTH numbers out.
@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from drawn_world.networks import Judge
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from drawn_world.networks import Judge
 from idgen.tiny import drawn
 
 WIDTH = 128

@@ -1,4 +1,4 @@
-"""Networks that the checks measure with: a run refuses what is not there before Ray starts; `weights check` knows them."""
+"""Networks that checks measure with: a run refuses a missing one before Ray starts; `weights check` knows them."""
 
 import pytest
 from doubles.catalogue import ROOT, InProcess, rows
