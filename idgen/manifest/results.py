@@ -105,10 +105,10 @@ def write_results(
 def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """Make tables `told` (per key the ledger row to tell of) and `outcomes` (per picture its status)."""
     connection.execute(f"""
-        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict FROM verdicts;
+        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict AS planned FROM verdicts;
         CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_ASKED.format(LEDGER_COLUMNS, "true"), "key, status")};
         CREATE OR REPLACE TABLE told AS
-        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"verdict = 'skipped' OR run_id = {quoted(run_id)}"))};
+        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};
         CREATE OR REPLACE TABLE outcomes AS
         SELECT v.ordinal, v.key, v.first,
             CASE v.verdict WHEN 'refused' THEN 'rejected' WHEN 'skipped' THEN 'skipped'
