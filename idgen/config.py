@@ -228,6 +228,11 @@ class SafetyConfig:
 class ChecksConfig:
     """What is measured on every finished picture; nothing here changes a picture or a key."""
 
+    # Of phash's 64 bits. Unlike pictures differ in 32 on average. https://www.hackerfactor.com/blog/index.php?/archives/432
+    # ("Looks Like It", 2011) takes up to 5 for nearly the same and more than 10 for another picture; 6 is ours.
+    near_duplicate_bits: int = doc(
+        "images of one row whose perceptual hashes differ in at most this many of 64 bits are called near duplicates", 6
+    )
     likeness: LikenessConfig = field(default_factory=LikenessConfig)
     white_ground: WhiteGroundConfig = field(default_factory=WhiteGroundConfig)
     safety: SafetyConfig = field(default_factory=SafetyConfig)

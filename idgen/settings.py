@@ -93,16 +93,19 @@ def _made(field: "dataclasses.Field[object]") -> object:
 
 
 def _with_literals(config: Config, literal: Mapping[str, str]) -> Config:
-    top = {key: value for key, value in literal.items() if "." not in key}
-    cells = {key.removeprefix(LITERAL_CELLS): text for key, text in literal.items() if key.startswith(LITERAL_CELLS)}
+    changes: dict[str, Any] = {}
+    cells: dict[str, str] = {}
     inner: dict[str, dict[str, str]] = {}
-    for key, value in literal.items():
+    for key, text in literal.items():
         room, dot, name = key.partition(".")
-        if dot and not key.startswith(LITERAL_CELLS):
-            inner.setdefault(room, {})[name] = value
-    changes: dict[str, Any] = {
-        room: dataclasses.replace(getattr(config, room), **texts) for room, texts in inner.items()
-    }
+        if key.startswith(LITERAL_CELLS):
+            cells[key.removeprefix(LITERAL_CELLS)] = text
+        elif dot:
+            inner.setdefault(room, {})[name] = text
+        else:
+            changes[key] = text
+    for room, texts in inner.items():
+        changes[room] = dataclasses.replace(getattr(config, room), **texts)
     if cells:
         changes["rerun"] = dataclasses.replace(config.rerun, set={**config.rerun.set, **cells})
-    return dataclasses.replace(config, **top, **changes)
+    return dataclasses.replace(config, **changes)

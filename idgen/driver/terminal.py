@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from idgen.driver.examples import examples_of, failed_pictures, print_lines, refused_rows
 from idgen.driver.setup import Run
 from idgen.errors import CODES, Code, Exit
+from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
-from idgen.manifest.results import Balance
 from idgen.report.progress import duration
 from idgen.report.run_card import one_line
 
