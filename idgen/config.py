@@ -33,6 +33,10 @@ class RunConfig:
     max_held_fraction: float = doc(
         "exit 3 when gates hold back more than this share of the pictures tried; 1 = never", 1.0
     )
+    max_extra_pictures: int = doc(
+        "how many pictures a run may make beyond those asked for, as further tries of rows with `tries`; -1 = no bound",
+        -1,
+    )
     breaker_failures: int = doc(
         "stop (exit 3) when this many pictures in a row fail with the same code while fetching or publishing", 500
     )

@@ -80,6 +80,7 @@ class PictureRow(TypedDict, total=False):
     negative_prompt: str | None
     num_images: int | None
     seed: int
+    tries: int | None
     width: int
     height: int
     num_inference_steps: int

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from idgen.checks.gates import GateSettings
 from idgen.config import FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
 from idgen.outputs.run_log import keep_log
 from idgen.recipes.recipe import Recipe
@@ -43,6 +44,8 @@ class SamplerSettings:
 
     sampling: SamplingConfig
     images: ImagesConfig
+    gates: GateSettings = field(default_factory=dict)
+    """The run's, over the recipes' own."""
     failed_texts: dict[str, str] = field(default_factory=dict)
     """Path of a text that could not be encoded ahead -> code."""
 

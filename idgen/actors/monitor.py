@@ -52,13 +52,16 @@ class _ShardMarks:
 class MonitorState:
     """All that one run knows while it runs; every method is one short call per batch or shard."""
 
-    def __init__(self, breaker_failures: int) -> None:
+    def __init__(self, breaker_failures: int, max_extra_pictures: int = -1) -> None:
+        """`max_extra_pictures` -1 = as many as are wanted."""
         self._marks: dict[tuple[Stage, str], _ShardMarks] = {}
         self._statuses: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._breaker_failures = breaker_failures
         self._failing: set[str] = set()  # photos that a store did not give since it last gave one
+        self._max_extra_pictures = max_extra_pictures
+        self._extra_pictures = 0
         self._stop_reason = ""
         self._faults: dict[str, str] = {}
         self._loaded: set[str] = set()
@@ -136,6 +139,13 @@ class MonitorState:
         self._faults[what] = message
         return False
 
+    def take_extra(self) -> bool:
+        """Return whether one more picture may be made than was asked for, and count it."""
+        if 0 <= self._max_extra_pictures <= self._extra_pictures:
+            return False
+        self._extra_pictures += 1
+        return True
+
     def stopping(self) -> bool:
         """Return whether the run was asked to stop."""
         return bool(self._stop_reason)
@@ -202,6 +212,10 @@ class Monitor(Protocol):
 
     def fault(self, what: str, message: str) -> bool:
         """See `MonitorState.fault`."""
+        ...
+
+    def take_extra(self) -> bool:
+        """See `MonitorState.take_extra`."""
         ...
 
     def stopping(self) -> bool:

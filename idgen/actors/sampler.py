@@ -9,8 +9,9 @@ import faulthandler
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import pyarrow as pa
 
@@ -24,11 +25,13 @@ from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.shard_reports import counts, told
 from idgen.actors.shards_left import rows_left
+from idgen.checks.gates import Gate
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.publisher import Publisher
+from idgen.recipes.gates import gates_for
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.finishing import Repair, finish
@@ -36,6 +39,7 @@ from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.sampling.texts import StoredTexts
+from idgen.sampling.tries import Tries
 from idgen.schemas import PictureRow
 
 Results = list[FinishedPicture | RowError]
@@ -91,23 +95,34 @@ class SamplerActor:
             published.append(len(parts))
             self._monitor.published([told(part) for part in parts])
 
-        publisher = self._publisher(shard, orders.shard_try, count)
+        recipe = self._run.recipes[table["recipe"][0].as_py()]
+        tries = Tries(rows, recipe.rank_by, self._monitor.take_extra)
+        publisher = self._publisher(shard, orders.shard_try, count, gates_for(recipe, self._settings.gates), tries)
         before = self._work_counts()
         try:
             if not orders.stop:
-                self._sample(shard, rows, pixels, orders, publisher)
+                self._sample(shard, rows, pixels, orders, publisher, tries)
         except _StopAskedError:
             pass
         finally:
             publisher.close()
         work = self._work_counts()
         work.subtract(before)
+        work["extra_pictures"] += tries.extra_pictures
         self._monitor.end_shard("sample", shard, {name: n for name, n in work.items() if n} | self._gpus.counts())
         made = sum(published)
         seconds = time.monotonic() - started_s
         return counts(shard, len(table), published=made, already=len(done), left=len(rows) - made, seconds=seconds)
 
-    def _sample(self, shard: str, rows: list[PictureRow], pixels: Pixels, orders: Orders, publisher: Publisher) -> None:
+    def _sample(
+        self,
+        shard: str,
+        rows: list[PictureRow],
+        pixels: Pixels,
+        orders: Orders,
+        publisher: Publisher,
+        tries: Tries,
+    ) -> None:
         failed = [row for row in rows if row["status"]]
         if failed:
             publisher.submit(failed, [RowError(Code(row["code"]), row["detail"]) for row in failed], "faces", 0.0)
@@ -131,7 +146,8 @@ class SamplerActor:
         together = [row for row in live if row["key"] not in orders.suspects]
         alone = [row for row in live if row["key"] in orders.suspects]
         for group, size in ((together, self._batch_size(live[0])), (alone, BatchSize(1))):
-            for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample):
+            again = partial(tries.take, {row["key"] for row in group}, publisher.check)
+            for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample, again):
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
     def _guarded(self, tools: _Tools, shard: str, batch: Sequence[PictureRow], bucket: Bucket) -> Results:
@@ -212,7 +228,9 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: Told) -> Publisher:
+    def _publisher(
+        self, shard: str, shard_try: int, published: Told, gates: Mapping[str, Gate], tries: Tries
+    ) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._run.run_id,
@@ -221,6 +239,8 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
+            gates=gates,
+            choose=tries.judged,
         )
 
     def _work_counts(self) -> Counter[str]:

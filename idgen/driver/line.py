@@ -58,7 +58,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
 def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     stop.listen()
-    monitor = cluster.start_monitor(run.config.run.breaker_failures)
+    monitor = cluster.start_monitor(run.config.run)
     pool_state = PoolState(monitor.stopping)
     shown = ProgressDisplay(run, plan, pool_state)
     with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost):
@@ -89,7 +89,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             signature_parameters=config.sources.signature_parameters,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
-        sampler=SamplerSettings(sampling=config.sampling, images=config.images),
+        sampler=SamplerSettings(sampling=config.sampling, images=config.images, gates=config.gates),
         pools=pools,
         monitor=monitor,
         pool_state=pool_state,

@@ -19,6 +19,7 @@ from idgen.errors import Exit, RunError
 from idgen.manifest.reading import read_staged
 from idgen.outputs.run_folder import RunFolder
 from idgen.recipes.book import load_recipes
+from idgen.recipes.gates import check_run_gates
 from idgen.recipes.hashes import recipe_hash
 from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store
@@ -94,6 +95,7 @@ def open_run(config: Config, scratch: Path) -> Run:
     """Return a run that has written nothing yet. Raises RunError(USAGE) for what cannot work."""
     _check_words(config)
     check_numbers(config)
+    check_run_gates(config.gates)
     config = _single_picture(config, scratch) if config.reference else config
     if not config.manifest:
         raise RunError(Exit.USAGE, "say what to make: manifest=<file>, or reference=<photo> prompt=<text>")

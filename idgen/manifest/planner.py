@@ -30,6 +30,7 @@ from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, si
 from idgen.manifest.verdicts import Force, check_force, judge, load_codes
 from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
+from idgen.recipes.gates import gates_for, policy_of
 from idgen.recipes.recipe import Recipe
 from idgen.sources.precheck import Precheck
 from idgen.stores.protocol import ObjectStore
@@ -111,7 +112,7 @@ def plan(
     addresses = Addresses(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
-        schedulers=schedulers,
+        schedulers=schedulers, policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates)),
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
         asking = Asking(connection, staged, table, addresses, config, scratch)

@@ -37,7 +37,7 @@ _FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
 _TOLD_COLUMNS = ", ".join(
     (
         f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
-        "verdict, warnings, reference_uris, reference_faces, reference_score, target_keypoints",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints, verdict, tries_made",
         *_FINDINGS,
     )
 )
@@ -51,7 +51,7 @@ _RESULT_NAMES = frozenset(
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", "verdict", "decision", "decision_reason", "decided_by", "decided_at", "previous_key",
+        "target_keypoints", "verdict", "tries_made", "decision", "decision_reason", "decided_by", "decided_at", "previous_key",
         "previous_image_path", "near_duplicate_of", "named_path", *_FINDINGS,
     }
 )  # fmt: skip
@@ -134,7 +134,8 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
-            t.target_keypoints, coalesce(t.verdict, '') AS verdict, {_FINDINGS_SQL},
+            t.target_keypoints, {_FINDINGS_SQL}, coalesce(t.verdict, '') AS verdict,
+            coalesce(t.tries_made, '') AS tries_made,
             coalesce(d.decision, '') AS decision, coalesce(d.reason, '') AS decision_reason,
             coalesce(d.decided_by, '') AS decided_by, d.decided_at, coalesce(b.key, '') AS previous_key,
             coalesce(b.image_path, '') AS previous_image_path, near.near_duplicate_of,

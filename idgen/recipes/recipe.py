@@ -190,6 +190,7 @@ class Defaults:
     """Of the first adapter."""
     ip_adapter_scales: dict[str, float] | None = None
     """Of others, by name; a row's own table takes the place of the whole. Adapters that nothing names have 1.0."""
+    tries: int = 1
     shortcut_scale: float = 1.0
     lora_scale: float = 1.0
     face_select: str = "largest"
