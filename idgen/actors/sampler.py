@@ -241,6 +241,7 @@ class SamplerActor:
             published=published,
             gates=gates,
             choose=tries.judged,
+            rejected=self._settings.rejected,
         )
 
     def _work_counts(self) -> Counter[str]:

@@ -11,6 +11,7 @@ from idgen.columns import IMAGES
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
 from idgen.driver.terminal import print_end
+from idgen.driver.tolerances import too_many
 from idgen.errors import Exit, RunError
 from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
@@ -83,10 +84,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
 
 
 def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None") -> Exit:
-    """Return what the run ends with: a bug first, then a stop, then unusable weights, then too many failed or held.
-
-    Rows that an earlier run refused already are no news: the same command twice ends well the second time.
-    """
+    """Return what the run ends with: a bug first, then a stop, then unusable weights, then too many failed or held."""
     stopped = work is not None and work.exit_code is not None
     if not balance.adds_up or (balance.unfinished and not stopped):
         return Exit.BUG
@@ -94,21 +92,13 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         return work.exit_code
     if work is not None and work.faults:
         return Exit.USAGE
-    known = sum(plan.refused.values()) - plan.refused_new
-    tried = balance.asked - balance.skipped - known
-    failed = balance.rejected + balance.failed - known
-    code = _judged(run, failed, tried)
-    return Exit.TOO_MANY_FAILED if balance.held_new > run.config.run.max_held_fraction * tried else code
+    return Exit.TOO_MANY_FAILED if too_many(run, plan, balance) else Exit.OK
 
 
 def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
     """Return what a run of this plan would end with if all went well that is not refused."""
     tried = plan.to_make + plan.duplicates + plan.refused_new
-    return _judged(run, plan.refused_new, tried)
-
-
-def _judged(run: Run, failed: int, tried: int) -> Exit:
-    return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
+    return Exit.TOO_MANY_FAILED if plan.refused_new > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
 def newest_gallery(store: ObjectStore) -> str:

@@ -6,6 +6,7 @@ an order already is asked for as what took its place, and so is only ordered aga
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -15,13 +16,15 @@ import pyarrow.parquet as pq
 from idgen.column import Role, Scope
 from idgen.columns import BY_NAME, COLUMNS
 from idgen.errors import Exit, RowError, RunError
+from idgen.manifest.database import open_database
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.keys import replacement_seed
 from idgen.manifest.reading import POSITION, StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.recipes.recipe import Recipe
-from idgen.reviews.decisions import REJECTED
+from idgen.reviews.decisions import REJECTED, newest_decisions
 from idgen.reviews.orders import Order, Orders
+from idgen.stores.protocol import ObjectStore
 from idgen.suggestions import suggestion
 
 _EMPTY_IS_TEXT = ("prompt", "negative_prompt")
@@ -128,3 +131,16 @@ def check_orders(new: list[NewOrder], staged: StagedManifest, resolver: Resolver
 def merged(orders: Orders, new: list[NewOrder]) -> dict[str, Order]:
     """Return the orders with the new ones among them."""
     return {**orders, **{one.order.old_key: one.order for one in new}}
+
+
+def rejected_to_make(store: ObjectStore, scratch: Path, memory_mb: int) -> frozenset[str]:
+    """Return the keys that the planned run makes again although people rejected them. Raises StoreError."""
+    decisions = newest_decisions(store)
+    if not len(decisions):
+        return frozenset()
+    with open_database(scratch, memory_mb) as connection:
+        connection.register("decided", decisions)
+        found = connection.execute(f"""
+            SELECT DISTINCT key FROM verdicts JOIN decided USING (key)
+            WHERE verdict = 'make' AND decision = '{REJECTED}'""").fetchall()
+    return frozenset(key for (key,) in found)

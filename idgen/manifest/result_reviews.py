@@ -11,8 +11,6 @@ from idgen.outputs.ledger import reading_ledger
 from idgen.reviews.decisions import ACCEPTED, newest_decisions
 from idgen.stores.protocol import ObjectStore
 
-IMAGE_REPLACED = "image_replaced"
-"""Code of the warning of a picture whose key had other pixels before (outputs/stored_images.py)."""
 NO_DEPTH = 1_000_000
 """Of an earlier picture of the row that the present one does not replace."""
 _MOST_LINKS = 1000

@@ -24,10 +24,11 @@ from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.result_names import Names
-from idgen.manifest.result_reviews import IMAGE_REPLACED, load_earlier, load_reviews
+from idgen.manifest.result_reviews import load_earlier, load_reviews
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.outputs.named import Mended, NamedSlot
 from idgen.outputs.publishing import Publish
+from idgen.outputs.stored_images import IMAGE_REPLACED
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
@@ -51,8 +52,8 @@ _RESULT_NAMES = frozenset(
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", "verdict", "tries_made", "decision", "decision_reason", "decided_by", "decided_at", "previous_key",
-        "previous_image_path", "near_duplicate_of", "named_path", *_FINDINGS,
+        "target_keypoints", "verdict", "tries_made", "decision", "decision_reason", "decided_by", "decided_at",
+        "previous_key", "previous_image_path", "near_duplicate_of", "named_path", *_FINDINGS,
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
