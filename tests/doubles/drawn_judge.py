@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from drawn_world.networks import Judge
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
+from drawn_world.networks import Judge
 from idgen.tiny import drawn
 
 WIDTH = 128
