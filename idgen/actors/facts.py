@@ -52,6 +52,8 @@ class SamplerSettings:
     """The run's, over the recipes' own."""
     failed_texts: dict[str, str] = field(default_factory=dict)
     """Path of a text that could not be encoded ahead -> code."""
+    rejected: frozenset[str] = frozenset()
+    """Keys of the plan that people rejected: made again, they get no named copy."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from idgen.outputs.publishing import HELD
+
 Stage = Literal["texts", "faces", "sample"]
 DEATHS_ALONE = 2
 BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed", "text_missing")
@@ -38,6 +40,8 @@ class Published(NamedTuple):
     code: str
     photo: str
     """The redacted reference: one missing photo of 500 rows is one failure, not 500."""
+    verdict: str = ""
+    """The gates'."""
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class MonitorState:
         self._faults: dict[str, str] = {}
         self._loaded: set[str] = set()
         self._deaths = 0
+        self._held = 0
 
     def begin_shard(self, stage: Stage, shard: str) -> Orders:
         """Return the try's number (from 0), who runs alone, who is given up, and whether to stop."""
@@ -116,6 +121,7 @@ class MonitorState:
         """Count ledger rows just written, in their order. May stop the run (the breaker)."""
         self._statuses.update(row.status for row in rows)
         self._codes.update(row.code for row in rows if row.code)
+        self._held += sum(row.verdict == HELD for row in rows)
         for row in rows:
             if row.code in BREAKER_CODES:
                 self._failing.add(row.photo)
@@ -163,6 +169,7 @@ class MonitorState:
             deaths=self._deaths,
             stop_reason=self._stop_reason,
             faults=tuple(dict.fromkeys(self._faults.values())),
+            held=self._held,
         )
 
 
@@ -177,6 +184,8 @@ class Progress:
     stop_reason: str
     faults: tuple[str, ...] = ()
     """Recipes' weights that cannot be used, a line each."""
+    held: int = 0
+    """Of the ok ones, those that a gate holds back."""
 
 
 class Monitor(Protocol):

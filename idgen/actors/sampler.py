@@ -246,6 +246,7 @@ class SamplerActor:
             gates=gates_for(recipe, self._settings.gates),
             choose=tries.judged,
             instruments=self._networks.of(recipe, self._face_packs),
+            rejected=self._settings.rejected,
         )
 
     def _work_counts(self) -> Counter[str]:

@@ -16,6 +16,7 @@ from idgen.driver.prompts_ahead import encode_ahead
 from idgen.driver.setup import Run
 from idgen.driver.watch import StopRequest, Watch
 from idgen.errors import Exit
+from idgen.manifest.ordering import rejected_to_make
 from idgen.manifest.planner import RETRIES, TO_MAKE, PlanSummary, plan_retries
 from idgen.manifest.shards import ShardRef, shards
 from idgen.outputs.lease import Lease
@@ -91,7 +92,12 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             instruments=run.instruments,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
-        sampler=SamplerSettings(sampling=config.sampling, images=config.images, gates=config.gates),
+        sampler=SamplerSettings(
+            sampling=config.sampling,
+            images=config.images,
+            gates=config.gates,
+            rejected=rejected_to_make(run.store, run.scratch, config.planner.memory_mb),
+        ),
         pools=pools,
         monitor=monitor,
         pool_state=pool_state,

@@ -8,9 +8,9 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Required, TypedDict, Unpack
 
 from idgen.checks.gates import Gate
@@ -26,6 +26,8 @@ from idgen.outputs.ledger import write_part
 from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
 from idgen.outputs.named import named_path
 from idgen.outputs.provenance import xmp_packet
+from idgen.outputs.publishing import may_copy_at_once
+from idgen.outputs.stored_images import put_image
 from idgen.schemas import PictureRow
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -95,7 +97,9 @@ class Publisher:
         gates: Mapping[str, Gate] | None = None,
         choose: Choose = Chosen,
         instruments: Instruments = NO_INSTRUMENTS,
+        rejected: Collection[str] = (),
     ) -> None:
+        """`rejected` are keys that people rejected: when they are made again, their names do not show them."""
         self._store = store
         self._run_id = run_id
         self._shard = shard
@@ -108,6 +112,7 @@ class Publisher:
         self._gates = gates
         self._choose = choose
         self._instruments = instruments
+        self._rejected = rejected
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
@@ -192,7 +197,7 @@ class Publisher:
         if isinstance(pixels, RowError):
             return self._failed(batch, chosen, pixels, batch.stage), ""
         try:
-            image, copy_to = self._store_image(chosen.picture, pixels)
+            image, copy_to, warning = self._store_image(chosen.picture, pixels)
         except RowError as error:
             return self._failed(batch, chosen, error, "publish"), ""
         except StoreError as error:
@@ -200,20 +205,25 @@ class Publisher:
         except Exception as error:
             log.exception("cannot publish %s", chosen.picture["key"])
             return self._failed(batch, chosen, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
-        return self._row(batch, chosen, status="ok", stage="publish", image=image), copy_to
+        if warning:
+            found = replace(chosen.found, warnings=(*chosen.found.warnings, warning))
+            chosen = replace(chosen, found=found)
+        row = self._row(batch, chosen, status="ok", stage="publish", image=image)
+        shown = may_copy_at_once(self._config.publish, chosen.found.verdict) and row["key"] not in self._rejected
+        return row, copy_to if shown else ""
 
-    def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str]:
-        """Encode and write one image. Raises RowError and StoreError."""
+    def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str, str]:
+        """Encode and write one image; return it, where its named copy would be, a warning. Raises RowError, StoreError."""
         image_format = picture.get("output_format") or self._config.format
         asked = asked_columns(picture, self._signature_parameters)
         provenance = xmp_packet(asked, self._run_id, self._config.provenance)
         encoded = encode_image(pixels, image_format, self._config.quality, provenance)
         copy_to = _copy_path(picture, encoded.extension)
         path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
-        self._store.put(path, encoded.data, content_type=encoded.content_type)
-        digest = hashlib.sha256(encoded.data).hexdigest()
+        data, warning = put_image(self._store, path, encoded)
+        digest = hashlib.sha256(data).hexdigest()
         height, width = pixels.shape[:2]
-        return StoredImage(path, digest, len(encoded.data), image_format, width, height), copy_to
+        return StoredImage(path, digest, len(data), image_format, width, height), copy_to, warning
 
     def _copy(self, image_path: str, copy_to: str) -> None:
         """Make the named copy. The picture is done without it: the end of the run mends what fails here."""
