@@ -45,6 +45,8 @@ class SamplerSettings:
     images: ImagesConfig
     failed_texts: dict[str, str] = field(default_factory=dict)
     """Path of a text that could not be encoded ahead -> code."""
+    thumbnail_px: int = 0
+    """Width of the thumbnails that publishers write; 0 = none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -221,6 +221,7 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
+            thumbnail_px=self._settings.thumbnail_px,
         )
 
     def _work_counts(self) -> Counter[str]:

@@ -89,7 +89,11 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             signature_parameters=config.sources.signature_parameters,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
-        sampler=SamplerSettings(sampling=config.sampling, images=config.images),
+        sampler=SamplerSettings(
+            sampling=config.sampling,
+            images=config.images,
+            thumbnail_px=config.report.thumbnail_px if config.report.enabled else 0,
+        ),
         pools=pools,
         monitor=monitor,
         pool_state=pool_state,

@@ -24,6 +24,7 @@ from idgen.outputs.ledger import write_part
 from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
 from idgen.outputs.named import named_path
 from idgen.outputs.provenance import xmp_packet
+from idgen.outputs.thumbnail import write_thumbnail
 from idgen.schemas import PictureRow
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -73,6 +74,7 @@ class Publisher:
         published: Callable[[list[Row]], None],
         part_patience_s: float = PART_PATIENCE_S,
         checks: Sequence[Check] = CHECKS,
+        thumbnail_px: int = 0,
     ) -> None:
         self._store = store
         self._run_id = run_id
@@ -83,6 +85,7 @@ class Publisher:
         self._published = published
         self._part_patience_s = part_patience_s
         self._checks = checks
+        self._thumbnail_px = thumbnail_px
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
@@ -175,6 +178,7 @@ class Publisher:
         copy_to = _copy_path(picture, encoded.extension)
         path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
         self._store.put(path, encoded.data, content_type=encoded.content_type)
+        write_thumbnail(self._store, picture["key"], pixels, self._thumbnail_px)
         digest = hashlib.sha256(encoded.data).hexdigest()
         height, width = pixels.shape[:2]
         return StoredImage(path, digest, len(encoded.data), image_format, width, height), copy_to
