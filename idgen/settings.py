@@ -9,6 +9,7 @@ import dataclasses
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -18,8 +19,12 @@ from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.yaml_files import explain, list_over_which, read_yaml
 
-LITERAL_KEYS = ("manifest", "output", "reference", "prompt", "select.where", "select.file")
+LITERAL_KEYS = (
+    "manifest", "output", "reference", "prompt", "decisions", "select.where", "select.file", "review.by",
+)  # fmt: skip
 """Text of people: never parsed as YAML, where `a: b` is a table, 0123 is 83 and ${…} reads other values."""
+LITERAL_CELLS = "rerun.set."
+"""The same for cells of the manifest: rerun.set.<column>."""
 
 _DOTTED_NAME = re.compile(r"(overrides|base_overrides)\.([^.\[]+(?:\.[0-9][^.\[]*)+)(?=\.)")
 """A recipe's name with a version in it, as in overrides.pulid-v1.1.base: no setting of a recipe begins with a digit."""
@@ -34,7 +39,7 @@ def load_config(words: Sequence[str]) -> Config:
     try:
         for word in sorted(words, key=lambda word: "=" in word):  # files first
             key, equals, value = word.partition("=")
-            if equals and key in LITERAL_KEYS:
+            if equals and (key in LITERAL_KEYS or key.startswith(LITERAL_CELLS)):
                 literal[key] = value
                 continue
             layers.append((word, OmegaConf.from_dotlist([_one_name(word)]) if equals else read_yaml(Path(word))))
@@ -88,6 +93,19 @@ def _made(field: "dataclasses.Field[object]") -> object:
 
 
 def _with_literals(config: Config, literal: Mapping[str, str]) -> Config:
-    top = {key: value for key, value in literal.items() if "." not in key}
-    select = {key.partition(".")[2]: value for key, value in literal.items() if "." in key}
-    return dataclasses.replace(config, select=dataclasses.replace(config.select, **select), **top)  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    cells: dict[str, str] = {}
+    inner: dict[str, dict[str, str]] = {}
+    for key, text in literal.items():
+        room, dot, name = key.partition(".")
+        if key.startswith(LITERAL_CELLS):
+            cells[key.removeprefix(LITERAL_CELLS)] = text
+        elif dot:
+            inner.setdefault(room, {})[name] = text
+        else:
+            changes[key] = text
+    for room, texts in inner.items():
+        changes[room] = dataclasses.replace(getattr(config, room), **texts)
+    if cells:
+        changes["rerun"] = dataclasses.replace(config.rerun, set={**config.rerun.set, **cells})
+    return dataclasses.replace(config, **changes)

@@ -15,7 +15,7 @@ FLOORS = (
     "values", "list_values", "column", "columns", "checks", "config", "schemas", "settings",
     "stores", "sources",
     "recipes", "weights",
-    "outputs", "manifest", "report",
+    "outputs", "reviews", "manifest", "report",
     "faces", "networks", "adapters", "sampling",
     "actors", "pipeline",
     "tiny", "full_size", "benchmark",

@@ -17,7 +17,7 @@ from idgen.actors.monitor import MonitorState
 from idgen.actors.pool_sizes import Node, Pool, Pools, missing, missing_texts, size_pools, size_text_pool
 from idgen.actors.pool_state import PoolState
 from idgen.actors.remote_monitor import RemoteMonitor
-from idgen.config import Config
+from idgen.config import Config, RunConfig
 from idgen.errors import MAX_DETAIL_CHARS, Exit, RunError
 from idgen.stores.protocol import ObjectStore
 
@@ -62,12 +62,12 @@ def connect(config: Config, check_stop: Callable[[], None] = lambda: None) -> No
         raise RunError(Exit.UNAVAILABLE, f"no Ray cluster at {address or 'this machine'}: {said}") from error
 
 
-def start_monitor(breaker_failures: int) -> RemoteMonitor:
+def start_monitor(run: RunConfig) -> RemoteMonitor:
     """Return a new run's monitor: no CPU of its own, on the driver's node, never restarted (its marks are memory)."""
     here = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(here, soft=False)
     actor = ray.remote(MonitorState).options(num_cpus=0, scheduling_strategy=strategy)
-    return RemoteMonitor(cast("ActorHandle[MonitorState]", actor.remote(breaker_failures)))
+    return RemoteMonitor(cast("ActorHandle[MonitorState]", actor.remote(run.breaker_failures, run.max_extra_pictures)))
 
 
 def pools(config: Config, shards: int, pool_state: PoolState, check_stop: Callable[[], None]) -> Pools:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from idgen.outputs.publishing import HELD
+
 Stage = Literal["texts", "faces", "sample"]
 DEATHS_ALONE = 2
 BREAKER_CODES = ("fetch_denied", "fetch_failed", "fetch_timeout", "store_failed", "text_missing")
@@ -38,6 +40,8 @@ class Published(NamedTuple):
     code: str
     photo: str
     """The redacted reference: one missing photo of 500 rows is one failure, not 500."""
+    verdict: str = ""
+    """The gates'."""
 
 
 @dataclass(slots=True)
@@ -52,17 +56,21 @@ class _ShardMarks:
 class MonitorState:
     """All that one run knows while it runs; every method is one short call per batch or shard."""
 
-    def __init__(self, breaker_failures: int) -> None:
+    def __init__(self, breaker_failures: int, max_extra_pictures: int = -1) -> None:
+        """`max_extra_pictures` -1 = as many as are wanted."""
         self._marks: dict[tuple[Stage, str], _ShardMarks] = {}
         self._statuses: Counter[str] = Counter()
         self._codes: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._breaker_failures = breaker_failures
         self._failing: set[str] = set()  # photos that a store did not give since it last gave one
+        self._max_extra_pictures = max_extra_pictures
+        self._extra_pictures = 0
         self._stop_reason = ""
         self._faults: dict[str, str] = {}
         self._loaded: set[str] = set()
         self._deaths = 0
+        self._held = 0
 
     def begin_shard(self, stage: Stage, shard: str) -> Orders:
         """Return the try's number (from 0), who runs alone, who is given up, and whether to stop."""
@@ -113,6 +121,7 @@ class MonitorState:
         """Count ledger rows just written, in their order. May stop the run (the breaker)."""
         self._statuses.update(row.status for row in rows)
         self._codes.update(row.code for row in rows if row.code)
+        self._held += sum(row.verdict == HELD for row in rows)
         for row in rows:
             if row.code in BREAKER_CODES:
                 self._failing.add(row.photo)
@@ -136,6 +145,13 @@ class MonitorState:
         self._faults[what] = message
         return False
 
+    def take_extra(self) -> bool:
+        """Return whether one more picture may be made than was asked for, and count it."""
+        if 0 <= self._max_extra_pictures <= self._extra_pictures:
+            return False
+        self._extra_pictures += 1
+        return True
+
     def stopping(self) -> bool:
         """Return whether the run was asked to stop."""
         return bool(self._stop_reason)
@@ -153,6 +169,7 @@ class MonitorState:
             deaths=self._deaths,
             stop_reason=self._stop_reason,
             faults=tuple(dict.fromkeys(self._faults.values())),
+            held=self._held,
         )
 
 
@@ -167,6 +184,8 @@ class Progress:
     stop_reason: str
     faults: tuple[str, ...] = ()
     """Recipes' weights that cannot be used, a line each."""
+    held: int = 0
+    """Of the ok ones, those that a gate holds back."""
 
 
 class Monitor(Protocol):
@@ -202,6 +221,10 @@ class Monitor(Protocol):
 
     def fault(self, what: str, message: str) -> bool:
         """See `MonitorState.fault`."""
+        ...
+
+    def take_extra(self) -> bool:
+        """See `MonitorState.take_extra`."""
         ...
 
     def stopping(self) -> bool:

@@ -47,6 +47,10 @@ class RemoteMonitor:
         """See `MonitorState.fault`; waited for, as the run's exit code rests on it."""
         return bool(ray.get(self._handle.fault.remote(what, message)))
 
+    def take_extra(self) -> bool:
+        """See `MonitorState.take_extra`."""
+        return bool(ray.get(self._handle.take_extra.remote()))
+
     def stopping(self) -> bool:
         """See `MonitorState.stopping`."""
         return bool(ray.get(self._handle.stopping.remote()))

@@ -31,4 +31,4 @@ def told(part: Mapping[str, object]) -> Published:
     failed = settings.get(column) if column in IMAGES else None
     references = cast(Sequence[str], part["reference_uris"] or ())
     photo = failed or next(iter(references), settings.get(LOOK_IMAGE) or str(part["key"]))
-    return Published(str(part["status"]), str(part["code"]), photo)
+    return Published(str(part["status"]), str(part["code"]), photo, str(part["verdict"] or ""))

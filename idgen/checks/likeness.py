@@ -1,9 +1,13 @@
-"""The check likeness: how similar a picture's face is to its references."""
+"""The check likeness: how similar a picture's face is to its references, as the recipe's own face pack sees both.
 
-import numpy as np
+That pack conditioned the picture, so it is a friendly judge; judge_likeness.py asks another one.
+"""
+
 import pyarrow as pa
 
-from idgen.checks.picture import Embedding, PictureFacts, Pixels
+from idgen.checks.cosines import Cosines, cosines
+from idgen.checks.no_face import unmeasured
+from idgen.checks.picture import PictureFacts, Pixels
 from idgen.checks.protocol import Finding, FindingColumn
 
 
@@ -11,30 +15,46 @@ class SimilarityBeforeCheck:
     """The face as it was sampled."""
 
     column = FindingColumn(
-        "face_similarity_before", pa.float32(), "cosine of the sampled face to the references, before the face pass"
+        "face_similarity_before",
+        pa.float32(),
+        "mean cosine of the face as sampled to the references, before the face pass",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
         """Return the cosine; null where no face pass looked for a face."""
         face = facts.face_pass.embedding_before if facts.face_pass else None
-        return Finding(self.column.name, likeness(face, facts.id_embeddings))
+        found = cosines(face, facts.id_embeddings)
+        return Finding(self.column.name, found.mean if found else None)
 
 
 class SimilarityCheck:
-    """The face as it is published, before anything is pasted back."""
+    """The face as it is published, to all references."""
 
-    column = FindingColumn("face_similarity", pa.float32(), "the same after the face pass")
+    column = FindingColumn(
+        "face_similarity",
+        pa.float32(),
+        "mean cosine of the picture's face to the references, by the recipe's own face pack",
+        better="higher",
+    )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return the cosine; null where no face pass looked for a face, or it found none any more."""
-        face = facts.face_pass.embedding_after if facts.face_pass else None
-        return Finding(self.column.name, likeness(face, facts.id_embeddings))
+        """Return the cosine; null without references, and, with a reason, without a face."""
+        found = _own(facts)
+        return Finding(self.column.name, found.mean) if found else unmeasured(self.column.name, facts, "faces")
 
 
-def likeness(face: Embedding | None, references: Embedding | None) -> float | None:
-    """Return the cosine of a face [D] to the mean of the normed references [n, D]; None where one is missing."""
-    if face is None or references is None or len(references) == 0:
-        return None
-    normed = references / np.linalg.norm(references, axis=1, keepdims=True)
-    person = normed.mean(axis=0)
-    return float(face @ person / (np.linalg.norm(face) * np.linalg.norm(person)))
+class LeastSimilarityCheck:
+    """The same, to the reference that it resembles least."""
+
+    column = FindingColumn(
+        "face_similarity_least", pa.float32(), "the least of those cosines over the references", better="higher"
+    )
+
+    def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
+        """Return the cosine; null as that of SimilarityCheck."""
+        found = _own(facts)
+        return Finding(self.column.name, found.least) if found else unmeasured(self.column.name, facts, "faces")
+
+
+def _own(facts: PictureFacts) -> Cosines | None:
+    return cosines(facts.seen.embedding, facts.id_embeddings) if facts.seen else None

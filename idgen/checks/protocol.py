@@ -11,8 +11,8 @@ import pyarrow as pa
 from idgen.checks.picture import PictureFacts, Pixels
 
 Verdict = Literal["ok", "warn", "reject"]
-"""warn: the picture may be used, a person should look. reject: it should not be used. Both are told among the
-picture's warnings."""
+"""warn: the picture may be used, a person should look. reject: it is held back. Both are told among the picture's
+warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,10 @@ class FindingColumn:
     name: str
     type: pa.DataType
     meaning: str
+    better: Literal["higher", "lower", ""] = ""
+    """Which side of a bound is the good one (gates.py); empty = no number that a bound could judge."""
+    warn: float | None = None
+    """Bound that every run has unless recipe or run say otherwise. Where the number is from stands beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
 """The end of a run: account for every picture, mend names, write results, summary and gallery, decide the exit code."""
 
 import logging
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,13 +11,15 @@ from idgen.columns import IMAGES
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
 from idgen.driver.terminal import print_end
+from idgen.driver.tolerances import too_many
 from idgen.errors import Exit, RunError
+from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
-from idgen.manifest.results import Balance, write_results
+from idgen.manifest.results import write_results
 from idgen.outputs import encoded_prompts
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import ledger_files
-from idgen.outputs.named import NamedPicture, mend, named_path
+from idgen.outputs.named import mend
 from idgen.report.status import run_ids
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GALLERY = "runs/{}/report/index.html"
-_NAMED_COLUMNS = [
-    "ledger_status", "output_name", "image_index", "num_images", "image_path", "image_bytes", "finished_at",
-]  # fmt: skip
 _RUNS_LOOKED_AT = 20
 
 
@@ -70,8 +68,10 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
         scratch=run.scratch,
         signature_parameters=run.config.sources.signature_parameters,
         memory_mb=run.config.planner.memory_mb,
+        publish=run.config.images.publish,
+        near_bits=run.config.checks.near_duplicate_bits,
+        mend=lambda slots: mend(run.store, slots),
     )
-    mend(run.store, _named(run))
     code = exit_code(run, plan, balance, work)
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
@@ -84,10 +84,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
 
 
 def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None") -> Exit:
-    """Return what the run ends with: a bug first, then a stop, then unusable weights, then too many failures.
-
-    Rows that an earlier run refused already are no news: the same command twice ends well the second time.
-    """
+    """Return what the run ends with: a bug first, then a stop, then unusable weights, then too many failed or held."""
     stopped = work is not None and work.exit_code is not None
     if not balance.adds_up or (balance.unfinished and not stopped):
         return Exit.BUG
@@ -95,20 +92,13 @@ def exit_code(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         return work.exit_code
     if work is not None and work.faults:
         return Exit.USAGE
-    known = sum(plan.refused.values()) - plan.refused_new
-    tried = balance.asked - balance.skipped - known
-    failed = balance.rejected + balance.failed - known
-    return _judged(run, failed, tried)
+    return Exit.TOO_MANY_FAILED if too_many(run, plan, balance) else Exit.OK
 
 
 def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
     """Return what a run of this plan would end with if all went well that is not refused."""
     tried = plan.to_make + plan.duplicates + plan.refused_new
-    return _judged(run, plan.refused_new, tried)
-
-
-def _judged(run: Run, failed: int, tried: int) -> Exit:
-    return Exit.TOO_MANY_FAILED if failed > run.config.run.max_failed_fraction * tried else Exit.OK
+    return Exit.TOO_MANY_FAILED if plan.refused_new > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
 def newest_gallery(store: ObjectStore) -> str:
@@ -122,22 +112,6 @@ def _record_refusals(run: Run, plan: PlanSummary) -> None:
     if plan.refused_new:
         part = f"ledger/parts/{run.id}/plan{plan.part}-0-0.parquet"
         run.store.copy(f"runs/{run.id}/plan/refused.parquet", part)
-
-
-def _named(run: Run) -> Iterator[NamedPicture]:
-    """Ok pictures of this manifest that have names, from the results file in scratch."""
-    with pq.ParquetFile(run.scratch / "results.parquet") as results:
-        for batch in results.iter_batches(columns=_NAMED_COLUMNS):
-            for row in batch.to_pylist():
-                if row["ledger_status"] == "ok" and row["output_name"] and row["image_path"]:
-                    extension = row["image_path"].rpartition(".")[2]
-                    path = named_path(row["output_name"], row["image_index"], row["num_images"] or 1, extension)
-                    yield NamedPicture(
-                        named_path=path,
-                        image_path=row["image_path"],
-                        image_bytes=row["image_bytes"],
-                        finished_at=row["finished_at"],
-                    )
 
 
 def _delete_texts(run: Run) -> None:

@@ -16,6 +16,7 @@ from idgen.driver.prompts_ahead import encode_ahead
 from idgen.driver.setup import Run
 from idgen.driver.watch import StopRequest, Watch
 from idgen.errors import Exit
+from idgen.manifest.ordering import rejected_to_make
 from idgen.manifest.planner import RETRIES, TO_MAKE, PlanSummary, plan_retries
 from idgen.manifest.shards import ShardRef, shards
 from idgen.outputs.lease import Lease
@@ -58,7 +59,7 @@ def run_line(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Wo
 
 def _work(run: Run, plan: PlanSummary, lease: Lease, stop: StopRequest) -> Work:
     stop.listen()
-    monitor = cluster.start_monitor(run.config.run.breaker_failures)
+    monitor = cluster.start_monitor(run.config.run)
     pool_state = PoolState(monitor.stopping)
     shown = ProgressDisplay(run, plan, pool_state)
     with Watch(monitor, stop, show=shown.show, write=shown.write, lease_lost=lease.lost):
@@ -87,11 +88,15 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             recipes={name: run.recipes[name] for name in plan.recipes},
             identities=run.hashes.identities,
             signature_parameters=config.sources.signature_parameters,
+            checks=config.checks,
+            instruments=run.instruments,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
         sampler=SamplerSettings(
             sampling=config.sampling,
             images=config.images,
+            gates=config.gates,
+            rejected=rejected_to_make(run.store, run.scratch, config.planner.memory_mb),
             thumbnail_px=config.report.thumbnail_px if config.report.enabled else 0,
         ),
         pools=pools,

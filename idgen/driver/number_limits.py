@@ -21,15 +21,18 @@ ZERO_OR_MORE = (
     "cluster.num_cpus",
 )  # fmt: skip
 """Here 0 has a special meaning or is a possible number. null is not checked."""
+SHARES = ("max_failed_fraction", "max_held_fraction")
+"""Settings of `run`."""
 LONGEST_S = 20 * 86_400
 """faulthandler takes 9e9 s, but a socket waits with an int of milliseconds: 24 days."""
 
 
 def check_numbers(config: Config) -> None:
     """Raise RunError(USAGE) for a number out of its range, or for nan."""
-    share = config.run.max_failed_fraction
-    if not 0 <= share <= 1:  # of nan nothing is true: every run would end well
-        raise RunError(Exit.USAGE, f"run.max_failed_fraction={share:g}: must be a share from 0 to 1")
+    for name in SHARES:
+        share: float = getattr(config.run, name)
+        if not 0 <= share <= 1:  # of nan nothing is true: every run would end well
+            raise RunError(Exit.USAGE, f"run.{name}={share:g}: must be a share from 0 to 1")
     for name in (*ABOVE_ZERO, *DEADLINES, *ZERO_OR_MORE):
         room, key = name.split(".")
         value: float | None = getattr(getattr(config, room), key)

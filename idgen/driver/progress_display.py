@@ -34,6 +34,7 @@ class ProgressDisplay:
             rejected=statuses["rejected"] + sum(plan.refused.values()),
             failed=max(0, statuses["failed"] - self.retried),
             skipped=sum(plan.skipped.values()),
+            held=progress.held,
         )
 
     @contextlib.contextmanager

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from idgen.config import Config
 from idgen.driver import finish
+from idgen.driver.forcing import check_rerun, force_of
 from idgen.driver.setup import Run, open_run
 from idgen.driver.summary import write_config, write_failure
 from idgen.driver.terminal import print_plan
 from idgen.driver.watch import StopRequest
-from idgen.errors import Exit, RunError
+from idgen.errors import RunError
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.planner import plan as plan_run
 from idgen.manifest.prompt_lengths import CountCut
@@ -21,7 +22,6 @@ from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.run_log import run_log
-from idgen.outputs.verify import verify
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.schedulers import SCHEDULERS
 from idgen.sources.fetch import Fetcher
@@ -38,10 +38,9 @@ def generate_job(config: Config) -> int:
 
 def rerun_job(config: Config) -> int:
     """Make pictures again although the ledger has them; return the exit code."""
-    if not (config.rerun.status or config.rerun.code or config.rerun.missing or config.select.file):
-        raise RunError(Exit.USAGE, "say what to make again: rerun.status, rerun.code, rerun.missing or select.file")
+    check_rerun(config)
     with _opened(config) as run:
-        return _make(run, _force(run))
+        return _make(run, force_of(run))
 
 
 def plan_job(config: Config) -> int:
@@ -95,18 +94,6 @@ def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopReq
     from idgen.driver.line import run_line  # imports Ray: not for a run that has nothing to do
 
     return finish.finish(run, plan, run_line(run, plan, lease, stop))
-
-
-def _force(run: Run) -> Force:
-    """What is made again: by status or code, by missing image, or everything in select.file."""
-    rerun = run.config.rerun
-    if rerun.status or rerun.code:
-        return Force(statuses=rerun.status, codes=rerun.code)
-    if not rerun.missing:
-        return Force(everything=True)
-    keys_file = run.scratch / "missing.txt"
-    keys_file.write_text("\n".join(verify(run.store, hashes=False).missing_keys) + "\n")
-    return Force(keys_file=str(keys_file))
 
 
 def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from idgen.driver.setup import Run
 from idgen.errors import Exit, RunError
+from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
-from idgen.manifest.results import Balance
 from idgen.settings import to_plain
 from idgen.stores.protocol import StoreError
 from idgen.versions import git_commit, versions

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from idgen.driver.examples import examples_of, failed_pictures, print_lines, refused_rows
 from idgen.driver.setup import Run
+from idgen.driver.tolerances import too_many
 from idgen.errors import CODES, Code, Exit
+from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
-from idgen.manifest.results import Balance
 from idgen.report.progress import duration
 from idgen.report.run_card import one_line
 
@@ -33,6 +34,8 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
         print(
             f"  ids of select.file that are in no row: {plan.unknown_ids:,}, for example {_listed(plan.unknown_like)}"
         )
+    if plan.ordered:
+        print(f"  ordered in the place of rejected pictures: {plan.ordered:,}")
     if plan.own_columns:
         print(f"  your own columns, carried along: {_listed(plan.own_columns)}")
     print_lines([f"warning: {one_line(warning)}" for warning in plan.warnings], "  ")
@@ -50,10 +53,11 @@ def print_plan(run: Run, plan: PlanSummary) -> None:
 def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None", code: Exit, gallery: str) -> None:
     """Say what the run did, what to do about failures, and where things are."""
     if work is None:
-        print(_nothing(plan))
+        print(_nothing(run, plan))
     line = f"asked {balance.asked:,} = ok {balance.ok:,} + rejected {balance.rejected:,} + failed {balance.failed:,}"
     left = f" + left {balance.unfinished:,}" if balance.unfinished else ""
     print(f"{line} + skipped {balance.skipped:,}{left}   in {run.now_s():.0f} s")
+    print_lines(_judged(run, balance), "")
     failed_like = examples_of(failed_pictures(run.scratch), balance.codes)
     for name, count in balance.codes.items():
         facts = CODES[Code(name)]
@@ -73,9 +77,23 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         print(f"picture: {run.store.uri(path)}" if path else "no picture")
     elif code == Exit.OK:
         print("\n".join(run.config.notes))
-    most = run.config.run.max_failed_fraction
-    reason = f": more than run.max_failed_fraction={most:g} of the pictures tried are not ok"
-    print(f"exit {int(code)}{reason if code == Exit.TOO_MANY_FAILED and not (work and work.stop_reason) else ''}")
+    reason = too_many(run, plan, balance) if code == Exit.TOO_MANY_FAILED and not (work and work.stop_reason) else ""
+    print(f"exit {int(code)}{f': {reason}' if reason else ''}")
+
+
+def _judged(run: Run, balance: Balance) -> list[str]:
+    """Return what gates and people say of the manifest's pictures, where they say anything."""
+    lines = []
+    if balance.held or balance.accepted or balance.rejected_by_review:
+        by_people = f"accepted {balance.accepted:,}, rejected by review {balance.rejected_by_review:,}"
+        lines.append(f"  held {balance.held:,}, {by_people}")
+    if balance.held and run.config.images.publish != "ok":
+        lines.append("  held pictures have no named copy until they are accepted: idgen review")
+    if balance.withdrawn:
+        lines.append(f"  named copies withdrawn: {balance.withdrawn:,} (held or rejected, with nothing else to show)")
+    if balance.images_replaced:
+        lines.append(f"  images replaced by others under the same key: {balance.images_replaced:,} (image_replaced)")
+    return lines
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -84,7 +102,9 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
-def _nothing(plan: PlanSummary) -> str:
+def _nothing(run: Run, plan: PlanSummary) -> str:
+    if not plan.asked and run.config.rerun.decision:
+        return "nothing to do: no picture of the manifest is rejected and without another one in its place"
     if not plan.asked:
         return "nothing to do: the manifest, or what was selected of it, holds no row"
     if set(plan.skipped) <= {"ok"} and not plan.refused:

@@ -3,8 +3,6 @@
 Needs the folder of a face pack (buffalo_l, antelopev2, or the tiny one of idgen/tiny/facepack) and never downloads one.
 """
 
-import contextlib
-import io
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,21 +10,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
-from insightface.app import FaceAnalysis
 from insightface.app.common import Face as InsightFace
 from insightface.utils import face_align
 
+from idgen.checks.picture import SeenFaces
 from idgen.config import FacesConfig
-from idgen.errors import Code, Exit, RowError, RunError
-from idgen.faces import orientation, providers
-from idgen.faces.detection import Found, find, find_in_photo, fractions, look
-from idgen.schemas import EMBEDDING_WIDTH
+from idgen.errors import Code, RowError
+from idgen.faces import orientation
+from idgen.faces.choice import choose, nearest
+from idgen.faces.detection import NOTHING, Found, find, find_in_photo, fractions, look
+from idgen.faces.pack import load_pack
 
 CUT_FRACTION = 0.3
 """Of what the recogniser sees, outside the photo; above it the likeness to the whole face is 0.8 or less (median)."""
 _SEEN_PX = 112
-_MODULES = ["detection", "recognition"]
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -45,10 +42,16 @@ class Face:
     size: tuple[int, int]  # width and height of the photo as it was turned
     warnings: tuple[str, ...]
     turns: int = 0  # quarter turns, as in orientation.turn, that the photo needed; all pixels here are after them
+    judge_embedding: Floats | None = None  # [W], the independent recogniser's; None without one
 
 
 class FaceAnalyser:
-    """One loaded face pack; for one thread at a time."""
+    """One loaded face pack. Several threads may use it at once.
+
+    onnxruntime's sessions may run in several threads, and insightface keeps nothing of a picture between two calls: of
+    its detector only a table of anchors per input size, which every thread would fill with the same numbers. So there
+    is no lock, and a sampling thread never waits for a publishing one.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class FaceAnalyser:
         """
         self._config = config
         self._det_size_px = det_size_px
-        self._app = _load(pack_folder, max(1, threads), device)
+        self._app = load_pack(pack_folder, max(1, threads), device)
         # 0 whatever the device: below, insightface would load everything again, on the CPU
         self._app.prepare(ctx_id=0, det_thresh=det_threshold, det_size=(det_size_px, det_size_px))
         # scikit-image announces the end of a function that insightface calls at every face
@@ -105,8 +108,31 @@ class FaceAnalyser:
             face = self._face(bgr, self._found(bgr, photo), wanted, (float(middle[0]), float(middle[1])))
         return replace(face, turns=turns, warnings=(orientation.note(turns), *face.warnings)) if turns else face
 
+    def see(self, rgb: Pixels, near: Place | None, *, embedding: bool) -> SeenFaces:
+        """Return all faces of a picture [H, W, 3] that was made here, one of them chosen, as `analyse` does.
+
+        The chosen one is nearest to `near`, else the largest; none when that is smaller than `min_face_px`.
+        """
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        size = (bgr.shape[1], bgr.shape[0])
+        found = NOTHING if self._is_strip(bgr) else find(self._app.det_model, bgr)
+        if not len(found):
+            return SeenFaces(boxes=found.boxes)
+        row = choose(found.boxes, size, "largest") if near is None else nearest(found.boxes, near)
+        try:
+            face = self._face(bgr, found, _Wanted("largest", near, embedding, False))
+        except RowError:
+            return SeenFaces(boxes=found.boxes)
+        return SeenFaces(
+            boxes=found.boxes, chosen=row, points=face.keypoints, embedding=face.embedding, notes=face.warnings
+        )
+
+    def _is_strip(self, bgr: Pixels) -> bool:
+        """Tell whether one side of a picture would have no pixel left in the detector's square."""
+        return bool(max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]))
+
     def _found(self, bgr: Pixels, photo: bool) -> Found:
-        if max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]):
+        if self._is_strip(bgr):
             raise RowError(Code.NO_FACE, f"no face in a strip of {bgr.shape[1]}x{bgr.shape[0]} pixels")
         detector = self._app.det_model
         return find_in_photo(detector, bgr, self._det_size_px) if photo else find(detector, bgr)
@@ -187,65 +213,3 @@ def cut_off(keypoints: Floats, size: tuple[int, int]) -> float:
     places = np.stack([across.ravel(), down.ravel()], axis=1).astype(np.float32)[None]
     back = cv2.transform(places, cv2.invertAffineTransform(matrix))[0]
     return float(1 - ((back >= 0) & (back < size)).all(axis=1).mean())
-
-
-def choose(boxes: Floats, size: tuple[int, int], face_select: str) -> int:
-    """Return the row of `boxes` [n, 5] (xyxy, score) that `face_select` asks for in a photo of `size`.
-
-    Raises RowError: bad_value for an unknown word, face_index_missing.
-    """
-    middles = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    if face_select == "largest":
-        return int(np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])))
-    if face_select == "best":
-        return int(np.argmax(boxes[:, 4]))
-    if face_select == "center":
-        return nearest(boxes, (size[0] / 2, size[1] / 2))
-    word, _, number = face_select.partition(":")
-    if word != "index" or not (number.isascii() and number.isdecimal()):
-        raise RowError(Code.BAD_VALUE, "face_select: write largest, center, best or index:N")
-    if int(number) >= len(boxes):
-        raise RowError(Code.FACE_INDEX_MISSING, f"index:{number[:9]} of {len(boxes)} faces, counted from 0")
-    return int(np.argsort(middles[:, 0], kind="stable")[int(number)])
-
-
-def nearest(boxes: Floats, place: tuple[float, float]) -> int:
-    """Return the row of `boxes` [n, 4 or more] (xyxy first) whose middle is nearest to `place` (x, y)."""
-    middles = (boxes[:, :2] + boxes[:, 2:4]) / 2
-    return int(np.argmin(np.linalg.norm(middles - np.array(place), axis=1)))
-
-
-def _load(folder: Path, threads: int, device: str) -> FaceAnalysis:
-    """Return insightface's FaceAnalysis of `folder`; a name instead of a folder would make it download."""
-    if not folder.is_dir() or not any(folder.glob("*.onnx")):
-        raise RunError(
-            Exit.USAGE,
-            f"no face pack in {folder}: put the pack's .onnx files there, "
-            "or name another folder in the recipe's face_pack.weights",
-        )
-    wanted = providers.providers(device)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            app = FaceAnalysis(
-                name=str(folder.resolve()),
-                allowed_modules=_MODULES,
-                providers=wanted,
-                sess_options=options,
-            )
-        except Exception as error:  # insightface asserts, onnxruntime has its own
-            raise RunError(
-                Exit.USAGE, f"the face pack in {folder} does not load: {str(error)[:200] or 'no detector'}"
-            ) from error
-    if not set(_MODULES) <= set(app.models):
-        raise RunError(
-            Exit.USAGE, f"the face pack in {folder} has no {' or no '.join(set(_MODULES) - set(app.models))}"
-        )
-    providers.check((model.session for model in app.models.values()), device)
-    width = app.models["recognition"].output_shape[-1]
-    if isinstance(width, int) and width != EMBEDDING_WIDTH:
-        raise RunError(Exit.USAGE, f"the face pack in {folder} gives {width} numbers per face, not {EMBEDDING_WIDTH}")
-    return app

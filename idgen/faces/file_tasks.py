@@ -207,8 +207,10 @@ def _identity(
 ) -> Identity:
     faces = [seen.face for seen in references if seen.face is not None]
     embeddings = [face.embedding for face in faces if face.embedding is not None]
+    judged = [face.judge_embedding for face in faces if face.judge_embedding is not None]
     return Identity(
         id_embedding=np.concatenate(embeddings) if embeddings else None,
+        judge_embedding=np.concatenate(judged) if judged and len(judged) == len(references) else None,
         reference_box=_floats(face.box for face in faces) if faces else None,
         reference_keypoints=_floats(face.keypoints for face in faces) if faces else None,
         reference_score=[face.score for face in faces] if faces else None,

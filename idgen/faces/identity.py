@@ -45,6 +45,7 @@ class Request:
     face_target: FaceTarget | None = None  # where they go; None = the recipe draws no face
     size: tuple[int, int] = (0, 0)  # of the picture, width and height; only with face_target
     refuse_strangers: bool = False  # references that look like different people are an error, not a warning
+    judge_same_person_cosine: float = -1.0  # the same bound as the pack's, of the judge if there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Identity:
     """What a row's files give; the fields of schemas.IDENTITY. `id_embedding` and all `reference_*` may be None."""
 
     id_embedding: npt.NDArray[np.float32] | None  # [n * 512], raw; None where no adapter needs it
+    judge_embedding: npt.NDArray[np.float32] | None  # [n * W], raw; None without a judge, or where it saw not all
     reference_box: list[float] | None  # n * 4; None, as the next three, where no face was looked for
     reference_keypoints: list[float] | None  # n * 10
     reference_score: list[float] | None  # n

@@ -6,6 +6,7 @@ That also makes a crash in a decoder the crash of exactly one task: the one betw
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from idgen.errors import Code, RowError, RunError
 from idgen.faces.file_analysis import OpenedFiles, look
 from idgen.faces.file_tasks import FileResult, FileTask, RowFile, join, row_files
 from idgen.faces.identity import Identity, InputImage, Request
+from idgen.faces.orientation import turn
 from idgen.lru_cache import LruCache
 from idgen.recipes.recipe import FacePack
 from idgen.sources.prefetch import Prefetch, Source
@@ -23,6 +25,7 @@ from idgen.sources.redact import redact_uri
 
 if TYPE_CHECKING:
     from idgen.faces.analysis import Face, FaceAnalyser
+    from idgen.faces.judge import Judge
 
 __all__ = ["Identity", "InputImage", "ReferenceReader", "Request"]
 
@@ -40,8 +43,18 @@ class ReferenceReader:
     `analyses` and `fetches` count what was really done.
     """
 
-    def __init__(self, fetcher: Source, analyser: Callable[[FacePack], "FaceAnalyser"], sources: SourcesConfig) -> None:
-        """`analyser` is asked for a pack when a face has to be found, and only then; it keeps what it loads."""
+    def __init__(
+        self,
+        fetcher: Source,
+        analyser: Callable[[FacePack], "FaceAnalyser"],
+        sources: SourcesConfig,
+        judge: "Callable[[], Judge] | None" = None,
+    ) -> None:
+        """`analyser` is asked for a pack when a face has to be found, and only then; it keeps what it loads.
+
+        So is `judge`; None = there is none.
+        """
+        self._judge = judge
         self._files = Prefetch(fetcher, sources.threads)
         self._analyser = analyser
         self._sources = sources
@@ -140,7 +153,10 @@ class ReferenceReader:
     def _useless(self, packs: Iterable[FacePack]) -> dict[FacePack, RowError]:
         """Load `packs`, before any task: what a node lacks ends the run and not a row. Return those that are none."""
         found = {}
-        for pack in packs:
+        asked = list(packs)
+        if asked and self._judge:
+            self._judge()
+        for pack in asked:
             try:
                 self._analyser(pack)
             except RowError as error:  # a new one: the frames of loading in its context keep memory
@@ -152,7 +168,25 @@ class ReferenceReader:
             raise ValueError("a task without a face pack looks for no face")
         self.analyses += 1
         analyser = self._analyser(task.face_pack)
-        return analyser.analyse(rgb, task.face_select, embedding=task.embedding, photo=not task.poses)
+        face = analyser.analyse(rgb, task.face_select, embedding=task.embedding, photo=not task.poses)
+        if task.poses:
+            return face
+        face = self._judged(rgb, face)
+        least = task.face_pack.sure_score
+        if face.score < least:
+            note = f"weak_detection: the detector gives this face {face.score:.2f}, sure ones have {least:g} or more"
+            face = replace(face, warnings=(*face.warnings, note))
+        return face
+
+    def _judged(self, rgb: npt.NDArray[np.uint8], face: "Face") -> "Face":
+        """Return the face with the judge's embedding; a judge that breaks costs that alone."""
+        if self._judge is None:
+            return face
+        try:
+            return replace(face, judge_embedding=self._judge().embed(turn(rgb, face.turns), face.keypoints))
+        except Exception as error:
+            logger.exception("the judge broke")
+            return replace(face, warnings=(*face.warnings, f"check_failed: judge ({type(error).__name__})"))
 
 
 def _nbytes(result: _Result) -> int:

@@ -56,11 +56,11 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
     condition = ""
     if select.file:
         _load_ids(connection, "selected_ids", select.file, "select.file")
-        condition = "WHERE row_id IN (FROM selected_ids) OR key IN (FROM selected_ids)"
+        condition = "WHERE " + " OR ".join(f"{name} IN (FROM selected_ids)" for name in ("row_id", "key", "replaces"))
     limit = f"ORDER BY {ORDINAL} LIMIT {int(select.limit)}" if select.limit else ""
     connection.execute(f"""
         CREATE OR REPLACE TABLE asked AS
-        SELECT {ORDINAL} AS ordinal, key, row_id, recipe, code, detail,
+        SELECT {ORDINAL} AS ordinal, position, key, replaces, row_id, recipe, code, detail,
             -- the name below named/ as outputs/named.py makes it; case does not part two file names
             lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name
         FROM {parquet(scratch / "asked.parquet")} {condition} {limit}""")
@@ -96,7 +96,7 @@ def unknown_ids(
     if not select.file:
         return []
     asked = parquet(scratch / "asked.parquet")
-    known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked}"
+    known = " UNION ALL ".join(f"SELECT {name} FROM {asked}" for name in ("row_id", "key", "replaces"))
     if select.where.strip():  # of rows that it left out the ids are known, keys are not
         known += f" UNION ALL SELECT id FROM selected_ids WHERE regexp_full_match(id, '{_KEY}')"
         if "row_id" in staged.schema.names:

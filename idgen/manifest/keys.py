@@ -14,6 +14,7 @@ import numpy as np
 _KEY_DOMAIN = b"idgen-key-1"
 _SEED_DOMAIN = b"idgen-seed-1"
 _REFUSED_DOMAIN = b"idgen-refused-1"
+_ORDER_DOMAIN = b"idgen-order-1"
 _ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
@@ -44,6 +45,11 @@ def refused_key(raw: Mapping[str, object], image_index: int) -> str:
     """Return the key of a picture that the plan refused, over the row as it stands; never equal to a picture's key."""
     text = _ENCODE([canonical(raw), image_index]).encode()
     return hashlib.blake2b(text, digest_size=16, person=_REFUSED_DOMAIN).hexdigest()
+
+
+def replacement_seed(old_key: str) -> int:
+    """Return the seed (0..2^63-1) of the picture that takes the place of a rejected one: the same whoever asks."""
+    return int.from_bytes(hashlib.blake2b(old_key.encode(), digest_size=8, person=_ORDER_DOMAIN).digest()) >> 1
 
 
 def short_hash(value: object) -> str:

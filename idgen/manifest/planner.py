@@ -16,20 +16,21 @@ import pyarrow as pa
 
 from idgen.config import Config
 from idgen.manifest.addresses import Addresses
-from idgen.manifest.asked_pictures import ORDINAL, check_photos, load_asked, unknown_ids, write_asked
+from idgen.manifest.asked_pictures import ORDINAL, check_photos
+from idgen.manifest.asking import Asking
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.forbidden_addresses import refuse_forbidden
 from idgen.manifest.names import carried_columns
 from idgen.manifest.plan_warnings import plan_warnings, unused_folders
 from idgen.manifest.prompt_lengths import CounterOf
-from idgen.manifest.reading import StagedManifest, stage
+from idgen.manifest.reading import stage
 from idgen.manifest.refusals import write_refused
-from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
 from idgen.manifest.verdicts import Force, check_force, judge, load_codes
 from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
+from idgen.recipes.gates import gates_for, policy_of
 from idgen.recipes.recipe import Recipe
 from idgen.sources.precheck import Precheck
 from idgen.stores.protocol import ObjectStore
@@ -75,6 +76,8 @@ class PlanSummary:
     """Ids of `select.file` that no row has."""
     unknown_like: list[str] = field(default_factory=list)
     """The first few of them."""
+    ordered: int = 0
+    """Pictures that this run ordered in the place of rejected ones."""
     warnings: list[PlanWarning] = field(default_factory=list)
     """What may not be as it is meant in pictures to make, each kind once."""
 
@@ -109,10 +112,11 @@ def plan(
     addresses = Addresses(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
-        schedulers=schedulers,
+        schedulers=schedulers, policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates)),
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
-        rows, lost = _ask(connection, staged, Resolver(staged.schema.names, table, addresses), config, force, scratch)
+        asking = Asking(connection, staged, table, addresses, config, scratch)
+        asked = asking.ask(store, run_id, ledger_files, force)
         check_photos(connection, staged, addresses)
         load_codes(connection)
         judge(
@@ -123,35 +127,20 @@ def plan(
         part = free_part(store, run_id, ledger_files)
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
-        summary = _summary(connection, run_id, part, rows, refs, recipes, refused_new)
+        summary = _summary(connection, run_id, part, asked.rows, refs, recipes, refused_new)
         warnings = [*missing, *unused_folders(connection, staged)]
         warnings += plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
     summary = replace(
         summary,
         own_columns=carried_columns(staged.schema.names),
         blank_rows=staged.blank_rows,
-        unknown_ids=len(lost),
-        unknown_like=lost[:UNKNOWN_SHOWN],
+        unknown_ids=len(asked.lost),
+        unknown_like=asked.lost[:UNKNOWN_SHOWN],
+        ordered=asked.ordered,
         warnings=warnings,
     )
     store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
-
-
-def _ask(
-    connection: duckdb.DuckDBPyConnection,
-    staged: StagedManifest,
-    resolver: Resolver,
-    config: Config,
-    force: Force | None,
-    scratch: Path,
-) -> tuple[int, list[str]]:
-    """Write and load all that the manifest asks for; return how many rows it has, and the ids it lacks."""
-    late = force is not None and not force.everything
-    select = replace(config.select, limit=0) if late else config.select
-    rows = write_asked(connection, staged, resolver, select, scratch)
-    load_asked(connection, select, scratch)
-    return rows, unknown_ids(connection, staged, select, scratch)
 
 
 def plan_retries(

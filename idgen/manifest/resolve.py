@@ -2,13 +2,15 @@
 
 A refused picture has status `rejected`, stage `plan`, a code, a detail that names the column, and a key of its own that
 is stable over runs. Nothing here stops a run: one bad cell costs its own row.
+
+A picture whose key has an order (idgen/reviews/orders.py) is resolved again, with the order's seed and cells.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.types as pt
 
 from idgen import values
 from idgen.columns import ADDRESSES, BY_NAME, IMAGES, LABELS, LOOK_IMAGE
@@ -17,41 +19,58 @@ from idgen.manifest.addresses import Addresses
 from idgen.manifest.keys import key_and_seed, refused_key
 from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import plain_cells
+from idgen.manifest.picture_tuples import ROW_FIELDS, PictureTuple, assemble, cells
 from idgen.manifest.reading import POSITION
 from idgen.manifest.references import images_of, reference_photos_of
 from idgen.manifest.settings import Settings, SettingsTable
 from idgen.recipes.recipe import Recipe
-from idgen.schemas import PICTURES
+from idgen.reviews.orders import Orders
 from idgen.values import Cell
 
 _IDS = ("row_id", *LABELS)
-_EMPTY_IS_TEXT = frozenset({"prompt", "negative_prompt"})
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
-_ROW_FIELDS = (
-    "key", "position", "image_index", "load_group", "bucket", "recipe", "recipe_hash", "carried", "status", "code",
-    "detail", "stage", "row_id", "reference_uris", "reference_sha256", "prompt", "negative_prompt", "num_images",
-    "seed", "output_name", *LABELS,
-)  # fmt: skip
-_SHARED_FIELDS = [field for field in PICTURES if field.name in BY_NAME and field.name not in _ROW_FIELDS]
-_SHARED_NAMES = [field.name for field in _SHARED_FIELDS]
-_WIDE = pa.schema(_SHARED_FIELDS)
 _ID = BY_NAME["row_id"]
 _NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 
-_Row = tuple[object, ...]
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """One manifest row."""
+
+    position: int
+    shared: tuple[Cell, ...]
+    """Of the columns that many rows share."""
+    given: dict[str, Cell]
+    """The others, without nulls."""
+    carried: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What makes one picture of a row another one than its manifest asks for."""
+
+    image_index: int
+    seed: int
+    replaces: str
 
 
 class Resolver:
     """Resolves batches of one manifest; remembers shared settings from batch to batch."""
 
-    def __init__(self, names: Sequence[str], table: SettingsTable, addresses: Addresses) -> None:
-        """`names` are the manifest's columns."""
+    def __init__(
+        self, names: Sequence[str], table: SettingsTable, addresses: Addresses, orders: Orders | None = None
+    ) -> None:
+        """`names` are the manifest's columns; `orders` say which pictures are asked for in another way."""
         self._table = table
         self._addresses = addresses
-        self._shared = [name for name in names if name in BY_NAME and not BY_NAME[name].is_row_by_row]
-        self._own = [name for name in names if name in BY_NAME and BY_NAME[name].is_row_by_row]
+        self._orders = orders or {}
+        self._named = frozenset(names)
+        ordered = sorted({name for order in self._orders.values() for name in order.cells} - self._named)
+        known = [name for name in (*names, *ordered) if name in BY_NAME]
+        self._shared = [name for name in known if not BY_NAME[name].is_row_by_row]
+        self._own = [name for name in known if BY_NAME[name].is_row_by_row]
         self._images = [name for name in names if name in IMAGES]
-        self._fields = (*_ROW_FIELDS, *self._images)
+        self._fields = (*ROW_FIELDS, *self._images)
         self._no_images = (None,) * len(self._images)
         self._carried = carried_columns(names)
 
@@ -60,37 +79,86 @@ class Resolver:
 
         `batch` holds the manifest's columns and POSITION.
         """
-        shared_cells = zip(*(cells(batch.column(name), name) for name in self._shared), strict=True)
-        shared = list(shared_cells) if self._shared else [()] * batch.num_rows
-        own_columns = [cells(batch.column(name), name) for name in self._own]
-        own = list(zip(*own_columns, strict=True)) if self._own else [()] * batch.num_rows
-        carried = self._carried_texts(batch)
         distinct: dict[int, int] = {}  # id of a Settings -> its row in `wide`
         wide: list[dict[str, object]] = [{}]  # row 0: nothing, for refused pictures
         alive: list[Settings] = []  # ids stay unique while these live
-        rows: list[_Row] = []
+        rows: list[PictureTuple] = []
         places: list[int] = []
+
+        def place_of(settings: Settings | None) -> int:
+            """Return the row of `wide` that holds these settings."""
+            if settings is None:
+                return 0
+            place = distinct.setdefault(id(settings), len(wide))
+            if place == len(wide):
+                wide.append(settings.columns)
+                alive.append(settings)
+            return place
+
+        for cells_of_row in self._rows(batch):
+            made, settings = self._asked(cells_of_row)
+            places += [place_of(settings)] * len(made)
+            rows += made
+            for at in self._ordered(rows, len(made)):
+                rows[at], settings = self._replacement(cells_of_row, rows[at])
+                places[at] = place_of(settings)
+        return assemble(self._fields, rows, wide, places)
+
+    def _rows(self, batch: pa.RecordBatch) -> Iterator[_Cells]:
+        """Yield the batch's rows; a column that only an order has is null in all of them."""
+        nothing = [None] * batch.num_rows
+        shared_columns, own_columns = (
+            [cells(batch.column(name), name) if name in self._named else nothing for name in names]
+            for names in (self._shared, self._own)
+        )
+        shared = zip(*shared_columns, strict=True) if self._shared else [()] * batch.num_rows
+        own = zip(*own_columns, strict=True) if self._own else [()] * batch.num_rows
+        positions = batch.column(POSITION).to_pylist()
         for position, shared_row, own_row, carry in zip(
-            batch.column(POSITION).to_pylist(), shared, own, carried, strict=True
+            positions, shared, own, self._carried_texts(batch), strict=True
         ):
             given = {name: cell for name, cell in zip(self._own, own_row, strict=True) if cell is not None}
-            try:
-                images = tuple(name for name in self._images if name in given) if self._images else ()
-                settings = self._table.get(self._shared, shared_row, images)
-                made = self._pictures(given, settings, position, carry)
-                place = distinct.setdefault(id(settings), len(wide))
-                if place == len(wide):
-                    wide.append(settings.columns)
-                    alive.append(settings)
-            except RowError as error:
-                made = self._refused(given, shared_row, error, position, carry)
-                place = 0
-            rows += made
-            places += [place] * len(made)
-        return _assemble(self._fields, rows, wide, places)
+            yield _Cells(position, shared_row, given, carry)
 
-    def _pictures(self, given: dict[str, Cell], settings: Settings, position: int, carried: str) -> list[_Row]:
-        recipe = settings.recipe
+    def _asked(self, row: _Cells, change: _Change | None = None) -> tuple[list[PictureTuple], Settings | None]:
+        """Return the row's pictures and their settings, or as many refused ones and None; with `change` only one."""
+        try:
+            images = tuple(name for name in self._images if name in row.given) if self._images else ()
+            settings = self._table.get(self._shared, row.shared, images)
+            return self._pictures(row, settings, change), settings
+        except RowError as error:
+            return self._refused(row, error, change), None
+
+    def _ordered(self, rows: list[PictureTuple], last: int) -> list[int]:
+        """Return where among the `last` rows pictures stand that have an order."""
+        if not self._orders:
+            return []
+        return [at for at in range(len(rows) - last, len(rows)) if rows[at][0] in self._orders]
+
+    def _replacement(self, row: _Cells, asked: PictureTuple) -> tuple[PictureTuple, Settings | None]:
+        """Return what is asked for in the place of a picture that has an order, and its settings.
+
+        What takes its place may have an order as well; cells of earlier orders stay.
+        """
+        key, image_index, shared, given = str(asked[0]), int(str(asked[2])), list(row.shared), dict(row.given)
+        settings: Settings | None = None
+        seen: set[str] = set()
+        while (order := self._orders.get(key)) is not None and key not in seen:
+            seen.add(key)
+            for name, cell in order.cells.items():
+                if name in self._shared:
+                    shared[self._shared.index(name)] = cell
+                elif cell is None:
+                    given.pop(name, None)
+                else:
+                    given[name] = cell
+            changed = _Cells(row.position, tuple(shared), given, row.carried)
+            (asked,), settings = self._asked(changed, _Change(image_index, order.seed, key))
+            key = str(asked[0])
+        return asked, settings
+
+    def _pictures(self, row: _Cells, settings: Settings, change: _Change | None) -> list[PictureTuple]:
+        recipe, given = settings.recipe, row.given
         count = _checked("num_images", given.get("num_images", 1), recipe)
         person = reference_photos_of(given, settings, self._addresses)
         images = images_of(given, self._images, settings, self._addresses)
@@ -113,39 +181,39 @@ class Resolver:
         own_images = tuple(images.get(image) for image in self._images)
         bucket = settings.bucket(len(person.uris), picture=LOOK_IMAGE in images)
         rows = []
-        for index in range(count):
+        for index in range(count) if change is None else (change.image_index,):
             contents["image_index"] = index
-            if first_seed is not None:
-                contents["seed"] = first_seed + index
+            seed = change.seed if change else None if first_seed is None else first_seed + index
+            if seed is not None:
+                contents["seed"] = seed
             key, own_seed = key_and_seed(contents)
             rows.append(
                 (
-                    key, position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash, carried,
-                    "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
-                    own_seed if first_seed is None else first_seed + index, name,
+                    key, row.position, index, settings.load_group, bucket, recipe.name, settings.recipe_hash,
+                    row.carried, "", "", "", "", row_id or key, person.uris, person.sha256, prompt, negative, count,
+                    own_seed if seed is None else seed, name, change.replaces if change else "",
                     *labels, *own_images,
                 )
             )  # fmt: skip
         return rows
 
-    def _refused(
-        self, given: dict[str, Cell], shared_row: tuple[Cell, ...], error: RowError, position: int, carried: str
-    ) -> list[_Row]:
+    def _refused(self, row: _Cells, error: RowError, change: _Change | None) -> list[PictureTuple]:
+        given = row.given
         try:
             count = _checked("num_images", given.get("num_images", 1))
         except RowError:
             count = 1
-        raw = {name: cell for name, cell in zip(self._shared, shared_row, strict=True) if cell is not None} | given
+        raw = {name: cell for name, cell in zip(self._shared, row.shared, strict=True) if cell is not None} | given
         stable = {name: self._redacted_cell(name, cell) for name, cell in raw.items()}
         row_id, *labels = (self._addresses.clean(_plain(name, given.get(name))) for name in _IDS)
         rows = []
-        for index in range(count):
+        for index in range(count) if change is None else (change.image_index,):
             key = refused_key(stable, index)
             rows.append(
                 (
-                    key, position, index, "", "", _plain("recipe", raw.get("recipe")), "", carried,
+                    key, row.position, index, "", "", _plain("recipe", raw.get("recipe")), "", row.carried,
                     error.status, str(error.code), error.detail, "plan", row_id or key, None, None, None, None, count,
-                    None, None, *labels, *self._no_images,
+                    None, None, change.replaces if change else "", *labels, *self._no_images,
                 )
             )  # fmt: skip
         return rows
@@ -179,24 +247,6 @@ class Resolver:
         return self._addresses.clean(cell)
 
 
-def cells(column: pa.Array, name: str) -> list[Cell]:
-    """Return a column as Python values that can be dictionary keys; empty text is null, except in prompts."""
-    if pt.is_string(column.type) or pt.is_large_string(column.type):
-        found = column.to_numpy(zero_copy_only=False).tolist()
-        return found if name in _EMPTY_IS_TEXT else [cell or None for cell in found]
-    if pt.is_nested(column.type):
-        return [_frozen(cell) for cell in column.to_pylist()]
-    listed: list[Cell] = column.to_pylist()
-    return listed
-
-
-def _frozen(cell: Cell) -> Cell:
-    """Return a nested cell as tuples, at every depth; empty ones are null."""
-    if isinstance(cell, dict):
-        return tuple((name, _frozen(part)) for name, part in sorted(cell.items()) if part is not None) or None
-    return tuple(_frozen(part) for part in cell) or None if isinstance(cell, list | tuple) else cell
-
-
 def _checked(name: str, cell: Cell, recipe: Recipe = _NO_RECIPE) -> Cell:
     """Return a cell as its column's check makes it. Raises RowError(BAD_VALUE)."""
     return BY_NAME[name].check(name, cell, recipe)
@@ -208,23 +258,3 @@ def _plain(name: str, cell: Cell) -> str | None:
         return str(_ID.check(name, cell, _NO_RECIPE)) if cell is not None else None
     except RowError:
         return None
-
-
-def _assemble(
-    fields: Sequence[str], rows: list[_Row], wide: list[dict[str, object]], places: list[int]
-) -> pa.RecordBatch:
-    """Join the per-row fields with the shared ones, which are built once and repeated by `take`."""
-    by_name = dict(zip(fields, zip(*rows, strict=True) if rows else [()] * len(fields), strict=True))
-    records = [{name: row.get(name) for name in _SHARED_NAMES} for row in wide]
-    shared = pa.RecordBatch.from_pylist(records, schema=_WIDE).take(pa.array(places, pa.int32()))
-    arrays = []
-    for field in PICTURES:
-        if field.name in by_name:
-            arrays.append(pa.array(by_name[field.name], field.type))
-        elif field.name in _SHARED_NAMES:
-            arrays.append(shared.column(field.name))
-        elif field.name == "attempt":
-            arrays.append(pa.array([1], pa.int32()).take(pa.array([0] * len(rows), pa.int32())))
-        else:
-            arrays.append(pa.array([""] * len(rows), field.type))
-    return pa.RecordBatch.from_arrays(arrays, schema=PICTURES)

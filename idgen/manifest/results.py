@@ -5,72 +5,62 @@ a run goes on. A picture's status is this run's; `ledger_status` is what the cat
 pictures and where a forced second try failed beside an older ok.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from idgen import values
 from idgen.checks.table import FINDING_COLUMNS
-from idgen.columns import ADDRESSES, BY_NAME, LABELS
-from idgen.errors import RowError
-from idgen.list_values import texts
+from idgen.columns import LABELS
 from idgen.manifest.addresses import Addresses
 from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
+from idgen.manifest.balance import Balance, balance_of
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
-from idgen.manifest.names import OWN_PREFIX, carried_columns
+from idgen.manifest.failed_rows import write_failed
+from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.reading import POSITION, read_staged
+from idgen.manifest.result_names import Names
+from idgen.manifest.result_reviews import load_earlier, load_reviews
 from idgen.outputs.ledger import newest_sql, reading_ledger
-from idgen.recipes.recipe import Recipe
+from idgen.outputs.named import Mended, NamedSlot
+from idgen.outputs.publishing import Publish
+from idgen.outputs.stored_images import IMAGE_REPLACED
 from idgen.stores.protocol import ObjectStore
-from idgen.values import Cell
 
 _BATCH_ROWS = 16_384
-_NO_RECIPE = Recipe()  # checks that ask nothing of the recipe
 _LABELS_SQL = ", ".join(f"a.{name}" for name in LABELS)
 _FINDINGS = tuple(column.name for column in FINDING_COLUMNS)
 _FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
 _TOLD_COLUMNS = ", ".join(
     (
         f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
-        "warnings, reference_uris, reference_faces, reference_score, target_keypoints",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints, verdict, tries_made",
         *_FINDINGS,
     )
 )
+_NEWEST_READ = f"{LEDGER_COLUMNS}, image_path, image_bytes, image_sha256, warnings, verdict, perceptual_hash"
+_NEWEST = f"""key, status, finished_at, image_path, image_bytes, image_sha256, perceptual_hash,
+    coalesce(verdict, '') AS verdict,
+    coalesce(contains(chr(10) || array_to_string(warnings, chr(10)), chr(10) || '{IMAGE_REPLACED}:'), false)
+        AS image_replaced"""
 _RESULT_NAMES = frozenset(
     {
         "key", "position", "status", "ledger_status", "code", "detail", "what_to_do", "duplicate_of", "image_uri",
         "image_path", "image_sha256", "image_bytes", "image_index", "stage", "attempt", "run_id", "finished_at",
         "seconds", "warnings", "settings", "reference_faces", "reference_score", "replaces", "carried",
-        "target_keypoints", *_FINDINGS,
+        "target_keypoints", "verdict", "tries_made", "decision", "decision_reason", "decided_by", "decided_at",
+        "previous_key", "previous_image_path", "near_duplicate_of", "named_path", *_FINDINGS,
     }
 )  # fmt: skip
 """Columns of results.parquet that no manifest column is named after."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Balance:
-    """Pictures by how they ended; `unfinished` are those a stopped run left."""
-
-    asked: int
-    ok: int
-    rejected: int
-    failed: int
-    skipped: int
-    unfinished: int
-    codes: dict[str, int]
-    """Pictures of this run without an image, by code."""
-
-    @property
-    def adds_up(self) -> bool:
-        """Whether every picture asked for has exactly one status."""
-        return self.asked == self.ok + self.rejected + self.failed + self.skipped + self.unfinished
+Mend = Callable[[Iterable[NamedSlot]], Mended]
+"""outputs/named.py's, or what a test does instead."""
 
 
 def write_results(
@@ -81,34 +71,46 @@ def write_results(
     scratch: Path,
     signature_parameters: Sequence[str],
     memory_mb: int,
+    publish: Publish = "not_held",
+    near_bits: int = 0,
+    mend: Mend | None = None,
 ) -> Balance:
     """Write the run's results.parquet and failed.parquet and return the balance. Needs the `scratch` of `plan`.
 
     results.parquet: one row per picture, in the manifest's order, with the shop's own columns (one whose name is taken
     gets `manifest_` in front). failed.parquet: every manifest row with a picture that is not in the catalogue, with the
     manifest's own columns (addresses absolute, without signatures) and idgen_status, idgen_code, idgen_detail,
-    idgen_what_to_do; a manifest may hold such columns, they are not read. Raises StoreError.
+    idgen_what_to_do; a manifest may hold such columns, they are not read. `mend` is given what each name should show,
+    before the results are written; without it no name is said to show anything. Raises StoreError.
     """
     with open_database(scratch, memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
+        load_earlier(connection, parquet(scratch / "asked.parquet"))
         with reading_ledger():
             _load_outcomes(connection, run_id)
+        load_reviews(connection, store, near_bits)
+        names = Names(connection, publish)
+        mended = mend(names.slots()) if mend else Mended()
+        names.load(mended.missing)
         folder = f"runs/{run_id}"
         addresses = Addresses(read_staged(scratch).folder, signature_parameters)
         _write_results(connection, store, scratch, addresses)
         store.put_file(f"{folder}/results.parquet", scratch / "results.parquet")
-        _write_failed(connection, scratch, addresses)
+        write_failed(connection, scratch, addresses)
         store.put_file(f"{folder}/failed.parquet", scratch / "failed.parquet")
-        return _balance(connection)
+        return balance_of(connection, withdrawn=len(mended.withdrawn))
 
 
 def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
-    """Make tables `told` (per key the ledger row to tell of) and `outcomes` (per picture its status)."""
+    """Make tables `told` (per key the ledger row to tell of), `newest` (what the catalogue holds, of earlier pictures
+    too) and `outcomes` (per picture its status).
+    """
     connection.execute(f"""
-        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict FROM verdicts;
-        CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_ASKED.format(LEDGER_COLUMNS, "true"), "key, status")};
+        CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict AS planned FROM verdicts;
+        CREATE OR REPLACE TABLE known_keys AS SELECT key FROM asked_keys UNION SELECT key FROM earlier;
+        CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_KEYS.format(_NEWEST_READ, "known_keys", "true"), _NEWEST)};
         CREATE OR REPLACE TABLE told AS
-        {newest_sql(_OF_ASKED.format(_TOLD_COLUMNS, f"verdict = 'skipped' OR run_id = {quoted(run_id)}"))};
+        {newest_sql(_OF_KEYS.format(_TOLD_COLUMNS, "asked_keys", f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};
         CREATE OR REPLACE TABLE outcomes AS
         SELECT v.ordinal, v.key, v.first,
             CASE v.verdict WHEN 'refused' THEN 'rejected' WHEN 'skipped' THEN 'skipped'
@@ -119,7 +121,7 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
         FROM verdicts v LEFT JOIN told t ON t.key = v.key LEFT JOIN newest n ON n.key = v.key""")
 
 
-_OF_ASKED = "(SELECT {} FROM ledger_rows JOIN asked_keys USING (key) WHERE {})"
+_OF_KEYS = "(SELECT {} FROM ledger_rows JOIN {} USING (key) WHERE {})"
 
 
 def _results_sql(store: ObjectStore, scratch: Path) -> str:
@@ -133,7 +135,12 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(t.image_path, '') AS image_path, t.image_sha256, t.image_bytes,
             coalesce(t.stage, a.stage) AS stage, t.attempt, t.run_id, t.finished_at, t.seconds, t.warnings,
             t.settings, t.reference_uris, t.reference_faces, t.reference_score,
-            t.target_keypoints, {_FINDINGS_SQL},
+            t.target_keypoints, {_FINDINGS_SQL}, coalesce(t.verdict, '') AS verdict,
+            coalesce(t.tries_made, '') AS tries_made,
+            coalesce(d.decision, '') AS decision, coalesce(d.reason, '') AS decision_reason,
+            coalesce(d.decided_by, '') AS decided_by, d.decided_at, coalesce(b.key, '') AS previous_key,
+            coalesce(b.image_path, '') AS previous_image_path, near.near_duplicate_of,
+            coalesce(named.named_path, '') AS named_path,
             a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o
@@ -142,6 +149,10 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
         JOIN asked f ON f.ordinal = o.first
         LEFT JOIN codes k ON k.code = o.code
         LEFT JOIN told t ON t.key = o.key
+        LEFT JOIN decided d ON d.key = o.key
+        LEFT JOIN previous b ON b.ordinal = o.ordinal
+        LEFT JOIN near ON near.ordinal = o.ordinal
+        LEFT JOIN named ON named.ordinal = o.ordinal
         ORDER BY o.ordinal"""
 
 
@@ -171,64 +182,3 @@ def _write_results(
             for batch in reader:
                 columns = [change_texts(column, addresses.clean) for column in rows.take(batch.column("position"))]
                 writer.write_batch(pa.RecordBatch.from_arrays([*batch.columns, *columns], schema=schema))
-
-
-def _write_failed(connection: duckdb.DuckDBPyConnection, scratch: Path, addresses: Addresses) -> None:
-    """Write one row per manifest row that has a picture which is not ok, as it was, with why."""
-    staged = read_staged(scratch)
-    reader = connection.sql(f"""
-        SELECT w.position, w.status AS {OWN_PREFIX}status, w.code AS {OWN_PREFIX}code,
-            w.detail AS {OWN_PREFIX}detail, coalesce(k.what_to_do, '') AS {OWN_PREFIX}what_to_do
-        FROM (SELECT ordinal // {ORDINALS_PER_ROW} AS position, arg_min(status, ordinal) AS status,
-                  arg_min(code, ordinal) AS code, arg_min(detail, ordinal) AS detail
-              FROM outcomes WHERE status <> 'ok' AND NOT (status = 'skipped' AND ledger_status = 'ok')
-              GROUP BY 1) w
-        LEFT JOIN codes k ON k.code = w.code
-        ORDER BY w.position""").to_arrow_reader(_BATCH_ROWS)
-    with closing(RowReader(staged.path, staged.schema.names, POSITION)) as rows:
-        schema = pa.schema([*rows.schema, *list(reader.schema)[1:]])
-        with pq.ParquetWriter(scratch / "failed.parquet", schema, compression="zstd") as writer:
-            for batch in reader:
-                taken = rows.take(batch.column("position"))
-                columns = [_clean(field, column, addresses) for field, column in zip(rows.schema, taken, strict=True)]
-                writer.write_batch(pa.RecordBatch.from_arrays([*columns, *batch.columns[1:]], schema=schema))
-
-
-def _clean(field: pa.Field, column: pa.Array, addresses: Addresses) -> pa.Array:
-    """Return a manifest column as failed.parquet has it: addresses absolute and without signatures."""
-    if field.name in ADDRESSES and pa.types.is_list(BY_NAME[field.name].type):
-        return pa.array([_addresses(cell, addresses) for cell in column.to_pylist()], field.type)
-    if field.name in ADDRESSES:
-        return change_texts(column, lambda cell: cell and _address(field.name, cell, addresses))
-    return change_texts(column, addresses.clean) if field.name not in BY_NAME else column
-
-
-def _address(name: str, cell: str, addresses: Addresses) -> Cell:
-    try:
-        return addresses.redacted(addresses.absolute(values.uri(name, cell, _NO_RECIPE)))
-    except RowError:
-        return addresses.clean(cell)  # the plan refused it, and will again
-
-
-def _addresses(cell: Cell, addresses: Addresses) -> Cell:
-    """Return addresses that do not depend on the manifest's folder and hold no signature; a list in text stays text."""
-    if not cell:
-        return cell
-    try:
-        uris = [_address("", uri, addresses) for uri in texts("", cell, _NO_RECIPE)]
-    except RowError:
-        return addresses.clean(cell)
-    return json.dumps(uris, ensure_ascii=False) if isinstance(cell, str) else uris
-
-
-def _balance(connection: duckdb.DuckDBPyConnection) -> Balance:
-    by_status = dict(connection.execute("SELECT status, count(*) FROM outcomes GROUP BY status").fetchall())
-    asked = connection.execute("SELECT count(*) FROM asked").fetchall()
-    codes = connection.execute("""
-        SELECT code, count(*) FROM outcomes WHERE status IN ('rejected', 'failed') GROUP BY code ORDER BY code""")
-    names = ("ok", "rejected", "failed", "skipped", "unfinished")
-    return Balance(
-        asked=int(asked[0][0]),
-        **{name: by_status.get(name, 0) for name in names},
-        codes=dict(codes.fetchall()),
-    )

@@ -7,7 +7,7 @@ A manifest of a million rows has a handful of combinations, so rows cost little;
 still works, only slower. `Settings` is a row's resolved values without person, prompts, seed and names.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
@@ -69,14 +69,17 @@ class SettingsTable:
         default_recipe: str,
         default_format: str,
         schedulers: Collection[str],
+        policy: Callable[[Recipe], Mapping[str, object]] = lambda recipe: {},
         max_entries: int = 20_000,
     ) -> None:
+        """`policy` says of a recipe what decides which of several tries is kept; {} = nothing is ever held."""
         self._recipes = recipes
         self._recipe_hashes = recipe_hashes
         self._default_recipe = default_recipe
         self._default_format = default_format
         self._schedulers = frozenset(schedulers)
         self._max_entries = max_entries
+        self._policy = policy
         self._known: dict[tuple[tuple[Cell, ...], tuple[str, ...]], Settings | RowError] = {}
 
     def get(self, names: Sequence[str], cells: tuple[Cell, ...], images: tuple[str, ...] = ()) -> Settings:
@@ -119,13 +122,16 @@ class SettingsTable:
         check_together(columns, recipe, images, self._schedulers)
         if "paste_back" not in defaults:
             columns.pop("paste_back", None)  # false, where nothing could be pasted
+        policy = self._policy(recipe)
+        if columns["tries"] == 1 or not policy:
+            columns.pop("tries")  # nothing is held, so that the first picture is the one
         recipe_hash = self._recipe_hashes[recipe.name]
         face_needs = needs(recipe)
         return Settings(
             recipe=recipe,
             recipe_hash=recipe_hash,
             columns=columns,
-            contents={"recipe_hash": recipe_hash, **_contents(columns, recipe)},
+            contents={"recipe_hash": recipe_hash, **_contents(columns, recipe, policy)},
             load_group=_load_group(columns, recipe_hash),
             bucket_name=_bucket_name(columns, images),
             needs_face=face_needs.analysis,
@@ -141,7 +147,7 @@ class SettingsTable:
         return self._recipes[name]
 
 
-def _contents(columns: Mapping[str, Cell], recipe: Recipe) -> dict[str, object]:
+def _contents(columns: Mapping[str, Cell], recipe: Recipe, policy: Mapping[str, object]) -> dict[str, object]:
     contents: dict[str, object] = {}
     for name, value in columns.items():
         column = BY_NAME[name]
@@ -149,6 +155,8 @@ def _contents(columns: Mapping[str, Cell], recipe: Recipe) -> dict[str, object]:
             contents[name] = canonical(dict(value) if pa.types.is_map(column.type) else value)
     if "face_pass" in contents and recipe.face_pass is not None:
         contents["face_pass"] = canonical(asdict(recipe.face_pass))
+    if "tries" in contents:
+        contents["gates"] = canonical(policy)
     return contents
 
 

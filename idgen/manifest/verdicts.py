@@ -4,7 +4,7 @@ Table `verdicts` (one row per asked picture): ordinal, key, verdict (make | skip
 (ordinal of the picture that is sampled for this key), attempt (the number this try would have), ledger_status.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -22,7 +22,7 @@ STATUSES = ("ok", "rejected", "failed")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Force:
-    """Which pictures `rerun` makes again though the ledger has them; one of the four is enough. No others."""
+    """Which pictures `rerun` makes again though the ledger has them; one of these is enough. No others."""
 
     statuses: Sequence[str] = ()
     codes: Sequence[str] = ()
@@ -30,6 +30,8 @@ class Force:
     """One key a line: decisions, or keys whose image `verify` missed."""
     everything: bool = False
     """All that the selection leaves."""
+    cells: Mapping[str, str | None] | None = None
+    """Other pictures in the place of rejected ones, with these cells; not those that are made already."""
 
 
 def check_force(force: Force) -> None:
@@ -59,11 +61,7 @@ def judge(
 
     With `force`, `asked` shrinks to the forced pictures, and to the first `limit` of those (0 = all).
     """
-    register_ledger(connection, store, ledger_files)
-    known = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE key IN (SELECT key FROM asked))"
-    with reading_ledger():
-        connection.execute(f"""
-            CREATE OR REPLACE TABLE past AS {newest_sql(known, "key, status, code, retriable, attempt")}""")
+    load_past(connection, store, ledger_files)
     if force is not None:
         if not force.everything:
             _keep_forced(connection, force)
@@ -98,8 +96,22 @@ def judge(
         FROM judged j LEFT JOIN firsts f ON f.key = j.key AND j.new_code = '' LEFT JOIN past p ON p.key = j.key""")
 
 
+def load_past(connection: duckdb.DuckDBPyConnection, store: ObjectStore, ledger_files: Sequence[str]) -> None:
+    """Make table `past`: what the ledger says of the keys in table `asked`. Raises StoreError."""
+    register_ledger(connection, store, ledger_files)
+    known = f"(SELECT {LEDGER_COLUMNS} FROM ledger_rows WHERE key IN (SELECT key FROM asked))"
+    with reading_ledger():
+        connection.execute(f"""
+            CREATE OR REPLACE TABLE past AS {newest_sql(known, "key, status, code, retriable, attempt")}""")
+
+
 def _keep_forced(connection: duckdb.DuckDBPyConnection, force: Force) -> None:
     """Leave only the forced pictures in `asked`."""
+    if force.cells is not None:
+        connection.execute("""
+            DELETE FROM asked WHERE replaces = '' OR key IN (SELECT key FROM past WHERE status IN ('ok', 'rejected'))
+            """)
+        return
     if force.keys_file:
         load_keys(connection, "forced_keys", force.keys_file)
     else:

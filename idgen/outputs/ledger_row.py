@@ -47,6 +47,7 @@ def ledger_row(
     detail: str = "",
     image: StoredImage | None = None,
     findings: Findings = NOTHING_FOUND,
+    tries_made: str = "",
     seconds: float | None = None,
     batch_rows: int | None = None,
     finished_at: datetime | None = None,
@@ -63,6 +64,8 @@ def ledger_row(
     return {
         **asked_columns(picture, signature_parameters),
         **{column.name: findings.values.get(column.name) for column in FINDING_COLUMNS},
+        "verdict": findings.verdict if image else "",
+        "tries_made": tries_made,
         "warnings": [*(picture.get("warnings") or []), *findings.warnings],
         "status": status,
         "code": str(code),

@@ -8,11 +8,13 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Required, TypedDict, Unpack
 
+from idgen.checks.gates import Gate
+from idgen.checks.instruments import NO_INSTRUMENTS, Instruments
 from idgen.checks.looking import Findings, findings
 from idgen.checks.picture import FinishedPicture, Pixels
 from idgen.checks.protocol import Check
@@ -24,6 +26,8 @@ from idgen.outputs.ledger import write_part
 from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
 from idgen.outputs.named import named_path
 from idgen.outputs.provenance import xmp_packet
+from idgen.outputs.publishing import may_copy_at_once
+from idgen.outputs.stored_images import put_image
 from idgen.outputs.thumbnail import write_thumbnail
 from idgen.schemas import PictureRow
 from idgen.stores.protocol import ObjectStore, StoreError
@@ -45,6 +49,23 @@ class _Batch:
     images: Sequence[FinishedPicture | RowError]
     stage: str
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is published of a picture: its row with the seed that made it, and what the checks found."""
+
+    picture: PictureRow
+    finished: FinishedPicture
+    found: Findings
+    seconds: float
+    """Of sampling, all its tries together."""
+    tries_made: str = ""
+    """As the ledger has it."""
+
+
+Choose = Callable[[PictureRow, FinishedPicture, Findings, float], Chosen | None]
+"""Told of each picture that was made and checked, with the seconds it took; None = it is made again."""
 
 
 class _Outcome(TypedDict, total=False):
@@ -74,8 +95,13 @@ class Publisher:
         published: Callable[[list[Row]], None],
         part_patience_s: float = PART_PATIENCE_S,
         checks: Sequence[Check] = CHECKS,
+        gates: Mapping[str, Gate] | None = None,
+        choose: Choose = Chosen,
+        instruments: Instruments = NO_INSTRUMENTS,
+        rejected: Collection[str] = (),
         thumbnail_px: int = 0,
     ) -> None:
+        """`rejected` are keys that people rejected: when they are made again, their names do not show them."""
         self._store = store
         self._run_id = run_id
         self._shard = shard
@@ -85,6 +111,10 @@ class Publisher:
         self._published = published
         self._part_patience_s = part_patience_s
         self._checks = checks
+        self._gates = gates
+        self._choose = choose
+        self._instruments = instruments
+        self._rejected = rejected
         self._thumbnail_px = thumbnail_px
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
@@ -111,6 +141,10 @@ class Publisher:
         self._threads.shutdown(wait=True)
         self._raise_failure()
 
+    def check(self) -> None:
+        """Raise what a batch broke on, if one did: nothing more is published then."""
+        self._raise_failure()
+
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
@@ -125,10 +159,12 @@ class Publisher:
             self._room.release()
 
     def _publish(self, batch: _Batch) -> None:
-        published = [
-            self._publish_image(batch, picture, result)
-            for picture, result in zip(batch.pictures, batch.images, strict=True)
-        ]
+        published = []
+        for picture, result in zip(batch.pictures, batch.images, strict=True):
+            if chosen := self._looked_at(batch, picture, result):
+                published.append(self._publish_image(batch, chosen))
+        if not published:
+            return
         rows = [row for row, _ in published]
         self._write_part(batch.sequence, rows)
         for row, copy_to in published:
@@ -152,36 +188,46 @@ class Publisher:
                 time.sleep(min(pause_s, left_s))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _publish_image(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> tuple[Row, str]:
-        """Check and store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
+    def _looked_at(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> Chosen | None:
+        """Have a picture checked and chosen; None when it is made again."""
         finished = FinishedPicture(result) if isinstance(result, RowError) else result
-        found = findings(finished, self._checks)
-        if isinstance(finished.pixels, RowError):
-            return self._failed(batch, picture, found, finished.pixels, batch.stage), ""
-        try:
-            image, copy_to = self._store_image(picture, finished.pixels)
-        except RowError as error:
-            return self._failed(batch, picture, found, error, "publish"), ""
-        except StoreError as error:
-            return self._failed(batch, picture, found, RowError(Code.STORE_FAILED, str(error)), "publish"), ""
-        except Exception as error:
-            log.exception("cannot publish %s", picture["key"])
-            return self._failed(batch, picture, found, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
-        return self._row(batch, picture, found, status="ok", stage="publish", image=image), copy_to
+        found = findings(finished, self._checks, self._gates, self._instruments)
+        return self._choose(picture, finished, found, batch.seconds / len(batch.pictures))
 
-    def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str]:
-        """Encode and write one image. Raises RowError and StoreError."""
+    def _publish_image(self, batch: _Batch, chosen: Chosen) -> tuple[Row, str]:
+        """Store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""
+        pixels = chosen.finished.pixels
+        if isinstance(pixels, RowError):
+            return self._failed(batch, chosen, pixels, batch.stage), ""
+        try:
+            image, copy_to, warning = self._store_image(chosen.picture, pixels)
+        except RowError as error:
+            return self._failed(batch, chosen, error, "publish"), ""
+        except StoreError as error:
+            return self._failed(batch, chosen, RowError(Code.STORE_FAILED, str(error)), "publish"), ""
+        except Exception as error:
+            log.exception("cannot publish %s", chosen.picture["key"])
+            return self._failed(batch, chosen, RowError(Code.INTERNAL, type(error).__name__), "publish"), ""
+        if warning:
+            found = replace(chosen.found, warnings=(*chosen.found.warnings, warning))
+            chosen = replace(chosen, found=found)
+        row = self._row(batch, chosen, status="ok", stage="publish", image=image)
+        shown = may_copy_at_once(self._config.publish, chosen.found.verdict) and row["key"] not in self._rejected
+        return row, copy_to if shown else ""
+
+    def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str, str]:
+        """Encode and write one image; return it, where its named copy would be, a warning. Raises RowError, StoreError."""
         image_format = picture.get("output_format") or self._config.format
         asked = asked_columns(picture, self._signature_parameters)
         provenance = xmp_packet(asked, self._run_id, self._config.provenance)
         encoded = encode_image(pixels, image_format, self._config.quality, provenance)
         copy_to = _copy_path(picture, encoded.extension)
         path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
-        self._store.put(path, encoded.data, content_type=encoded.content_type)
+        data, warning = put_image(self._store, path, encoded)
         write_thumbnail(self._store, picture["key"], pixels, self._thumbnail_px)
-        digest = hashlib.sha256(encoded.data).hexdigest()
+        digest = hashlib.sha256(data).hexdigest()
         height, width = pixels.shape[:2]
-        return StoredImage(path, digest, len(encoded.data), image_format, width, height), copy_to
+        return StoredImage(path, digest, len(data), image_format, width, height), copy_to, warning
 
     def _copy(self, image_path: str, copy_to: str) -> None:
         """Make the named copy. The picture is done without it: the end of the run mends what fails here."""
@@ -190,19 +236,20 @@ class Publisher:
         except StoreError as error:
             log.warning("no copy under %s yet: %s", copy_to, error)
 
-    def _failed(self, batch: _Batch, picture: PictureRow, found: Findings, error: RowError, stage: str) -> Row:
-        return self._row(batch, picture, found, status=error.status, stage=stage, code=error.code, detail=error.detail)
+    def _failed(self, batch: _Batch, chosen: Chosen, error: RowError, stage: str) -> Row:
+        return self._row(batch, chosen, status=error.status, stage=stage, code=error.code, detail=error.detail)
 
-    def _row(self, batch: _Batch, picture: PictureRow, found: Findings, **outcome: Unpack[_Outcome]) -> Row:
+    def _row(self, batch: _Batch, chosen: Chosen, **outcome: Unpack[_Outcome]) -> Row:
         sampled = batch.stage == "sample" and batch.seconds > 0
         return ledger_row(
-            picture,
-            findings=found,
+            chosen.picture,
+            findings=chosen.found,
+            tries_made=chosen.tries_made,
             run_id=self._run_id,
             shard=self._shard,
             shard_try=self._shard_try,
             signature_parameters=self._signature_parameters,
-            seconds=batch.seconds / len(batch.pictures) if sampled else None,
+            seconds=chosen.seconds if sampled else None,
             batch_rows=len(batch.pictures) if sampled else None,
             **outcome,
         )

@@ -10,11 +10,12 @@ from idgen.recipes.recipe import Recipe
 _NOT_IN_HASH = {
     "title", "defaults", "licence", "columns", "required_columns", "prompt_required", "batch_size",
     "seconds_per_picture",
-    "max_references", "max_side_px", "size_multiple_px", "download_gb", "face_pass",
+    "max_references", "max_side_px", "size_multiple_px", "download_gb", "face_pass", "gates", "rank_by",
+    "white_ground",
 }  # fmt: skip
 _LOCATIONS = {
     "weights", "revision", "vae", "sha256", "config", "unet", "image_encoder", "face_parser", "context_weights",
-    "steps", "archive", "text", "same_person_cosine",
+    "steps", "archive", "text", "same_person_cosine", "sure_score",
 }  # fmt: skip
 _AS_EVER = {"prompt_syntax": "plain", "long_prompt": "cut"}
 """Settings that a recipe learnt later, with what they were before: so said, they are as good as not there."""

@@ -149,6 +149,10 @@ class FacePack:
     """What a face must score; another detector than insightface's has other scores (YuNet: 0.8)."""
     same_person_cosine: float = 0.3
     """Below it a row's references look like different people. Decides no pixels, so it is in no key."""
+    sure_score: float = 0.0
+    """A reference's face that scores less gets the warning weak_detection; in no key. 0 = none does: no figure is known
+    for insightface's packs. YuNet: 0.85 (of 132 crops without a face it saw one in 13 at 0.5, in one at 0.8, in none at
+    0.85; of 45 faces 44 had 0.8)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,6 +190,7 @@ class Defaults:
     """Of the first adapter."""
     ip_adapter_scales: dict[str, float] | None = None
     """Of others, by name; a row's own table takes the place of the whole. Adapters that nothing names have 1.0."""
+    tries: int = 1
     shortcut_scale: float = 1.0
     lora_scale: float = 1.0
     face_select: str = "largest"
@@ -230,6 +235,13 @@ class Recipe:
     face_pack: FacePack = field(default_factory=FacePack)
     defaults: Defaults = field(default_factory=Defaults)
     licence: Licence = field(default_factory=Licence)
+    white_ground: bool = False
+    """Its pictures are meant to stand on white: how white and even their ground is gets measured. In no key."""
+    gates: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Bounds by check (idgen/checks/gates.py): {face_similarity: {warn: 0.3, reject: 0.2}}. A picture beyond `reject`
+    is held back. In no key, but for rows with several tries."""
+    rank_by: str = "face_similarity"
+    """The check that says which of several tries is the best."""
     columns: list[str] = field(default_factory=list)
     """Manifest columns that rows of this recipe may set, beyond those every recipe has (columns.py)."""
     required_columns: list[str] = field(default_factory=list)

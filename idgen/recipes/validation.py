@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from idgen.columns import NETS, SHOWN_TO
 from idgen.errors import Exit, RunError
-from idgen.recipes import adapter_rules, column_rules, face_pass
+from idgen.recipes import adapter_rules, column_rules, face_pass, gates
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.variants import needs
@@ -41,6 +41,7 @@ def _faults(recipe: Recipe) -> Iterable[str]:
     if side < 1 or side % DETECTOR_STEP_PX:
         yield f"face_pack.det_size_px: {side} must be a multiple of {DETECTOR_STEP_PX}, for example 640"
     yield from column_rules.faults(recipe)
+    yield from gates.faults(recipe)
 
 
 def _base_faults(recipe: Recipe) -> Iterable[str]:

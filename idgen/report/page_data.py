@@ -88,6 +88,12 @@ class PageData:
         }
         return json_in_script(data)
 
+    def image_paths(self) -> list[str]:
+        """Return the catalogue's paths of all full pictures that the page shows."""
+        table = self.shown.table
+        paths = {*table["image_path"].to_pylist(), *table["previous_image_path"].to_pylist()}
+        return sorted(path for path in paths if path)
+
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield name and text of each file beside the page, one at a time: together they are many times the page."""
         if not self.in_files:

@@ -20,6 +20,8 @@ class StatusCounts:
     rejected: int = 0
     failed: int = 0
     skipped: int = 0
+    held: int = 0
+    """Pictures that are there and that a gate holds back: of this run's while it goes on, then of the manifest's."""
 
     @property
     def done(self) -> int:
@@ -97,7 +99,8 @@ def format_progress(counts: StatusCounts, per_second: float | None) -> str:
     share = share if counts.left == 0 else min(share, 99.9)
     rate = "- images/s" if per_second is None else f"{per_second:.3g} images/s"
     words = [f"{share:5.1f}%", f"ok {counts.ok:,}", f"rejected {counts.rejected:,}", f"failed {counts.failed:,}"]
-    words += [f"skipped {counts.skipped:,}", f"left {counts.left:,}", rate]
+    words += [f"skipped {counts.skipped:,}", f"left {counts.left:,}"]
+    words += [f"held {counts.held:,}", rate] if counts.held else [rate]
     return "  ".join([*words, f"ETA {duration(eta_s(counts.left, per_second))}"])
 
 

@@ -104,7 +104,7 @@ def counts_of(facts: Mapping[str, object]) -> StatusCounts:
     """Return the counts of a progress.json or summary.json, which stand at its top or under `counts`."""
     inner = facts.get("counts")
     source = inner if isinstance(inner, Mapping) else facts
-    names = ("asked", "ok", "rejected", "failed", "skipped")
+    names = ("asked", "ok", "rejected", "failed", "skipped", "held")
     return StatusCounts(**{name: _whole(source.get(name)) for name in names})
 
 

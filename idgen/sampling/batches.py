@@ -46,14 +46,20 @@ def run(
     bucket: B,
     size: BatchSize,
     sample: Callable[[Sequence[Row], B], list[Result | RowError]],
+    more: Callable[[], Sequence[Row]] = tuple,
 ) -> Iterator[Batch[Row, Result]]:
     """Yield the batches of `rows` in order as they finish; every row comes back exactly once.
 
-    A row that does not fit alone comes back as RowError(OUT_OF_MEMORY). Other exceptions of `sample` pass through.
+    `more` is asked when less than a batch is left, until it has no rows: those that are to be sampled again. A row that
+    does not fit alone comes back as RowError(OUT_OF_MEMORY). Other exceptions of `sample` pass through.
     """
-    at = 0
-    while at < len(rows):
-        batch = list(rows[at : at + size.rows(bucket)])
+    waiting = list(rows)
+    while True:
+        while len(waiting) < size.rows(bucket) and (further := more()):
+            waiting.extend(further)
+        if not waiting:
+            return
+        batch = waiting[: size.rows(bucket)]
         began = time.monotonic()
         results: list[Result | RowError]
         try:
@@ -64,4 +70,4 @@ def run(
                 continue
             results = [RowError(Code.OUT_OF_MEMORY, str(error))]
         yield Batch(batch, results, time.monotonic() - began)
-        at += len(batch)
+        del waiting[: len(batch)]

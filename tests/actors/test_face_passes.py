@@ -187,14 +187,14 @@ def test_warnings_of_the_photo_the_prompt_and_the_pass_stand_together(shop, ada)
 
 
 def test_a_bug_in_the_pass_costs_its_own_row(shop, ada, monkeypatch):
-    analyse = FaceAnalyser.analyse
+    see = FaceAnalyser.see
 
-    def broken(analyser, rgb, face_select, **words):
+    def broken(analyser, rgb, near, **words):
         if (rgb == 7).all():
             raise ZeroDivisionError
-        return analyse(analyser, rgb, face_select, **words)
+        return see(analyser, rgb, near, **words)
 
-    monkeypatch.setattr(FaceAnalyser, "analyse", broken)
+    monkeypatch.setattr(FaceAnalyser, "see", broken)
     shop.scenes[2] = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
     told = shop.run([asked(number, ada) for number in (1, 2, 3)])
     assert {seed: row["code"] for seed, row in told.items()} == {1: "", 2: "internal", 3: ""}

@@ -38,10 +38,10 @@ def picture(number, photo="ada", **changes):
 class Line:
     """Both actors of a run in a folder."""
 
-    def __init__(self, tmp_path, identities, sampling=None):
-        """`identities`: see RunFacts; `sampling`: SamplingConfig."""
+    def __init__(self, tmp_path, identities, sampling=None, gates=None, max_extra_pictures=-1):
+        """`identities`: see RunFacts; `sampling`: SamplingConfig; `gates`: the run's."""
         self.store = open_store(str(tmp_path / "out"))
-        self.monitor = MonitorState(0)
+        self.monitor = MonitorState(0, max_extra_pictures)
         run = RunFacts(
             output=self.store.root,
             run_id=RUN,
@@ -51,7 +51,9 @@ class Line:
         )
         faces = FaceSettings(faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS)])
         self.faces = FaceActor(run, faces, self.monitor)
-        sampler = SamplerSettings(sampling=sampling or SamplingConfig(num_gpus=0), images=ImagesConfig())
+        sampler = SamplerSettings(
+            sampling=sampling or SamplingConfig(num_gpus=0), images=ImagesConfig(), gates=gates or {}
+        )
         self.sampler = SamplerActor(run, sampler, self.monitor)
         self._scratch = tmp_path
 

@@ -10,7 +10,7 @@ from idgen.columns import IMAGES
 from idgen.config import Config, RunConfig
 from idgen.driver.finish import _addresses, check_licences, exit_code
 from idgen.errors import Exit, RunError
-from idgen.manifest.results import Balance
+from idgen.manifest.balance import Balance
 from idgen.recipes.recipe import Licence, Recipe
 
 RUN = SimpleNamespace(config=Config(run=RunConfig(max_failed_fraction=0.25)))

@@ -13,7 +13,8 @@ from insightface.app.common import Face as InsightFace
 import idgen.tiny
 from idgen.config import FacesConfig, SourcesConfig
 from idgen.errors import Code, Exit, RowError, RunError
-from idgen.faces.analysis import FaceAnalyser, choose
+from idgen.faces.analysis import FaceAnalyser
+from idgen.faces.choice import choose
 from idgen.faces.references import ReferenceReader, Request
 from idgen.sources.fetch import Fetcher
 from idgen.tiny.people import DrawnPerson, Look

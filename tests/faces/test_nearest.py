@@ -7,7 +7,8 @@ from PIL import Image
 
 from idgen import weights
 from idgen.config import FacesConfig
-from idgen.faces.analysis import FaceAnalyser, nearest
+from idgen.faces.analysis import FaceAnalyser
+from idgen.faces.choice import nearest
 
 
 def test_the_nearest_face_is_the_one_whose_middle_is_nearest():

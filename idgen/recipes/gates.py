@@ -1,0 +1,40 @@
+"""The gates of a recipe: its checks' bounds, the recipe's, the run's; and what of them is in a key."""
+
+from collections.abc import Iterable, Mapping
+
+from idgen.checks import gates
+from idgen.checks.gates import Gate, GateSettings
+from idgen.checks.table import COLUMN_OF
+from idgen.errors import Exit, RunError
+from idgen.recipes.recipe import Recipe
+
+_LIKENESS = "face_similarity"
+
+
+def faults(recipe: Recipe) -> Iterable[str]:
+    """Yield what is wrong with `recipe.gates` and `recipe.rank_by`, in words that begin with the setting."""
+    yield from gates.faults(recipe.gates, COLUMN_OF)
+    if recipe.rank_by not in (ranked := [name for name, column in COLUMN_OF.items() if column.better]):
+        yield f"rank_by: {recipe.rank_by!r} must be one of {', '.join(ranked)}"
+
+
+def check_run_gates(run_gates: GateSettings) -> None:
+    """Raise RunError(USAGE) for `gates` of the run's configuration that name no check or no bound."""
+    for fault in gates.faults(run_gates, COLUMN_OF):
+        raise RunError(Exit.USAGE, fault)
+
+
+def gates_for(recipe: Recipe, run_gates: GateSettings) -> dict[str, Gate]:
+    """Return the bounds that pictures of `recipe` are judged by.
+
+    Likeness below what its own face pack takes for the same person gets a warning: the pack's figure, as cosines of
+    different recognisers are not the same.
+    """
+    own: GateSettings = {_LIKENESS: {"warn": recipe.face_pack.same_person_cosine}}
+    return gates.gates_of([own, recipe.gates, run_gates], COLUMN_OF)
+
+
+def policy_of(recipe: Recipe, bounds: Mapping[str, Gate]) -> dict[str, object]:
+    """Return what decides which of several tries is kept; {} where nothing is ever held, so that one try is enough."""
+    deciding = gates.deciding(bounds)
+    return {"reject": deciding, "rank_by": recipe.rank_by} if deciding else {}
