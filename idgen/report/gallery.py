@@ -68,7 +68,12 @@ def write_report(
     gallery = read_gallery(
         store, run_id, config, notes=notes, summary=summary, references=references, addresses=addresses
     )
-    folder = f"{run_folder(run_id)}/report"
+    return write_gallery(store, gallery)
+
+
+def write_gallery(store: ObjectStore, gallery: Gallery) -> str:
+    """Write the page and all files beside it; return the page's path. StoreError when the store does not take them."""
+    folder = f"{run_folder(gallery.data.run_id)}/report"
     files = gallery.files()
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="report") as pool:
         while some := list(islice(files, 4 * _WRITERS)):  # so that few are in memory

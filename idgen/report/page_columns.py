@@ -33,10 +33,9 @@ WHOLE = (
 """Columns that a search or an order needs of all rows: each has a file of its own."""
 
 _POINT_NUMBERS = 10
-_Table = pa.Table
 
 
-def page_columns(table: _Table, thumbnails: Thumbnails, names: Iterable[str]) -> dict[str, list[Cell]]:
+def page_columns(table: pa.Table, thumbnails: Thumbnails, names: Iterable[str]) -> dict[str, list[Cell]]:
     """Return the columns of these names: links made, non-finite numbers as null."""
     return {name: _values(name, table, thumbnails) for name in names}
 
@@ -64,7 +63,7 @@ def is_empty(values: list[Cell]) -> bool:
     return all(value is None or value == "" or value == [] for value in values)
 
 
-def _values(name: str, table: _Table, thumbnails: Thumbnails) -> list[Cell]:
+def _values(name: str, table: pa.Table, thumbnails: Thumbnails) -> list[Cell]:
     if name in _MADE:
         return list(_MADE[name](table, thumbnails))
     values: list[Cell] = table.column(name).to_pylist()
@@ -73,52 +72,52 @@ def _values(name: str, table: _Table, thumbnails: Thumbnails) -> list[Cell]:
     return values
 
 
-def _image_path(table: _Table, _: Thumbnails) -> Iterator[Cell]:
+def _image_path(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
     """Of a picture in its usual place, images/<ab>/<key>.<ending>, only the ending; else the path, quoted."""
     for key, path in zip(_list(table, "key"), _list(table, "image_path"), strict=True):
         usual, _dot, ending = path.rpartition(".")
         yield ending if key and usual == f"images/{key[:2]}/{key}" and ending.isalnum() else quote(path)
 
 
-def _inputs(table: _Table, thumbnails: Thumbnails) -> Iterator[Cell]:
+def _inputs(table: pa.Table, thumbnails: Thumbnails) -> Iterator[Cell]:
     """[column, thumbnail or ""] of each further picture that the row was made of; its address stands in `settings`."""
     for settings in _list(table, "settings"):
         names = {column: photo_name(uri, ground_of(column)) for column, uri in inputs_of(settings).items()}
         yield [[column, name if name in thumbnails else ""] for column, name in names.items()]
 
 
-def _reference_thumbs(table: _Table, thumbnails: Thumbnails) -> Iterator[Cell]:
+def _reference_thumbs(table: pa.Table, thumbnails: Thumbnails) -> Iterator[Cell]:
     for uris in _list(table, "reference_uris"):
         yield [name if (name := photo_name(uri)) in thumbnails else "" for uri in uris or ()]
 
 
-def _points(table: _Table, _: Thumbnails) -> Iterator[Cell]:
+def _points(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
     """x and y of the face's five points in tenths of a pixel; None unless all are there."""
     for numbers in _list(table, "target_keypoints"):
         found = [round(number, 1) for number in numbers or () if number is not None and _finite(number)]
         yield found if len(found) == _POINT_NUMBERS else None
 
 
-def _seed(table: _Table, _: Thumbnails) -> Iterator[Cell]:
+def _seed(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
     """As text: a script counts exactly only to 2**53."""
     return (None if value is None else str(value) for value in _list(table, "seed"))
 
 
-def _thumb(table: _Table, thumbnails: Thumbnails) -> Iterator[Cell]:
+def _thumb(table: pa.Table, thumbnails: Thumbnails) -> Iterator[Cell]:
     return (thumbnail_path(key) in thumbnails and thumbnail_path(key) != "" for key in _list(table, "key"))
 
 
-def _warned(table: _Table, _: Thumbnails) -> Iterator[Cell]:
+def _warned(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
     return (len(warnings or ()) for warnings in _list(table, "warnings"))
 
 
-def _changed(table: _Table, _: Thumbnails) -> Iterator[Cell]:
+def _changed(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
     """Whether another picture stood here before."""
     return (bool(key or path) for key, path in zip(*(_list(table, f"previous_{n}") for n in _BEFORE), strict=True))
 
 
 _BEFORE = ("key", "image_path")
-_MADE: Mapping[str, Callable[[_Table, Thumbnails], Iterable[Cell]]] = {
+_MADE: Mapping[str, Callable[[pa.Table, Thumbnails], Iterable[Cell]]] = {
     "image_path": _image_path,
     "previous_image_path": lambda table, _: map(quote, _list(table, "previous_image_path")),
     "inputs": _inputs,
@@ -134,7 +133,7 @@ _MADE: Mapping[str, Callable[[_Table, Thumbnails], Iterable[Cell]]] = {
 ALL = tuple(dict.fromkeys((*COLUMNS, *_MADE)))
 
 
-def _list(table: _Table, name: str) -> list[Cell]:
+def _list(table: pa.Table, name: str) -> list[Cell]:
     values: list[Cell] = table.column(name).to_pylist()
     return values
 

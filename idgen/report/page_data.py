@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from idgen.checks.table import FINDING_COLUMNS
+import pyarrow as pa
+
+from idgen.checks.table import COLUMN_OF, FINDING_COLUMNS
 from idgen.column import in_words
 from idgen.columns import BY_NAME, IMAGES, LABELS
 from idgen.errors import CODES, Code
@@ -55,7 +57,7 @@ class PageData:
     @property
     def in_files(self) -> bool:
         """Whether the run is so large that files beside the page hold a part of the data."""
-        return self.shown.table.num_rows > WHOLE_RUN_ROWS
+        return int(self.shown.table.num_rows) > WHOLE_RUN_ROWS
 
     def json(self) -> str:
         """Return the page's own data as JSON that may stand inside a script element."""
@@ -80,9 +82,7 @@ class PageData:
             "ranked": RANKED,
             "labels": {name: BY_NAME[name].shown_as for name in LABELS},
             "findings": {column.name: in_words(column.name) for column in FINDING_COLUMNS},
-            "measures": {
-                column.name: getattr(column, "better", "") for column in FINDING_COLUMNS if column.name in MEASURES
-            },
+            "measures": {name: COLUMN_OF[name].better for name in MEASURES if _says(shown.table, name)},
             "images": {name: BY_NAME[name].shown_as for name in IMAGES},
             "reasons": self.reasons,
         }
@@ -117,6 +117,11 @@ def json_in_script(data: object) -> str:
 def _script(name: str, data: object) -> tuple[str, str]:
     """A file that hands its data to the page as one text: no name in the data can mean anything to a script."""
     return name, f"idgenData({json_in_script(name)},{json_in_script(json_in_script(data))})"
+
+
+def _says(table: pa.Table, name: str) -> bool:
+    """Whether any picture was measured."""
+    return bool(table.column(name).null_count < table.num_rows)
 
 
 def _code_facts(code: str) -> dict[str, object]:

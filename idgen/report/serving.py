@@ -23,9 +23,15 @@ _SHOWN = re.compile(
     r"(images|named|thumbs)/.+|runs/[^/]+/(report/.+|results\.parquet|failed\.parquet|summary\.json)", re.DOTALL
 )
 _TYPES = {
-    **{"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "md": "text/markdown; charset=utf-8"},
-    **{"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "json": "application/json"},
-    **{"zip": "application/zip", "parquet": "application/vnd.apache.parquet"},
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "md": "text/markdown; charset=utf-8",
+    "png": "image/png",
+    "jpg": "image/jpeg",
+    "webp": "image/webp",
+    "json": "application/json",
+    "zip": "application/zip",
+    "parquet": "application/vnd.apache.parquet",
 }
 _PIECE_BYTES = 2**18
 
@@ -54,11 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "idgen"
     sys_version = ""
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         """Answer with an object's bytes."""
         self._answer(body=True)
 
-    def do_HEAD(self) -> None:  # noqa: N802
+    def do_HEAD(self) -> None:
         """Answer with what a GET would say of the object."""
         self._answer(body=False)
 
@@ -66,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of what works: the terminal shows the link."""
 
     def _answer(self, body: bool) -> None:
-        if self.headers.get("Host") not in (f"{name}:{self.server.server_port}" for name in (ADDRESS, "localhost")):
+        if self.headers.get("Host", "") not in [f"{name}:{self.server.server_port}" for name in (ADDRESS, "localhost")]:
             return self._refuse(HTTPStatus.FORBIDDEN)
         path = unquote(urlsplit(self.path).path).removeprefix("/")
         if not path:

@@ -28,7 +28,7 @@ function fillChoices() {
   }
   const groups = Object.keys(groupLabels).filter((name) => tally(name).length);
   at("group").append(option("", "nothing"), ...groups.map((name) => option(name, groupLabels[name])));
-  at("sort").append(...usefulOrders().map(([value, words]) => option(value, words)));
+  at("sort").append(...Object.entries(ORDERS).map(([value, { words }]) => option(value, words)));
   at("show").append(option("", "everything"), ...Object.entries(SHOWN).map(([value, [words]]) => option(value, words)));
 }
 

@@ -28,12 +28,6 @@ const ORDERS = {
   newest: { words: "Newest first", rank: (row) => -(Date.parse(cell("finished_at", row)) || 0), needs: ["finished_at"] },
 };
 
-/** Orders that tell the rows of this run apart, name -> words. */
-function usefulOrders() {
-  const says = (name) => !(name in DATA.measures) || DATA.whole.includes(name) || tally(name).length > 0;
-  return Object.entries(ORDERS).filter(([name]) => says(name)).map(([name, one]) => [name, one.words]);
-}
-
 /** Order rows in place; rows of one group stay together. */
 function ordered(rows, wish, groups) {
   const { rank } = ORDERS[wish.sort];
