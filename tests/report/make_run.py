@@ -44,6 +44,8 @@ SCHEMA = pa.schema(
         ("near_duplicate_of", pa.int32()),
         ("face_pass_result", pa.string()),
         *((name, pa.float32()) for name in ("seconds", "face_similarity_before", "face_similarity")),
+        *((name, pa.float32()) for name in ("face_similarity_least", "face_px", "sharpness", "clipped_fraction")),
+        ("ground_deviation", pa.float32()),
         ("target_keypoints", pa.list_(pa.float32())),
         ("finished_at", pa.timestamp("us", tz="UTC")),
         ("warnings", pa.list_(pa.string())),

@@ -58,7 +58,9 @@ def test_page_thumbnails_and_pictures_come_with_their_types(server):
     thumb = image.replace("images/", "thumbs/").replace(".png", ".webp")
     assert ask(server, f"/{thumb}")[1]["Content-Type"] == "image/webp"
     assert ask(server, f"/runs/{RUN}/results.parquet")[2][:4] == b"PAR1"
-    assert {headers["X-Content-Type-Options"] for headers in (ask(server, f"/{p}")[1] for p in (HOME, "no"))} == {"nosniff"}
+    assert {headers["X-Content-Type-Options"] for headers in (ask(server, f"/{p}")[1] for p in (HOME, "no"))} == {
+        "nosniff"
+    }
 
 
 def test_the_top_leads_to_the_gallery_and_a_head_has_no_body(server):

@@ -188,4 +188,4 @@ fillNext();
 fillChoices();
 listen();
 readAddress();
-refresh().then(paintBar);
+refresh().then(() => (paintBar(), requestAnimationFrame(() => performance.mark("first cards"))));

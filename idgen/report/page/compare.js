@@ -43,5 +43,5 @@ function othersToCompare(row) {
 function otherWords(row, other) {
   const own = cell("row_id", other) === cell("row_id", row) ? `image ${cell("image_index", other) + 1} of this row` : `row ${cell("row_id", other)}`;
   const differs = ["recipe", ...Object.keys(DATA.labels)].filter((name) => name !== "sku" && cell(name, other) && cell(name, other) !== cell(name, row));
-  return sentence([...differs.map((name) => cell(name, other)), own].join(" · "));
+  return [...differs.map((name) => cell(name, other)), own].join(" · ");
 }
