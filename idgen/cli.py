@@ -60,15 +60,30 @@ Run it again after a crash or a stop: it continues where it stopped. Nothing to 
         settings=_RUN,
     ),
     "rerun": Job(
-        about="""Make pictures again that the ledger counts as done: by status, code, missing image, or a file of keys.
+        about="""Make pictures again that the ledger counts as done: by status, code, missing image, decision, or file.
 
     idgen rerun my.yaml rerun.code=[reference_missing]
     idgen rerun my.yaml rerun.missing=true
     idgen rerun my.yaml rerun.status=[ok] select.file=keys.txt
+    idgen rerun my.yaml rerun.decision=rejected
+    idgen rerun my.yaml rerun.decision=rejected rerun.set.guidance_scale=4
 
-The same as generate with a filter: the manifest stays the same, and so do all keys.""",
+The same as generate with a filter: the manifest stays the same, and so do all keys. Only rerun.decision=rejected makes
+other pictures, with new seeds, in the place of those that people rejected; later runs ask for those.""",
         entry="idgen.driver.run:rerun_job",
         settings=("rerun", *_RUN),
+    ),
+    "review": Job(
+        about="""Record what people decided about pictures: the decisions.csv that the gallery exports.
+
+    idgen review my.yaml decisions=decisions.csv review.by=mara
+    idgen rerun my.yaml rerun.decision=rejected
+    idgen generate my.yaml images.publish=accepted
+
+Of each picture the newest decision counts. rerun makes others in the place of rejected ones; the next run's names
+follow what was decided, even when it has nothing to make. The same file twice is recorded once.""",
+        entry="idgen.driver.review:review_job",
+        settings=("output", "decisions", "review"),
     ),
     "status": Job(
         about="""Show how a run stands, or the newest runs: reads only the run's folder, needs no Ray.
@@ -89,15 +104,16 @@ Exit 3 when something is missing; `idgen rerun rerun.missing=true` makes it agai
         settings=("output", "verify"),
     ),
     "report": Job(
-        about="""Make the gallery of a finished run again: runs/<run_id>/report/index.html.
+        about="""Make the gallery of a finished run again, show it, pack it: runs/<run_id>/report/index.html.
 
     idgen report configs/demo.yaml run.id=20261121-020000-a1b2
+    idgen report output=s3://shop/catalogue report.serve=8765      a link for the browser of this machine, until Ctrl-C
+    idgen report my.yaml report.zip=true                           report.zip for sending
+    idgen report my.yaml report.presign_s=86400                    on S3: a link to report.zip, valid for a day
 
 Without run.id the newest run is taken.""",
-        entry="idgen.driver.inspect:report_job",
-        settings=(
-            "output", "run.id", "manifest", *_PHOTOS, "report.max_rows", "report.thumbnail_px", "report.references",
-        ),
+        entry="idgen.driver.report:report_job",
+        settings=("output", "run.id", "manifest", *_PHOTOS, "report"),
     ),
     "weights": Job(
         about="""List the weights that recipes load, check them, and download what is missing.

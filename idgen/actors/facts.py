@@ -54,6 +54,8 @@ class SamplerSettings:
     """Path of a text that could not be encoded ahead -> code."""
     rejected: frozenset[str] = frozenset()
     """Keys of the plan that people rejected: made again, they get no named copy."""
+    thumbnail_px: int = 0
+    """Width of the thumbnails that publishers write; 0 = none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

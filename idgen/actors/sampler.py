@@ -247,6 +247,7 @@ class SamplerActor:
             choose=tries.judged,
             instruments=self._networks.of(recipe, self._face_packs),
             rejected=self._settings.rejected,
+            thumbnail_px=self._settings.thumbnail_px,
         )
 
     def _work_counts(self) -> Counter[str]:

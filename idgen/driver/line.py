@@ -97,6 +97,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             images=config.images,
             gates=config.gates,
             rejected=rejected_to_make(run.store, run.scratch, config.planner.memory_mb),
+            thumbnail_px=config.report.thumbnail_px if config.report.enabled else 0,
         ),
         pools=pools,
         monitor=monitor,

@@ -132,6 +132,12 @@ class S3Store:
         """Return s3://bucket/key."""
         return f"s3://{self._bucket}/{self._key(path)}"
 
+    def presigned(self, path: str, expires_s: int) -> str:
+        """Return a link that opens the object for whoever has it, for `expires_s` seconds (S3 allows seven days)."""
+        request = {"Bucket": self._bucket, "Key": self._key(path)}
+        with _as_store_error("presign", path):
+            return self._client.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
+
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return a pyarrow S3 filesystem with the same endpoint, and bucket/prefix inside it."""
         with self._lock:
