@@ -60,15 +60,30 @@ Run it again after a crash or a stop: it continues where it stopped. Nothing to 
         settings=_RUN,
     ),
     "rerun": Job(
-        about="""Make pictures again that the ledger counts as done: by status, code, missing image, or a file of keys.
+        about="""Make pictures again that the ledger counts as done: by status, code, missing image, decision, or file.
 
     idgen rerun my.yaml rerun.code=[reference_missing]
     idgen rerun my.yaml rerun.missing=true
     idgen rerun my.yaml rerun.status=[ok] select.file=keys.txt
+    idgen rerun my.yaml rerun.decision=rejected
+    idgen rerun my.yaml rerun.decision=rejected rerun.set.guidance_scale=4
 
-The same as generate with a filter: the manifest stays the same, and so do all keys.""",
+The same as generate with a filter: the manifest stays the same, and so do all keys. Only rerun.decision=rejected makes
+other pictures, with new seeds, in the place of those that people rejected; later runs ask for those.""",
         entry="idgen.driver.run:rerun_job",
         settings=("rerun", *_RUN),
+    ),
+    "review": Job(
+        about="""Record what people decided about pictures: the decisions.csv that the gallery exports.
+
+    idgen review my.yaml decisions=decisions.csv review.by=mara
+    idgen rerun my.yaml rerun.decision=rejected
+    idgen generate my.yaml images.publish=accepted
+
+Of each picture the newest decision counts. rerun makes others in the place of rejected ones; the next run's names
+follow what was decided, even when it has nothing to make. The same file twice is recorded once.""",
+        entry="idgen.driver.review:review_job",
+        settings=("output", "decisions", "review"),
     ),
     "status": Job(
         about="""Show how a run stands, or the newest runs: reads only the run's folder, needs no Ray.

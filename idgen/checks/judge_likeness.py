@@ -22,6 +22,7 @@ class JudgeSimilarityCheck:
         "mean cosine of the picture's face to the references, by the recogniser that checks.likeness.judge names",
         better="higher",
         warn=SAME_PERSON,
+        network="judge",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
@@ -34,7 +35,11 @@ class LeastJudgeSimilarityCheck:
     """The same, to the reference that it resembles least."""
 
     column = FindingColumn(
-        "judge_similarity_least", pa.float32(), "the least of those cosines over the references", better="higher"
+        "judge_similarity_least",
+        pa.float32(),
+        "the least of those cosines over the references",
+        better="higher",
+        network="judge",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:

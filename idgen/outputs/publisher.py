@@ -216,7 +216,7 @@ class Publisher:
         return row, copy_to if shown else ""
 
     def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str, str]:
-        """Encode and write one image; return it, where its named copy would be, a warning. Raises RowError, StoreError."""
+        """Encode and write one image; return it, where its named copy would be, a warning. RowError, StoreError."""
         image_format = picture.get("output_format") or self._config.format
         asked = asked_columns(picture, self._signature_parameters)
         provenance = xmp_packet(asked, self._run_id, self._config.provenance)

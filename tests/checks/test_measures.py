@@ -1,4 +1,4 @@
-"""What is measured on finished pictures: drawn people with the real tiny face pack, photographs for what needs no face."""
+"""What is measured on finished pictures: drawn people with the real tiny face pack, photos for the rest."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""The networks that finished pictures are measured with, in small: an independent judge of drawn people, a safety model.
+"""Networks that finished pictures are measured with, in small: an independent judge of drawn people, a safety model.
 
 The judge is the one of the drawn world's evaluation (tests/drawn_world/judge.py: other people, another seed, frame and
 architecture than the face pack's recogniser), brought into a pack's layout: 112 px in, WIDTH numbers out.

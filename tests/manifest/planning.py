@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen.checks.looking import NOTHING_FOUND, Findings
 from idgen.columns import BY_NAME
 from idgen.config import Config, PlannerConfig, RunConfig, SelectConfig
 from idgen.manifest.planner import PlanSummary, plan, plan_retries
-from idgen.manifest.results import Balance, write_results
+from idgen.manifest.balance import Balance
+from idgen.manifest.results import write_results
 from idgen.manifest.shards import ShardRef, read_shard, shards
 from idgen.manifest.verdicts import Force
 from idgen.outputs.ledger import ledger_files, write_part
@@ -120,10 +122,15 @@ class Desk:
     def keys(self) -> set[str]:
         return {picture["key"] for picture in self.pictures()}
 
-    def make(self, outcome: Outcome = lambda picture: "ok") -> None:
+    def make(
+        self, outcome: Outcome = lambda picture: "ok", found: Callable[[Row], Findings] = lambda picture: NOTHING_FOUND
+    ) -> None:
         """Write the ledger rows of the last plan's shards, and of what it refused."""
         for ref in self.refs():
-            rows = [self._told(ref, picture, outcome(picture)) for picture in read_shard(self.store, ref).to_pylist()]
+            rows = [
+                self._told(ref, picture, outcome(picture), found(picture))
+                for picture in read_shard(self.store, ref).to_pylist()
+            ]
             if rows := [item for item in rows if item]:
                 write_part(self.store, self.run_id, ref.name, 1, 0, rows)
         filesystem, root = self.store.filesystem()
@@ -131,7 +138,7 @@ class Desk:
         if refused and not self.part:
             write_part(self.store, self.run_id, "plan", 0, 0, refused)
 
-    def _told(self, ref: ShardRef, picture: Row, outcome: str) -> Row | None:
+    def _told(self, ref: ShardRef, picture: Row, outcome: str, found: Findings) -> Row | None:
         if outcome == "left":
             return None
         key = picture["key"]
@@ -141,6 +148,7 @@ class Desk:
         return ledger_row(
             picture, status=status, code="" if fine else outcome, stage="sample", run_id=self.run_id, shard=ref.name,
             shard_try=1, signature_parameters=self.config.sources.signature_parameters, image=image if fine else None,
+            findings=found,
         )  # fmt: skip
 
     def retries(self) -> list[ShardRef]:
@@ -150,11 +158,11 @@ class Desk:
         )  # fmt: skip
         return refs
 
-    def results(self) -> tuple[Balance, list[Row], list[Row]]:
+    def results(self, **more: Any) -> tuple[Balance, list[Row], list[Row]]:
         """Finish the last run; the rows of results.parquet and failed.parquet."""
         balance = write_results(
             self.store, self.run_id, ledger_files=ledger_files(self.store), scratch=self.scratch,
-            signature_parameters=self.config.sources.signature_parameters, memory_mb=256,
+            signature_parameters=self.config.sources.signature_parameters, memory_mb=256, **more,
         )  # fmt: skip
         return balance, *(self.table(f"{name}.parquet").to_pylist() for name in ("results", "failed"))
 

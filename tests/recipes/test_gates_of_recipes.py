@@ -19,7 +19,7 @@ def test_shipped_recipes_only_warn_and_of_likeness_as_their_pack_tells_people_ap
         if "@" not in name:
             bounds = gates_for(recipe, {})
             assert bounds["face_similarity"] == Gate(warn=recipe.face_pack.same_person_cosine), name
-            assert policy_of(recipe, bounds) == {}, name
+            assert policy_of(recipe, bounds, {}) == {}, name
 
 
 def test_a_pack_s_own_figure_is_its_recipe_s_bound():
@@ -39,7 +39,16 @@ def test_gates_change_no_recipe_s_hash():
 def test_what_decides_among_tries_are_the_bounds_that_hold_and_the_rank():
     recipe = Recipe()
     bounds = gates_for(recipe, {"face_similarity": {"reject": 0.25}})
-    assert policy_of(recipe, bounds) == {"reject": {"face_similarity": 0.25}, "rank_by": "face_similarity"}
+    policy = {"reject": {"face_similarity": 0.25}, "rank_by": "face_similarity"}
+    assert policy_of(recipe, bounds, {"judge": "a" * 64, "safety": "b" * 64}) == policy
+
+
+def test_a_judge_that_decides_is_known_by_its_file():
+    bounds = gates_for(Recipe(), {"judge_similarity": {"reject": 0.3}})
+    files = {"judge": "a" * 64, "safety": "b" * 64}
+    assert policy_of(Recipe(), bounds, files)["networks"] == {"judge": "a" * 64}
+    ranked = gates_for(Recipe(), {"sharpness": {"reject": 3.0}})
+    assert policy_of(Recipe(rank_by="judge_similarity"), ranked, files)["networks"] == {"judge": "a" * 64}
 
 
 @pytest.mark.parametrize(
