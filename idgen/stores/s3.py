@@ -137,7 +137,7 @@ class S3Store:
         request = {"Bucket": self._bucket, "Key": self._key(path)}
         with _as_store_error("presign", path):
             # by itself boto3 signs links as of 2006, which newer regions refuse
-            client = _client(self._access, self._read_timeout_s, signature_version="s3v4")
+            client = _client(S3Access(), self._read_timeout_s, signature_version="s3v4")
             return client.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
 
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:

@@ -1,4 +1,4 @@
-"""Of a large run the page holds what every row needs; files beside it hold the rest, and let nothing in that is none."""
+"""Of a large run the page holds what every row needs; files beside it hold the rest and let nothing else in."""
 
 import json
 import re
