@@ -1,4 +1,4 @@
-"""A manager decides in the gallery: with a mouse, with keys alone, on a phone; nothing gets lost on the way to the file."""
+"""A manager decides in the gallery: with a mouse, with keys alone, on a phone; the file has all of it."""
 
 import csv
 import io
@@ -242,7 +242,8 @@ def test_pictures_are_on_the_first_screen_and_nothing_sticks_out(gallery, width,
         assert gallery.execute_script("return document.documentElement.scrollWidth") <= width
         open_row(gallery, 5)
         press(gallery, "r")
-        sticks = "return ['viewer', 'viewer-body', 'viewer-decision'].filter(id => document.getElementById(id).scrollWidth > innerWidth)"
+        sticks = """return ['viewer', 'viewer-body', 'viewer-decision']
+            .filter(id => document.getElementById(id).scrollWidth > innerWidth)"""
         assert gallery.execute_script(sticks) == []
         assert gallery.find_element(By.CSS_SELECTOR, ".press.wide.accepted").is_displayed()
     finally:
@@ -251,9 +252,10 @@ def test_pictures_are_on_the_first_screen_and_nothing_sticks_out(gallery, width,
 
 def test_everything_that_can_be_used_has_a_name(gallery):
     open_row(gallery, 16)
-    nameless = """return [...document.querySelectorAll('button, select, input, summary, img, [role=group]')].filter(e =>
-        !(e.getAttribute('aria-label') || e.alt || e.textContent.trim() || e.labels?.length || e.getAttribute('aria-labelledby')))
-        .map(e => e.outerHTML.slice(0, 120))"""
+    nameless = """const named = e => e.getAttribute('aria-label') || e.alt || e.textContent.trim() || e.labels?.length
+        || e.getAttribute('aria-labelledby');
+    return [...document.querySelectorAll('button, select, input, summary, img, [role=group]')]
+        .filter(e => !named(e)).map(e => e.outerHTML.slice(0, 120))"""
     assert gallery.execute_script(nameless) == []
 
 
