@@ -104,15 +104,16 @@ Exit 3 when something is missing; `idgen rerun rerun.missing=true` makes it agai
         settings=("output", "verify"),
     ),
     "report": Job(
-        about="""Make the gallery of a finished run again: runs/<run_id>/report/index.html.
+        about="""Make the gallery of a finished run again, show it, pack it: runs/<run_id>/report/index.html.
 
     idgen report configs/demo.yaml run.id=20261121-020000-a1b2
+    idgen report output=s3://shop/catalogue report.serve=8765      a link for the browser of this machine, until Ctrl-C
+    idgen report my.yaml report.zip=true                           report.zip for sending
+    idgen report my.yaml report.presign_s=86400                    on S3: a link to report.zip, valid for a day
 
 Without run.id the newest run is taken.""",
-        entry="idgen.driver.inspect:report_job",
-        settings=(
-            "output", "run.id", "manifest", *_PHOTOS, "report.max_rows", "report.thumbnail_px", "report.references",
-        ),
+        entry="idgen.driver.report:report_job",
+        settings=("output", "run.id", "manifest", *_PHOTOS, "report"),
     ),
     "weights": Job(
         about="""List the weights that recipes load, check them, and download what is missing.

@@ -260,9 +260,20 @@ class ReportConfig:
     """The gallery."""
 
     enabled: bool = doc("make the gallery at the end of generate", True)
-    max_rows: int = doc("most pictures shown", 10_000)
-    thumbnail_px: int = doc("side of the thumbnails", 256)
+    max_rows: int = doc("most pictures shown", 40_000)
+    thumbnail_px: int = doc("side of the thumbnails, which are made in the run", 256)
     references: bool = doc("show the reference photos too", True)
+    reasons: list[str] = doc(
+        "what a picture may be rejected for: at most nine, for the keys 1 to 9 of the gallery",
+        default_factory=lambda: [
+            "not the person", "face looks wrong", "hands or body wrong", "clothes or product wrong",
+            "not what was asked for", "blurred or broken", "background or light wrong", "not suitable", "other",
+        ],
+    )  # fmt: skip
+    serve: int = doc("report only: show the catalogue on this port of this machine until Ctrl-C; 0 = do not", 0)
+    zip: bool = doc("report only: pack the gallery for sending, without the full pictures", False)
+    zip_images: bool = doc("report only: with the full pictures in the packed gallery", False)
+    presign_s: int = doc("report only: print a link to the packed gallery on S3, valid this long; 0 = do not", 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,7 +58,7 @@ def test_the_warnings_of_the_plan_are_on_the_page_of_the_jobs():
     told = set(re.findall("`([a-z_]+)`", (ROOT / "jobs" / "README.md").read_text().partition("## generate")[0]))
     code = "\n".join(path.read_text() for path in (ROOT / "idgen" / "manifest").glob("*.py"))
     made = set(re.findall(r'PlanWarning\("([a-z_]+)"', code))
-    assert made == {"photo_missing", "size_untrained", "folder_column"}
+    assert made == {"photo_missing", "size_untrained", "folder_column", "tries_unused"}
     assert made | {kind.code for kind in KINDS} | {"prompt_cut", "negative_prompt_cut"} <= told
 
 

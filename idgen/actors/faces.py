@@ -7,13 +7,14 @@ a status and rides along; the others go on.
 import faulthandler
 import itertools
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pyarrow as pa
 
 from idgen.actors.face_packs import FacePacks
 from idgen.actors.facts import FaceSettings, RunFacts, device_of
 from idgen.actors.held_gpus import HeldGpus
+from idgen.actors.instruments import MeasuringNetworks
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.shards_left import all_left
 from idgen.columns import INIT_IMAGE, LOOK_IMAGE, MAP_OF, MASK_IMAGE, POSE_IMAGE
@@ -44,7 +45,9 @@ class FaceActor:
         fetcher = Fetcher(settings.sources, extra_roots=settings.roots)
         device = device_of(settings.faces.device, settings.faces.num_gpus)
         packs = FacePacks(run, settings.faces, settings.faces.num_cpus, monitor, device=device)
-        self._reader = ReferenceReader(fetcher, packs.get, settings.sources)
+        networks = MeasuringNetworks(run, settings.faces.num_cpus)
+        judge = networks.judge if networks.has_judge else None
+        self._reader = ReferenceReader(fetcher, packs.get, settings.sources, judge)
 
     def __call__(self, item: pa.Table) -> pa.Table:
         """Read the shard that `item` (one row: a ShardRef) names and return its rows as ANALYSED."""
@@ -75,11 +78,14 @@ class FaceActor:
 
         skip = {digest: RowError(Code.WORKER_CRASHED, "reading the file") for digest in orders.given_up}
         strict = self._settings.faces.references_differ == "refuse"
-        requests = [_request(row, recipe, refuse_strangers=strict) for row in rows]
+        bound = self._run.checks.likeness.same_person_cosine
+        requests = [
+            replace(_request(row, recipe), refuse_strangers=strict, judge_same_person_cosine=bound) for row in rows
+        ]
         return self._reader.read(requests, self._monitor.stopping, begin=begin, end=end, skip=skip)
 
 
-def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:
+def _request(row: Row, recipe: Recipe) -> Request:
     controls = [control.name for control in recipe.controls]
     return Request(
         tuple(row["reference_uris"] or ()),
@@ -93,7 +99,6 @@ def _request(row: Row, recipe: Recipe, *, refuse_strangers: bool) -> Request:
         face_pose_uri=row[POSE_IMAGE] or "",
         face_target=_face_target(row) if "identity" in controls else None,
         size=(row["width"], row["height"]),
-        refuse_strangers=refuse_strangers,
     )
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from idgen.checks.gates import GateSettings
-from idgen.config import FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
+from idgen.checks.picture import Instrument
+from idgen.config import ChecksConfig, FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
 from idgen.outputs.run_log import keep_log
 from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store
@@ -20,6 +21,9 @@ class RunFacts:
     identities: dict[str, dict[str, str]]
     """Recipe -> role -> sha256 of the weights that the keys name."""
     signature_parameters: list[str]
+    checks: ChecksConfig = field(default_factory=ChecksConfig)
+    instruments: dict[Instrument, str] = field(default_factory=dict)
+    """Instrument that `checks` names -> sha256 of its network, as the driver has it."""
 
     def open(self, actor: str) -> ObjectStore:
         """Return the output's store, and keep this process's log under the actor's name in the run's folder."""
@@ -50,6 +54,8 @@ class SamplerSettings:
     """Path of a text that could not be encoded ahead -> code."""
     rejected: frozenset[str] = frozenset()
     """Keys of the plan that people rejected: made again, they get no named copy."""
+    thumbnail_px: int = 0
+    """Width of the thumbnails that publishers write; 0 = none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

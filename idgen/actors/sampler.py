@@ -9,7 +9,7 @@ import faulthandler
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -19,19 +19,21 @@ from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
 from idgen.actors.facts import RunFacts, SamplerSettings, device_of
 from idgen.actors.held_gpus import HeldGpus
+from idgen.actors.instruments import MeasuringNetworks
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
+from idgen.actors.picture_facts import with_row
 from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.shard_reports import counts, told
 from idgen.actors.shards_left import rows_left
-from idgen.checks.gates import Gate
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.publisher import Publisher
 from idgen.recipes.gates import gates_for
+from idgen.recipes.recipe import Recipe
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.finishing import Repair, finish
@@ -72,6 +74,7 @@ class SamplerActor:
         self._store = run.open("sampler")
         self._batch_sizes: dict[str, BatchSize] = {}
         self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus, monitor)
+        self._networks = MeasuringNetworks(run, settings.sampling.num_cpus)
         self._faults = RecipeFaults(monitor)
         self._load_group = ""
         self._sampler: Sampler | None = None
@@ -97,7 +100,7 @@ class SamplerActor:
 
         recipe = self._run.recipes[table["recipe"][0].as_py()]
         tries = Tries(rows, recipe.rank_by, self._monitor.take_extra)
-        publisher = self._publisher(shard, orders.shard_try, count, gates_for(recipe, self._settings.gates), tries)
+        publisher = self._publisher(shard, orders.shard_try, count, recipe, tries)
         before = self._work_counts()
         try:
             if not orders.stop:
@@ -148,6 +151,7 @@ class SamplerActor:
         for group, size in ((together, self._batch_size(live[0])), (alone, BatchSize(1))):
             again = partial(tries.take, {row["key"] for row in group}, publisher.check)
             for batch in batches.run(group, Bucket.from_picture(live[0]), size, sample, again):
+                tries.submitted(batch.rows)
                 publisher.submit(batch.rows, batch.results, "sample", batch.seconds)
 
     def _guarded(self, tools: _Tools, shard: str, batch: Sequence[PictureRow], bucket: Bucket) -> Results:
@@ -174,8 +178,10 @@ class SamplerActor:
         asked = [SampleRow.from_picture(row | tools.pixels.of(row)) for row in batch]
         pictures = tools.sampler.sample(asked, bucket)
         wanted = [row["target_keypoints"] for row in batch]
-        finished = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
-        results = [done.facts.face_pass.result for done in finished if done.facts.face_pass is not None]
+        done = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
+        recipe, white = self._run.recipes[batch[0]["recipe"]], self._run.checks.white_ground
+        finished = [with_row(one, row, told, recipe, white) for one, row, told in zip(done, batch, asked, strict=True)]
+        results = [one.facts.face_pass.result for one in finished if one.facts.face_pass is not None]
         passes = sum(result in ("done", "failed") for result in results)
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
         return finished
@@ -228,9 +234,7 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(
-        self, shard: str, shard_try: int, published: Told, gates: Mapping[str, Gate], tries: Tries
-    ) -> Publisher:
+    def _publisher(self, shard: str, shard_try: int, published: Told, recipe: Recipe, tries: Tries) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._run.run_id,
@@ -239,9 +243,11 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
-            gates=gates,
+            gates=gates_for(recipe, self._settings.gates),
             choose=tries.judged,
+            instruments=self._networks.of(recipe, self._face_packs),
             rejected=self._settings.rejected,
+            thumbnail_px=self._settings.thumbnail_px,
         )
 
     def _work_counts(self) -> Counter[str]:

@@ -155,6 +155,9 @@ class Job:
     job_over_bare: float | None = None
     drift: float | None = None
     """Bare before over bare after: what the machine did meanwhile."""
+    checks_cpu_ms: float | None = None
+    """All checks on a finished picture of 1024 px together, without the networks that measure before them."""
+    face_analysis_cpu_ms: float | None = None
 
 
 @dataclass(kw_only=True, slots=True)

@@ -20,7 +20,7 @@ class FacePlaceCheck:
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return the distance: 0 is exact, 1 beside its place. Null where nobody asked for a place, or without a face."""
+        """Return the distance, 0 where it is exact; null where nobody asked for a place, or without a face."""
         asked = facts.target_keypoints
         if asked is None:
             return Finding(self.column.name, None)

@@ -70,7 +70,8 @@ def passed(finding: Finding, column: FindingColumn, gate: Gate) -> Finding:
 
 
 def _beyond(value: float, bound: float, column: FindingColumn) -> bool:
-    return value < bound if column.better == "higher" else value > bound
+    within = value >= bound if column.better == "higher" else value <= bound
+    return not within  # what is no number is beyond every bound
 
 
 def _told(value: float, bound: float, column: FindingColumn) -> str:

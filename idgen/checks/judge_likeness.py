@@ -10,7 +10,7 @@ from idgen.checks.protocol import Finding, FindingColumn
 SAME_PERSON = 0.363
 """Above it two faces are one person's to SFace: OpenCV's documented threshold for cosines of face_recognition_sface
 (samples/dnn/face_detect.py, "cosine similarity score threshold"). Fifteen photos of seven people through YuNet and
-SFace: the same person 0.62 at least, others 0.30 at most. Another judge has other cosines: set gates.judge_similarity."""
+SFace: the same person 0.62 at least, others 0.30 at most. Another judge has other cosines: gates.judge_similarity."""
 
 
 class JudgeSimilarityCheck:
@@ -22,6 +22,7 @@ class JudgeSimilarityCheck:
         "mean cosine of the picture's face to the references, by the recogniser that checks.likeness.judge names",
         better="higher",
         warn=SAME_PERSON,
+        network="judge",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
@@ -34,7 +35,11 @@ class LeastJudgeSimilarityCheck:
     """The same, to the reference that it resembles least."""
 
     column = FindingColumn(
-        "judge_similarity_least", pa.float32(), "the least of those cosines over the references", better="higher"
+        "judge_similarity_least",
+        pa.float32(),
+        "the least of those cosines over the references",
+        better="higher",
+        network="judge",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:

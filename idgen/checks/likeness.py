@@ -15,14 +15,16 @@ class SimilarityBeforeCheck:
     """The face as it was sampled."""
 
     column = FindingColumn(
-        "face_similarity_before", pa.float32(), "mean cosine of the sampled face to the references, before the face pass"
+        "face_similarity_before",
+        pa.float32(),
+        "mean cosine of the face as sampled to the references, before the face pass",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
         """Return the cosine; null where no face pass looked for a face."""
         face = facts.face_pass.embedding_before if facts.face_pass else None
         found = cosines(face, facts.id_embeddings)
-        return Finding(self.column.name, found and found.mean)
+        return Finding(self.column.name, found.mean if found else None)
 
 
 class SimilarityCheck:

@@ -11,7 +11,7 @@ _SHRINK_PX = 128
 class PerceptualHashCheck:
     """The 64 bits of imagehash's phash: signs of the lowest frequencies. Near pictures differ in few of them."""
 
-    column = FindingColumn("perceptual_hash", pa.string(), "64 bits of phash as 16 hex digits; near pictures share most")
+    column = FindingColumn("perceptual_hash", pa.string(), "64 bits as 16 hex digits (phash); near pictures share most")
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
         """Return the digits."""

@@ -26,6 +26,8 @@ class FindingColumn:
     """Which side of a bound is the good one (gates.py); empty = no number that a bound could judge."""
     warn: float | None = None
     """Bound that every run has unless recipe or run say otherwise. Where the number is from stands beside it."""
+    network: Literal["judge", "safety", ""] = ""
+    """The network of the run's own that measures it (weights/instruments.py); empty = pixels, or the recipe's pack."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The network that tells pictures that are not safe for work: an ONNX file of open_nsfw's layout.
 
-As Yahoo's classify_nsfw.py feeds it: 256 x 256 bilinear, once through JPEG, which the network was trained on, the middle
-224 x 224, BGR less the training's means. Not imported by the table of checks: onnxruntime takes 0.1 s.
+As Yahoo's classify_nsfw.py feeds it: 256 x 256 bilinear, once through JPEG, which the network was trained on, then the
+middle 224 x 224, BGR less the training's means. Not imported by the table of checks: onnxruntime takes 0.1 s.
 """
 
 import io

@@ -9,8 +9,8 @@ from idgen.checks.protocol import Finding, FindingColumn
 class SharpnessCheck:
     """Variance of the Laplacian: the usual measure of focus (Pech-Pacheco et al., ICPR 2000).
 
-    At the picture's own size, so only pictures of one size compare. It depends on what is shown, too: a plain ground has
-    no detail. So there is no bound that is right for every shop, and none is set.
+    At the picture's own size, so only pictures of one size compare. It depends on what is shown, too: a plain ground
+    has no detail. So there is no bound that is right for every shop, and none is set.
     """
 
     column = FindingColumn(

@@ -20,6 +20,7 @@ class UnsafeCheck:
         "0..1, how likely the picture is not safe for work; null without checks.safety.weights",
         better="lower",
         warn=LIKELY_SAFE,
+        network="safety",
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:

@@ -1,5 +1,7 @@
 """The job against its own sampler in a plain loop: what faces, Ray, encoding, store and ledger cost together.
 
+Then what the checks on a finished picture cost, in CPU time (idgen/benchmark/checks_cost.py).
+
 Both take the same pictures in the same batches with the same threads. The loop runs in a process of its own before and
 after the job, because a machine's speed drifts; the job's rate is taken between the first and the last published
 batch, so that neither side pays for start-up.
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from idgen.benchmark.checks_cost import measure_checks
 from idgen.config import Config
 from idgen.driver.run import generate_job
 from idgen.errors import Exit, RunError
@@ -65,6 +68,11 @@ def benchmark_job(config: Config) -> int:
     drift = first["pictures"] / first["seconds"] / (second["pictures"] / second["seconds"])
     print(f"job / bare = {job.per_second / bare.per_second:.3f}   (bare before / after: {drift:.3f})")
     found = {"job_per_s": job.per_second, "bare_per_s": bare.per_second, "steps": steps, "drift": drift}
+    cost = measure_checks(Path(_references(config)[0]), load_recipes(config)[config.recipe], config.checks)
+    print("\n".join(cost.lines()))
+    found |= {"checks_cpu_ms": round(cost.checks_ms, 2)}
+    if cost.faces_ms is not None:
+        found |= {"face_analysis_cpu_ms": round(cost.faces_ms, 2)}
     print(json.dumps(found | {"batch": int(first["batch"])}))
     return Exit.OK
 

@@ -88,6 +88,8 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             recipes={name: run.recipes[name] for name in plan.recipes},
             identities=run.hashes.identities,
             signature_parameters=config.sources.signature_parameters,
+            checks=config.checks,
+            instruments=run.instruments,
         ),
         faces=FaceSettings(faces=config.faces, sources=config.sources, roots=run.manifest_roots),
         sampler=SamplerSettings(
@@ -95,6 +97,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             images=config.images,
             gates=config.gates,
             rejected=rejected_to_make(run.store, run.scratch, config.planner.memory_mb),
+            thumbnail_px=config.report.thumbnail_px if config.report.enabled else 0,
         ),
         pools=pools,
         monitor=monitor,

@@ -125,4 +125,5 @@ def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
         force=force,
         counter_of=counter,
         foresee=foresight,
+        networks=run.instruments,
     )

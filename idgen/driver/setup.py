@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen import weights
+from idgen.checks.picture import Instrument
 from idgen.config import Config
 from idgen.driver.number_limits import check_numbers
 from idgen.errors import Exit, RunError
@@ -25,6 +26,7 @@ from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 from idgen.suggestions import unknown_recipe
+from idgen.weights.instruments import identity
 
 SINGLE_OUTPUT = "output/single"
 ENDED = (Exit.OK, Exit.TOO_MANY_FAILED)
@@ -39,6 +41,8 @@ class Run:
     recipes: Mapping[str, Recipe]
     """All recipes that may be named; a recipe on a base is made when it is asked for."""
     hashes: "RecipeHashes"
+    instruments: dict[Instrument, str]
+    """sha256 of the networks that the checks measure with."""
     store: ObjectStore
     folder: RunFolder
     scratch: Path
@@ -107,6 +111,7 @@ def open_run(config: Config, scratch: Path) -> Run:
         raise RunError(
             Exit.USAGE, f"recipe={config.recipe}: there is no such recipe; {unknown_recipe(config.recipe, recipes)}"
         )
+    instruments = identity(config.checks, cache=weights.hash_cache())
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
     folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)
@@ -115,6 +120,7 @@ def open_run(config: Config, scratch: Path) -> Run:
         config=config,
         recipes=recipes,
         hashes=RecipeHashes(recipes),
+        instruments=instruments,
         store=store,
         folder=folder,
         scratch=scratch,

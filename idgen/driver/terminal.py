@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from idgen.driver.examples import examples_of, failed_pictures, print_lines, refused_rows
+from idgen.driver.report import how_to_open
 from idgen.driver.setup import Run
 from idgen.driver.tolerances import too_many
 from idgen.errors import CODES, Code, Exit
@@ -71,6 +72,8 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
         print(f"stopped: {work.stop_reason}; run the same command again to continue")
     if gallery:
         print(f"{'newest gallery' if work is None else 'gallery'}: {gallery}")
+        if command := how_to_open(run.store):
+            print(f"  to open it in a browser: {command}")
     print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}")
     if run.config.reference and balance.ok + balance.skipped:
         path = pq.read_table(run.scratch / "results.parquet", columns=["image_path"])["image_path"][0].as_py()

@@ -14,7 +14,7 @@ from idgen.installation import job_command
 from idgen.recipes.book import load_recipes
 from idgen.recipes.recipe import Recipe
 from idgen.suggestions import unknown_recipe
-from idgen.weights import face_converting, fetching, layouts
+from idgen.weights import face_converting, fetching, instruments, layouts
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import fetch_command
 from idgen.weights.roles import ONE_FILE, WeightPart, digest
@@ -56,9 +56,22 @@ def check_weights(config: Config) -> int:
                 print(f"  {part.role:<26} {_fault(part, error)}")
                 faulty[name] = faulty.get(name, 0) + 1
     hashes.save()
+    wrong = _check_instruments(config)
     for name, count in faulty.items():
         print(f"{name}: {count} missing or wrong; `{fetch_command(name)}` gets what is missing")
-    return Exit.USAGE if faulty else Exit.OK
+    return Exit.USAGE if faulty or wrong else Exit.OK
+
+
+def _check_instruments(config: Config) -> int:
+    """Print what the checks' own networks are; return how many are missing or wrong."""
+    wrong = 0
+    for name, location in instruments.locations(config.checks).items():
+        try:
+            print(f"{instruments.KEYS[name]:<28} ok       {instruments.said(name, location)}")
+        except RunError as error:
+            print(f"{instruments.KEYS[name]:<28} wrong    {error.message}")
+            wrong += 1
+    return wrong
 
 
 def fetch_weights(config: Config) -> int:

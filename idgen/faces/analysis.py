@@ -129,7 +129,7 @@ class FaceAnalyser:
 
     def _is_strip(self, bgr: Pixels) -> bool:
         """Tell whether one side of a picture would have no pixel left in the detector's square."""
-        return max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2])
+        return bool(max(bgr.shape[:2]) >= self._det_size_px * min(bgr.shape[:2]))
 
     def _found(self, bgr: Pixels, photo: bool) -> Found:
         if self._is_strip(bgr):

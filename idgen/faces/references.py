@@ -17,8 +17,8 @@ from idgen.errors import Code, RowError, RunError
 from idgen.faces.file_analysis import OpenedFiles, look
 from idgen.faces.file_tasks import FileResult, FileTask, RowFile, join, row_files
 from idgen.faces.identity import Identity, InputImage, Request
-from idgen.lru_cache import LruCache
 from idgen.faces.orientation import turn
+from idgen.lru_cache import LruCache
 from idgen.recipes.recipe import FacePack
 from idgen.sources.prefetch import Prefetch, Source
 from idgen.sources.redact import redact_uri

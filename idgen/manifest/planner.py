@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from idgen.checks.picture import Instrument
 from idgen.config import Config
 from idgen.manifest.addresses import Addresses
 from idgen.manifest.asked_pictures import ORDINAL, check_photos
@@ -27,6 +28,7 @@ from idgen.manifest.reading import stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
+from idgen.manifest.tries_warnings import idle_tries
 from idgen.manifest.verdicts import Force, check_force, judge, load_codes
 from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
@@ -37,6 +39,7 @@ from idgen.stores.protocol import ObjectStore
 
 _SORT_BATCH_ROWS = 16_384
 UNKNOWN_SHOWN = 3
+_NO_NETWORKS: Mapping[Instrument, str] = {}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,14 +99,16 @@ def plan(
     force: Force | None = None,
     counter_of: CounterOf = lambda recipe: None,
     foresee: Callable[[str], Precheck] | None = None,
+    networks: Mapping[Instrument, str] = _NO_NETWORKS,
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
     `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
     own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks.
     `counter_of` makes what counts the tokens of long prompts, `foresee`, of the manifest's folder, what judges
-    addresses; without it none is judged. Raises StoreError, and RunError(USAGE) for a manifest, selection or force that
-    cannot be used as a whole; a row that cannot be used is refused and stops nothing.
+    addresses; without it none is judged; `networks` are those that measure pictures, with their sha256. Raises
+    StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as a whole; a row that cannot
+    be used is refused and stops nothing.
     """
     if force is not None:
         check_force(force)
@@ -112,7 +117,7 @@ def plan(
     addresses = Addresses(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
         recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
-        schedulers=schedulers, policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates)),
+        schedulers=schedulers, policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates), networks),
     )  # fmt: skip
     with open_database(scratch, config.planner.memory_mb) as connection:
         asking = Asking(connection, staged, table, addresses, config, scratch)
@@ -129,6 +134,7 @@ def plan(
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, asked.rows, refs, recipes, refused_new)
         warnings = [*missing, *unused_folders(connection, staged)]
+        warnings += idle_tries(connection, staged, scratch, TO_MAKE)
         warnings += plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
     summary = replace(
         summary,

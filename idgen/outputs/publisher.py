@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Required, TypedDict, Unpack
 
 from idgen.checks.gates import Gate
+from idgen.checks.instruments import NO_INSTRUMENTS, Instruments
 from idgen.checks.looking import Findings, findings
 from idgen.checks.picture import FinishedPicture, Pixels
 from idgen.checks.protocol import Check
@@ -27,6 +28,7 @@ from idgen.outputs.named import named_path
 from idgen.outputs.provenance import xmp_packet
 from idgen.outputs.publishing import may_copy_at_once
 from idgen.outputs.stored_images import put_image
+from idgen.outputs.thumbnail import write_thumbnail
 from idgen.schemas import PictureRow
 from idgen.stores.protocol import ObjectStore, StoreError
 
@@ -95,7 +97,9 @@ class Publisher:
         checks: Sequence[Check] = CHECKS,
         gates: Mapping[str, Gate] | None = None,
         choose: Choose = Chosen,
+        instruments: Instruments = NO_INSTRUMENTS,
         rejected: Collection[str] = (),
+        thumbnail_px: int = 0,
     ) -> None:
         """`rejected` are keys that people rejected: when they are made again, their names do not show them."""
         self._store = store
@@ -109,7 +113,9 @@ class Publisher:
         self._checks = checks
         self._gates = gates
         self._choose = choose
+        self._instruments = instruments
         self._rejected = rejected
+        self._thumbnail_px = thumbnail_px
         self._threads = ThreadPoolExecutor(images.publishers, thread_name_prefix=f"publish-{shard}")
         self._room = threading.BoundedSemaphore(2 * images.publishers)
         self._sequence = 0
@@ -185,7 +191,7 @@ class Publisher:
     def _looked_at(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> Chosen | None:
         """Have a picture checked and chosen; None when it is made again."""
         finished = FinishedPicture(result) if isinstance(result, RowError) else result
-        found = findings(finished, self._checks, self._gates)
+        found = findings(finished, self._checks, self._gates, self._instruments)
         return self._choose(picture, finished, found, batch.seconds / len(batch.pictures))
 
     def _publish_image(self, batch: _Batch, chosen: Chosen) -> tuple[Row, str]:
@@ -210,7 +216,7 @@ class Publisher:
         return row, copy_to if shown else ""
 
     def _store_image(self, picture: PictureRow, pixels: Pixels) -> tuple[StoredImage, str, str]:
-        """Encode and write one image; return it, where its named copy would be, a warning. Raises RowError, StoreError."""
+        """Encode and write one image; return it, where its named copy would be, a warning. RowError, StoreError."""
         image_format = picture.get("output_format") or self._config.format
         asked = asked_columns(picture, self._signature_parameters)
         provenance = xmp_packet(asked, self._run_id, self._config.provenance)
@@ -218,6 +224,7 @@ class Publisher:
         copy_to = _copy_path(picture, encoded.extension)
         path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
         data, warning = put_image(self._store, path, encoded)
+        write_thumbnail(self._store, picture["key"], pixels, self._thumbnail_px)
         digest = hashlib.sha256(data).hexdigest()
         height, width = pixels.shape[:2]
         return StoredImage(path, digest, len(data), image_format, width, height), copy_to, warning

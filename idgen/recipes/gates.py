@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from idgen.checks import gates
 from idgen.checks.gates import Gate, GateSettings
+from idgen.checks.picture import Instrument
 from idgen.checks.table import COLUMN_OF
 from idgen.errors import Exit, RunError
 from idgen.recipes.recipe import Recipe
@@ -34,7 +35,15 @@ def gates_for(recipe: Recipe, run_gates: GateSettings) -> dict[str, Gate]:
     return gates.gates_of([own, recipe.gates, run_gates], COLUMN_OF)
 
 
-def policy_of(recipe: Recipe, bounds: Mapping[str, Gate]) -> dict[str, object]:
-    """Return what decides which of several tries is kept; {} where nothing is ever held, so that one try is enough."""
+def policy_of(recipe: Recipe, bounds: Mapping[str, Gate], networks: Mapping[Instrument, str]) -> dict[str, object]:
+    """Return what decides which of several tries is kept; {} where nothing is ever held, so that one try is enough.
+
+    `networks` are the run's own that measure pictures, with the sha256 of each.
+    """
     deciding = gates.deciding(bounds)
-    return {"reject": deciding, "rank_by": recipe.rank_by} if deciding else {}
+    if not deciding:
+        return {}
+    used = {COLUMN_OF[name].network for name in (*deciding, recipe.rank_by)}
+    files = {name: digest for name, digest in networks.items() if name in used}
+    policy: dict[str, object] = {"reject": deciding, "rank_by": recipe.rank_by}
+    return policy | {"networks": files} if files else policy

@@ -17,6 +17,7 @@ from idgen.stores.protocol import ObjectStore, StoreError
 STATUSES = ("ok", "rejected", "failed", "skipped")
 
 _READ_ROWS = 2_000
+_MARKS = ("status", "ledger_status", "code", "verdict")
 _STRINGS = pa.list_(pa.string())
 
 COLUMNS: dict[str, pa.DataType] = {
@@ -26,7 +27,9 @@ COLUMNS: dict[str, pa.DataType] = {
     ),
     **dict.fromkeys(("image_path", "prompt", "negative_prompt", "settings", "replaces"), pa.string()),
     **dict.fromkeys((*LABELS, "output_name", "carried", "finished_at"), pa.string()),
-    **dict.fromkeys(("image_index", "seed", "attempt", "width", "height"), pa.int64()),
+    **dict.fromkeys(("verdict", "decision", "decision_reason", "decided_by", "decided_at"), pa.string()),
+    **dict.fromkeys(("previous_key", "previous_image_path", "named_path", "tries_made"), pa.string()),
+    **dict.fromkeys(("image_index", "seed", "attempt", "width", "height", "near_duplicate_of"), pa.int64()),
     "seconds": pa.float64(),
     **{column.name: pa.float64() if pa.types.is_floating(column.type) else column.type for column in FINDING_COLUMNS},
     "warnings": _STRINGS,
@@ -55,11 +58,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """A run's results: `tally` and `problems` (code -> pictures without image) count all; `table`: rows shown."""
+    """A run's results: `table` is the rows shown, the rest counts all; `problems`: code -> pictures without image."""
 
     tally: Tally
     problems: dict[str, int]
     table: pa.Table
+    held: int = 0
+    """Pictures that a gate held back."""
 
 
 def run_folder(run_id: str) -> str:
@@ -72,8 +77,8 @@ def run_folder(run_id: str) -> str:
 def read_results(store: ObjectStore, run_id: str, max_rows: int) -> RunResults:
     """Count all of results.parquet and read at most `max_rows` pictures of it, in the manifest's order.
 
-    Of a larger run what has no image comes first (up to half of the rows), then the manifest's first pictures.
-    Memory grows with `max_rows` and a few bytes per picture. RunError(USAGE) when there are no results,
+    Of a larger run what has no image or is held comes first (up to half of the rows), then the manifest's first
+    pictures. Memory grows with `max_rows` and a few bytes per picture. RunError(USAGE) when there are no results,
     StoreError when they cannot be opened.
     """
     filesystem, root = store.filesystem()
@@ -86,14 +91,15 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> RunResults:
         raise StoreError(f"results.parquet of run {run_id} cannot be read") from error
     with handle, pq.ParquetFile(handle) as file:
         marks = _marks(file)
-        return RunResults(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)))
+        held = int(_is_held(marks).sum())
+        return RunResults(_tally(marks), _problems(marks), _take(file, _choose(marks, max_rows)), held)
 
 
 def _marks(file: pq.ParquetFile) -> pa.Table:
-    """Status, ledger_status and code of every picture, as dictionaries of a few words."""
-    names = [name for name in ("status", "ledger_status", "code") if name in file.schema_arrow.names]
+    """Status, ledger_status, code and verdict of every picture, as dictionaries of a few words."""
+    names = [name for name in _MARKS if name in file.schema_arrow.names]
     table = file.read(columns=names)
-    columns = {name: _cast(table, name) for name in ("status", "ledger_status", "code")}
+    columns = {name: _cast(table, name) for name in _MARKS}
     return pa.table({name: pc.dictionary_encode(column) for name, column in columns.items()})
 
 
@@ -116,11 +122,16 @@ def _is_problem(marks: pa.Table) -> NDArray[np.bool_]:
     return flags
 
 
+def _is_held(marks: pa.Table) -> NDArray[np.bool_]:
+    flags: NDArray[np.bool_] = pc.equal(_plain(marks, "verdict"), "held").to_numpy(zero_copy_only=False)
+    return flags
+
+
 def _choose(marks: pa.Table, max_rows: int) -> NDArray[np.int64]:
     """Positions of the pictures shown, ascending."""
     if marks.num_rows <= max_rows:
         return np.arange(marks.num_rows)
-    problem = _is_problem(marks)
+    problem = _is_problem(marks) | _is_held(marks)
     first = np.flatnonzero(problem)[: max_rows // 2]
     others = np.flatnonzero(~problem)[: max_rows - len(first)]
     # few pictures that worked: what is left of the room goes to the others

@@ -1,13 +1,13 @@
-"""Small JPEGs for the gallery: one per picture, one per distinct photo, mask or map it was made of, by a few threads.
+"""What the gallery shows in small: each picture, and each distinct photo, mask or map that one was made of.
 
-A thumbnail is an extra: whatever goes wrong with one, it is left out and the gallery shows the picture itself or a
-placeholder. Sources that may not be fetched are refused by the fetcher itself.
+The publishers made those of pictures in the run; here only what is missing is made, by a few threads. Photos are
+twice as wide: they are compared with pictures. A thumbnail is an extra: whatever goes wrong with one, it is left out
+and the gallery shows the picture itself or a placeholder. Sources that may not be fetched are refused by the fetcher.
 """
 
 import hashlib
 import io
 import logging
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ from PIL import Image
 
 from idgen.config import SourcesConfig
 from idgen.errors import Code, RowError
+from idgen.outputs.thumbnail import CONTENT_TYPE, ROOT, encode_thumbnail, thumbnail_path
 from idgen.report.inputs import ground_of, inputs_of
 from idgen.report.rows import run_folder
 from idgen.sources.fetch import Fetcher
@@ -31,8 +32,7 @@ from idgen.stores.protocol import ObjectStore
 THREADS = 6  # bounds memory: each holds at most one decoded picture
 
 _log = logging.getLogger(__name__)
-_KEY = re.compile(r"[0-9a-f]{16,64}")
-_QUALITY = 82
+_HEADS = 2_000  # of more pictures, one listing of all thumbnails is cheaper than asking for each
 _NEVER_FETCHED = frozenset(
     {Code.URI_FORBIDDEN, Code.REFERENCE_MISSING, Code.FETCH_DENIED, Code.FETCH_FAILED, Code.FETCH_TIMEOUT}
     | {Code.TOO_MANY_BYTES, Code.IMAGE_FORMAT, Code.IMAGE_CORRUPT, Code.IMAGE_TOO_LARGE}
@@ -49,9 +49,10 @@ Addresses = Mapping[str, Mapping[str, Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One thumbnail: where it goes and how its pixels are had."""
+    """One thumbnail: where it goes in the store, how wide it may be and how its pixels are had."""
 
     path: str
+    side_px: int
     load: Callable[[], Image.Image]
 
 
@@ -68,15 +69,10 @@ class PhotoReader:
         return decode(self._fetcher.fetch(uri), self._limits, ground).rgb
 
 
-def result_name(key: str) -> str:
-    """Return the thumbnail's path inside the report folder, "" for a key that is no file name."""
-    return f"thumbs/{key}.jpg" if _KEY.fullmatch(key) else ""
-
-
 def photo_name(redacted_uri: str, ground: Ground = "white") -> str:
     """Return the path, inside the report folder, of what a row was made of in small: the same for the same photo."""
     seen = redacted_uri if ground == "white" else f"{ground} {redacted_uri}"
-    return f"refs/{hashlib.sha256(seen.encode()).hexdigest()[:32]}.jpg"
+    return f"refs/{hashlib.sha256(seen.encode()).hexdigest()[:32]}.webp"
 
 
 def make_thumbnails(
@@ -89,45 +85,46 @@ def make_thumbnails(
     addresses: Addresses | None = None,
     deadline_s: float = 600.0,
 ) -> set[str]:
-    """Make what is missing and return the paths, inside the report folder, of all thumbnails that exist.
+    """Make what is missing; return all that exist: thumbs/… as paths in the store, refs/… inside the report folder.
 
     `table` has the columns of rows.COLUMNS. `references` None leaves out all that the rows were made of;
     `addresses` gives the full URIs where the redacted ones of the table do not open. After `deadline_s` no more are
     begun.
     """
     folder = f"{run_folder(run_id)}/report/"
-    there = {info.path.removeprefix(folder) for kind in ("thumbs/", "refs/") for info in store.list(folder + kind)}
-    jobs = {job.path: job for job in _result_jobs(store, table)}
+    jobs = {job.path: job for job in _result_jobs(store, table, side_px)}
     if references is not None:
-        jobs |= {job.path: job for job in _photo_jobs(references, table, addresses or {})}
+        jobs |= {job.path: job for job in _photo_jobs(references, table, addresses or {}, folder, 2 * side_px)}
+    there = _there(store, folder, jobs)
     missing = [job for path, job in jobs.items() if path not in there]
     end_s = time.monotonic() + deadline_s
     with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
-        faults = list(pool.map(lambda job: _make(store, folder, job, side_px, end_s), missing))
+        faults = list(pool.map(lambda job: _make(store, job, end_s), missing))
     if unmade := Counter(filter(None, faults)):
         reasons = ", ".join(f"{count} {reason}" for reason, count in unmade.most_common())
         _log.warning("report: %d of %d thumbnails could not be made: %s", unmade.total(), len(missing), reasons)
-    return (there & jobs.keys()) | {job.path for job, fault in zip(missing, faults, strict=True) if not fault}
+    made = {job.path for job, fault in zip(missing, faults, strict=True) if not fault}
+    return {path.removeprefix(folder) for path in (there & jobs.keys()) | made}
 
 
-def encode_thumbnail(image: Image.Image, side_px: int) -> bytes:
-    """Return a JPEG at most `side_px` wide and half as much again high, without any metadata of the source."""
-    small = image.convert("RGB")
-    small.thumbnail((side_px, side_px * 3 // 2), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    clean = Image.new("RGB", small.size)
-    clean.paste(small)
-    out = io.BytesIO()
-    clean.save(out, "JPEG", quality=_QUALITY, optimize=True)
-    return out.getvalue()
+def _there(store: ObjectStore, folder: str, jobs: Mapping[str, Job]) -> set[str]:
+    """Thumbnails that exist: those of pictures one by one, or all of the catalogue's when there are many."""
+    found = {info.path for info in store.list(f"{folder}refs/")}
+    results = [path for path in jobs if not path.startswith(folder)]
+    if len(results) > _HEADS:
+        return found | {info.path for info in store.list(f"{ROOT}/")}
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
+        heads = pool.map(store.head, results)
+        return found | {path for path, head in zip(results, heads, strict=True) if head}
 
 
-def _result_jobs(store: ObjectStore, table: pa.Table) -> Iterator[Job]:
+def _result_jobs(store: ObjectStore, table: pa.Table, side_px: int) -> Iterator[Job]:
     for key, path in _distinct(table, "key", "image_path"):
-        if path and result_name(key):
-            yield Job(result_name(key), lambda path=path: _open(store.get(path)))  # type: ignore[misc]
+        if path and thumbnail_path(key):
+            yield Job(thumbnail_path(key), side_px, lambda path=path: _open(store.get(path)))  # type: ignore[misc]
 
 
-def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses) -> Iterator[Job]:
+def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses, folder: str, side_px: int) -> Iterator[Job]:
     for row in table.select(["key", "code", "detail", "reference_uris", "settings"]).to_pylist():
         asked = {"reference_uris": row["reference_uris"] or []}
         asked |= {column: [uri] for column, uri in inputs_of(row["settings"]).items()}
@@ -138,7 +135,7 @@ def _photo_jobs(photos: ReadPhoto, table: pa.Table, full: Addresses) -> Iterator
             ground, uris = ground_of(column), full.get(row["key"], {}).get(column, shown)
             for redacted, uri in zip(shown, uris if len(uris) == len(shown) else shown, strict=True):
                 load = partial(_photo, photos, uri, ground)
-                yield Job(photo_name(redacted, ground), load)
+                yield Job(folder + photo_name(redacted, ground), side_px, load)
 
 
 def _photo(photos: ReadPhoto, uri: str, ground: Ground) -> Image.Image:
@@ -156,12 +153,12 @@ def _open(data: bytes) -> Image.Image:
         return image
 
 
-def _make(store: ObjectStore, folder: str, job: Job, side_px: int, end_s: float) -> str:
+def _make(store: ObjectStore, job: Job, end_s: float) -> str:
     """Write one thumbnail; return "" or, in a word, why there is none."""
     if time.monotonic() > end_s:
         return "out of time"
     try:
-        store.put(folder + job.path, encode_thumbnail(job.load(), side_px), content_type="image/jpeg")
+        store.put(job.path, encode_thumbnail(job.load(), job.side_px), content_type=CONTENT_TYPE)
     except Exception as error:  # an extra must never end a run; the type says enough, a message could hold a URI
         return error.code if isinstance(error, RowError) else type(error).__name__
     return ""

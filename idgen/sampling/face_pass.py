@@ -7,7 +7,7 @@ has so few latents that the identity is lost. Per picture:
     cut     a square of `crop_scale` longer sides of its box, moved into the picture, brought to `side_px`
     sample  image to image with the same person and prompts, the found points drawn for IdentityNet, other controls off
     blend   all of the box, fading out around it, so that garment and background stay bit by bit (face_square.py)
-    look    again, for the similarity
+    look    again, for the similarity and the other checks
 
 All of a batch's faces go through one call of the sampler. FaceDetailer holds what is around the box still while it
 samples, and pastes with a feather of 5 px; here the whole square is sampled, so that hair and neck go with the new
@@ -20,18 +20,22 @@ from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from idgen.adapters.protocol import Adapter
-from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts, Pixels
-from idgen.errors import Code, RowError
+from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts, Pixels, Place, SeenFaces
+from idgen.errors import RowError
 from idgen.faces import keypoints
-from idgen.faces.analysis import Face, FaceAnalyser
+from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes.recipe import FacePass
 from idgen.sampling.face_square import Square, around, longer_side, soft_mask
 from idgen.sampling.rows import Bucket, ControlUse, SampleRow
 
 IDENTITY = "identity"
-Place = tuple[float, float]
+Points = NDArray[np.float32]
+"""[5, 2] of a face, pixels of the picture."""
+Box = NDArray[np.float32]
+"""[4], xyxy."""
 
 
 class Samples(Protocol):
@@ -51,8 +55,23 @@ class _Due:
     at: int
     picture: Pixels
     row: SampleRow
-    face: Face
+    seen: SeenFaces
+    points: Points
+    box: Box
     square: Square
+
+    @property
+    def middle(self) -> Place:
+        """Of the face's box."""
+        left, top, right, bottom = self.box.tolist()
+        return (left + right) / 2, (top + bottom) / 2
+
+    def is_face_of(self, seen: SeenFaces) -> bool:
+        """True when the middle of the chosen face of `seen` is in this one's box; else it is somebody else's."""
+        if seen.box is None:
+            return False
+        middle = (seen.box[:2] + seen.box[2:]) / 2
+        return bool((self.box[:2] <= middle).all() and (middle <= self.box[2:]).all())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +99,26 @@ class FaceRepair:
         due: list[_Due] = []
         for at, (picture, row, points) in enumerate(zip(pictures, rows, wanted, strict=True)):
             near = _middle(points) if row.identity_scale else None  # at 0 IdentityNet was told nothing
-            face = None if isinstance(picture, RowError) else self._find(picture, near)
             if isinstance(picture, RowError):
                 finished.append(FinishedPicture(picture))
-            elif face is None:
-                finished.append(_finished(picture, row, FacePassFacts(result="no_face")))
-            else:
-                seen = face.embedding
-                facts = FacePassFacts(result="large_enough", embedding_before=seen, embedding_after=seen)
-                finished.append(_finished(picture, row, facts))
-                if longer_side(face.box) < self.settings.below_px:
-                    due.append(_Due(at, picture, row, face, around(face.box, face.size, self.settings.crop_scale)))
+                continue
+            seen = self._find(picture, near)
+            box, points_found = seen.box, seen.points
+            if box is None or points_found is None:
+                finished.append(_finished(picture, row, FacePassFacts(result="no_face"), seen))
+                continue
+            own = seen.embedding
+            facts = FacePassFacts(result="large_enough", embedding_before=own, embedding_after=own)
+            finished.append(_finished(picture, row, facts, seen))
+            if longer_side(box) < self.settings.below_px:
+                square = around(box, _size(picture), self.settings.crop_scale)
+                due.append(_Due(at, picture, row, seen, points_found, box, square))
         for one, made in zip(due, self._again(due, bucket), strict=True):
             finished[one.at] = self._done(one, made)
         return finished
 
-    def _find(self, picture: Pixels, near: Place | None) -> Face | None:
-        try:
-            return self.finder.analyse(picture, "largest", near=near, photo=False)
-        except RowError as error:
-            if error.code not in (Code.NO_FACE, Code.FACE_TOO_SMALL):
-                raise
-            return None
+    def _find(self, picture: Pixels, near: Place | None) -> SeenFaces:
+        return self.finder.see(picture, near, embedding=True)
 
     def _again(self, due: Sequence[_Due], bucket: Bucket) -> list[Pixels | RowError]:
         if not due:
@@ -124,7 +141,7 @@ class FaceRepair:
         """What the face alone is sampled with: all that is the row's own but its pictures, scales and seed."""
         settings, side = self.settings, self.settings.side_px
         first = self.sampler.adapters[0].name if self.sampler.adapters else ""
-        points = due.square.points(due.face.keypoints, side)
+        points = due.square.points(due.points, side)
         return replace(
             due.row,
             seed=second_seed(due.row.seed),
@@ -139,30 +156,30 @@ class FaceRepair:
         )
 
     def _done(self, due: _Due, made: Pixels | RowError) -> FinishedPicture:
-        notes = tuple(f"face_pass: {note}" for note in due.face.warnings)
+        notes = tuple(f"face_pass: {note}" for note in due.seen.notes)
+        before = due.seen.embedding
         if isinstance(made, RowError):
             note = f"face_pass_failed: {made.code}, the picture is as it was before"
-            seen = due.face.embedding
-            failed = FacePassFacts(result="failed", embedding_before=seen, embedding_after=seen, notes=(*notes, note))
-            return _finished(due.picture, due.row, failed)
-        mask = soft_mask(due.face.box, due.square, due.face.size)
+            failed = FacePassFacts(
+                result="failed", embedding_before=before, embedding_after=before, notes=(*notes, note)
+            )
+            return _finished(due.picture, due.row, failed, due.seen)
+        mask = soft_mask(due.box, due.square, _size(due.picture))
         blended = due.square.blended(due.picture, made, mask)
-        after = self._find(blended, _middle_of(due.face))
-        if after is not None and not _stands_in(after, due.face):
-            after = None
-        if after is None:
+        after = self._find(blended, due.middle)
+        if not due.is_face_of(after):
+            after = SeenFaces(boxes=after.boxes)
             notes = (*notes, "face_lost: no face is found there after the face pass")
-        done = FacePassFacts(
-            result="done",
-            embedding_before=due.face.embedding,
-            embedding_after=None if after is None else after.embedding,
-            notes=notes,
-        )
-        return _finished(blended, due.row, done)
+        done = FacePassFacts(result="done", embedding_before=before, embedding_after=after.embedding, notes=notes)
+        return _finished(blended, due.row, done, after)
 
 
-def _finished(picture: Pixels, row: SampleRow, facts: FacePassFacts) -> FinishedPicture:
-    return FinishedPicture(picture, PictureFacts(id_embeddings=row.id_embedding, face_pass=facts))
+def _finished(picture: Pixels, row: SampleRow, facts: FacePassFacts, seen: SeenFaces) -> FinishedPicture:
+    return FinishedPicture(picture, PictureFacts(id_embeddings=row.id_embedding, face_pass=facts, seen=seen))
+
+
+def _size(picture: Pixels) -> tuple[int, int]:
+    return picture.shape[1], picture.shape[0]
 
 
 def second_seed(seed: int) -> int:
@@ -177,14 +194,3 @@ def _middle(points: Sequence[float] | None) -> Place | None:
         return None
     x, y = np.asarray(points, np.float64).reshape(5, 2).mean(axis=0).tolist()
     return x, y
-
-
-def _middle_of(face: Face) -> Place:
-    left, top, right, bottom = face.box.tolist()
-    return (left + right) / 2, (top + bottom) / 2
-
-
-def _stands_in(face: Face, other: Face) -> bool:
-    """True when the middle of `face` is in the box of `other`; else it is somebody else's, nearest as it may be."""
-    (x, y), (left, top, right, bottom) = _middle_of(face), other.box.tolist()
-    return bool(left <= x <= right and top <= y <= bottom)

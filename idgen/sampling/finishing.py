@@ -56,4 +56,5 @@ def _kept(finished: FinishedPicture, row: SampleRow, notes: Sequence[str]) -> Fi
     pixels = finished.pixels
     if not isinstance(pixels, RowError) and row.paste_back and row.init_image is not None and row.mask is not None:
         pixels = paste_back(pixels, row.init_image, row.mask)
+        facts = replace(facts, seen=None)  # other pixels than the face pass has looked at
     return FinishedPicture(pixels, facts)

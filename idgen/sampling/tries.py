@@ -59,10 +59,15 @@ class Tries:
         self._rank_by = rank_by
         self._extra = extra
         self._rows = {row["key"]: _Row(row) for row in rows if (row.get("tries") or 1) > 1}
-        self._open = set(self._rows)
+        self._in_hand: set[str] = set()
         self._again: list[PictureRow] = []
         self._changed = threading.Condition()
         self.extra_pictures = 0
+
+    def submitted(self, pictures: Sequence[PictureRow]) -> None:
+        """Note that these are on their way to `judged`: `take` may wait for them."""
+        with self._changed:
+            self._in_hand.update(row["key"] for row in pictures if row["key"] in self._rows)
 
     def judged(self, picture: PictureRow, finished: FinishedPicture, found: Findings, seconds: float) -> Chosen | None:
         """Return what is published of a picture that was just made, or None: it is made again.
@@ -103,21 +108,20 @@ class Tries:
 
     def _settle(self, key: str, again: PictureRow | None) -> None:
         with self._changed:
-            if again is None:
-                self._open.discard(key)
-            else:
+            self._in_hand.discard(key)
+            if again is not None:
                 self._again.append(again)
             self._changed.notify_all()
 
     def take(self, keys: "set[str]", check: Callable[[], None]) -> list[PictureRow]:
-        """Return the rows of `keys` that are to be made again, as soon as there are some; [] when none will come.
+        """Return the rows of `keys` that are to be made again, as soon as there are some; [] when none is in hand.
 
         `check` is called while it waits, and raises when no more verdicts will come.
         """
         while True:
             with self._changed:
                 found = [row for row in self._again if row["key"] in keys]
-                if found or not self._open & keys:
+                if found or not self._in_hand & keys:
                     self._again = [row for row in self._again if row["key"] not in keys]
                     return found
                 self._changed.wait(LOOK_S)

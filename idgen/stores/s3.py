@@ -132,6 +132,14 @@ class S3Store:
         """Return s3://bucket/key."""
         return f"s3://{self._bucket}/{self._key(path)}"
 
+    def presigned(self, path: str, expires_s: int) -> str:
+        """Return a link that opens the object for whoever has it, for `expires_s` seconds (S3 allows seven days)."""
+        request = {"Bucket": self._bucket, "Key": self._key(path)}
+        with _as_store_error("presign", path):
+            # by itself boto3 signs links as of 2006, which newer regions refuse
+            client = _client(S3Access(), self._read_timeout_s, signature_version="s3v4")
+            return client.generate_presigned_url("get_object", Params=request, ExpiresIn=expires_s)
+
     def filesystem(self) -> tuple[pyarrow.fs.FileSystem, str]:
         """Return a pyarrow S3 filesystem with the same endpoint, and bucket/prefix inside it."""
         with self._lock:
@@ -144,7 +152,7 @@ class S3Store:
         return self._prefix + check_path(path)
 
 
-def _client(access: S3Access, read_timeout_s: float) -> "S3Client":
+def _client(access: S3Access, read_timeout_s: float, signature_version: str | None = None) -> "S3Client":
     """Return a client (thread-safe) of an own session (which is not) with the credentials of this moment."""
     config = Config(
         # max_attempts would count retries, total_max_attempts counts tries
@@ -152,6 +160,7 @@ def _client(access: S3Access, read_timeout_s: float) -> "S3Client":
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=read_timeout_s,
         max_pool_connections=32,
+        signature_version=signature_version,
         s3=access.addressing(),
     )
     access.session.register_component("data_loader", _service_models())

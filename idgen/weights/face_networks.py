@@ -53,6 +53,24 @@ def check_networks(paths: list[Path], folder: Path) -> str:
     return f"{len(paths)} networks: detector {detector.name}, recogniser {recogniser.name}"
 
 
+def recogniser_among(paths: list[Path], place: Path) -> tuple[Path, int | None]:
+    """Return the network at `paths` that embeds faces, the first by name as insightface has it, and how many numbers it
+    gives (None = unknown). Raises RunError(USAGE) when there is none.
+    """
+    found = {path: ends for path in paths if _is_recogniser(*(ends := _ends(path))) and len(ends[1]) == 1}
+    if not found:
+        raise RunError(Exit.USAGE, f"{place} has no recogniser of faces; it has {_named(paths)}")
+    path = min(found)
+    return path, (None, *found[path][1][0])[-1]
+
+
+def check_safety(path: Path) -> None:
+    """Raise RunError(USAGE) when the network is not of open_nsfw's layout: [n, 224, 224, 3] in, two numbers out."""
+    inputs, outputs = _ends(path)
+    if [one[1:] for one in inputs] != [(224, 224, 3)] or [one[1:] for one in outputs] != [(2,)]:
+        raise RunError(Exit.USAGE, f"{path} is no safety model of open_nsfw's layout ([n, 224, 224, 3] to [n, 2])")
+
+
 def _check_detector(path: Path, outputs: int) -> None:
     if outputs not in _WITH_POINTS:
         what = "finds boxes without points (eyes, nose, mouth)" if outputs in _WITHOUT_POINTS else "is no SCRFD"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -138,13 +139,19 @@ def test_the_counts_tell_of_passes_and_of_the_calls_they_took(shop, ada):
     assert (counts["face_passes"], counts["face_pass_calls"]) == (6, 2)
 
 
-def test_no_face_pack_is_loaded_for_rows_without_the_pass(shop, ada, monkeypatch):
-    def refuse(*_):
-        raise AssertionError("loaded")
+def test_rows_without_the_pass_wait_for_no_face_pack_and_are_measured_all_the_same(shop, ada, monkeypatch):
+    get, threads = FacePacks.get, []
 
-    monkeypatch.setattr(FacePacks, "get", refuse)
+    def heard(packs, pack):
+        threads.append(threading.current_thread().name)
+        return get(packs, pack)
+
+    monkeypatch.setattr(FacePacks, "get", heard)
     told = shop.run([asked(1, ada) | {"face_pass": None}, asked(2, ada) | {"face_pass": "off"}])
+    assert threads
+    assert all(name.startswith("publish-") for name in threads), "the sampling thread has a GPU to keep busy"
     assert [row["status"] for row in told.values()] == ["ok", "ok"]
+    assert all(row["face_similarity"] > 0.9 and row["face_similarity_before"] is None for row in told.values())
     assert {row["face_pass_result"] for row in told.values()} == {None}
     assert shop.calls == [(2, WIDTH)]
     assert "face_passes" not in shop.monitor.progress().counts
@@ -159,7 +166,8 @@ def test_another_face_pack_on_this_node_is_refused_before_anything_is_sampled(sh
     assert caught.value.exit_code == Exit.UNAVAILABLE
     assert shop.calls == []
     told = shop.run([asked(2, ada) | {"face_pass": None}])
-    assert told[2]["status"] == "ok"
+    assert (told[2]["status"], told[2]["face_similarity"]) == ("ok", None)
+    assert "check_failed: faces (RunError)" in told[2]["warnings"]
 
 
 def test_a_pass_that_does_not_fit_halves_the_batch_and_tells_nothing_twice(shop, ada, monkeypatch):
@@ -186,15 +194,36 @@ def test_warnings_of_the_photo_the_prompt_and_the_pass_stand_together(shop, ada)
     assert words[:3] == ["small_photo", "prompt_cut", "face_pass"]
 
 
-def test_a_bug_in_the_pass_costs_its_own_row(shop, ada, monkeypatch):
-    analyse = FaceAnalyser.analyse
+def test_what_the_pass_has_looked_at_is_not_looked_at_again_unless_something_is_pasted_over_it(shop, ada, monkeypatch):
+    see, looks = FaceAnalyser.see, []
 
-    def broken(analyser, rgb, face_select, **words):
+    def counted(analyser, rgb, near, **words):
+        looks.append(rgb.sum())
+        return see(analyser, rgb, near, **words)
+
+    monkeypatch.setattr(FaceAnalyser, "see", counted)
+    shop.scenes = {1: scene(side=320, left=0, top=60), 2: np.full((HEIGHT, WIDTH, 3), 90, np.uint8), 3: scene()}
+    told = shop.run([asked(number, ada) for number in (1, 2, 3)])
+    assert [told[seed]["face_pass_result"] for seed in (1, 2, 3)] == ["large_enough", "no_face", "done"]
+    assert len(looks) == 4, "one each, and one of the face that was made again"
+    looks.clear()
+    images = [("init_image_uri", png(scene())), ("mask_image_uri", png(np.zeros((HEIGHT, WIDTH, 3), np.uint8)))]
+    shop.scenes[4] = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    told = shop.run([asked(4, ada, images=images, paste_back=True, init_image_uri="s3://photos/bag.png")])
+    assert (told[4]["face_pass_result"], told[4]["faces_found"]) == ("no_face", 1), "the mask keeps the photo's face"
+    assert told[4]["face_similarity"] > 0.9
+    assert len(looks) == 2
+
+
+def test_a_bug_in_the_pass_costs_its_own_row(shop, ada, monkeypatch):
+    see = FaceAnalyser.see
+
+    def broken(analyser, rgb, near, **words):
         if (rgb == 7).all():
             raise ZeroDivisionError
-        return analyse(analyser, rgb, face_select, **words)
+        return see(analyser, rgb, near, **words)
 
-    monkeypatch.setattr(FaceAnalyser, "analyse", broken)
+    monkeypatch.setattr(FaceAnalyser, "see", broken)
     shop.scenes[2] = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
     told = shop.run([asked(number, ada) for number in (1, 2, 3)])
     assert {seed: row["code"] for seed, row in told.items()} == {1: "", 2: "internal", 3: ""}

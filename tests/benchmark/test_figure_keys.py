@@ -32,7 +32,8 @@ KEYS = {
     "blocks.correctness.figures.bfloat16": GOLDEN,
     "blocks.speed.figures": "recipes",
     "blocks.speed.figures.recipes": " ".join(SPEED_RECIPES),
-    "blocks.job.figures": "recipe steps batch job_per_s bare_per_s job_over_bare drift",
+    "blocks.job.figures": "recipe steps batch job_per_s bare_per_s job_over_bare drift checks_cpu_ms"
+    " face_analysis_cpu_ms",
     "blocks.gpu_tests.figures": TESTS,
 }
 for recipe in DOOR_RECIPES:

@@ -107,7 +107,12 @@ def test_every_check_has_one_column_of_its_own_in_the_ledger():
     assert [LEDGER.field(column.name).type for column in FINDING_COLUMNS] == [column.type for column in FINDING_COLUMNS]
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.column.name)
+OF_PIXELS = ("sharpness", "clipped_fraction", "perceptual_hash")
+
+
+@pytest.mark.parametrize(
+    "check", [one for one in CHECKS if one.column.name not in OF_PIXELS], ids=lambda check: check.column.name
+)
 def test_findings_are_named_after_their_check_and_say_nothing_of_what_was_not_done(check):
     found = check.look(np.zeros((4, 4, 3), np.uint8), PictureFacts())
     assert found == Finding(check.column.name, None)

@@ -13,11 +13,12 @@ from idgen.actors.faces import FaceActor
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
 from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor
-from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
+from idgen.config import ChecksConfig, FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
 from idgen.manifest.shards import cut_stream, sizes, write_shards
 from idgen.outputs.ledger import dataset
 from idgen.schemas import PICTURES
 from idgen.stores.opening import open_store
+from idgen.weights import instruments
 
 RUN = "run"
 RECIPE = dataclasses.replace(TINY, face_pack=dataclasses.replace(TINY.face_pack, det_size_px=320), batch_size=4)
@@ -38,20 +39,28 @@ def picture(number, photo="ada", **changes):
 class Line:
     """Both actors of a run in a folder."""
 
-    def __init__(self, tmp_path, identities, sampling=None):
-        """`identities`: see RunFacts; `sampling`: SamplingConfig."""
+    def __init__(
+        self, tmp_path, identities, sampling=None, gates=None, max_extra_pictures=-1, checks=None, recipe=RECIPE
+    ):
+        """`identities`: see RunFacts; `sampling`: SamplingConfig; `gates`, `checks` (ChecksConfig): the run's."""
+        checks = checks or ChecksConfig()
+        tmp_path.mkdir(exist_ok=True)
         self.store = open_store(str(tmp_path / "out"))
-        self.monitor = MonitorState(0)
+        self.monitor = MonitorState(0, max_extra_pictures)
         run = RunFacts(
             output=self.store.root,
             run_id=RUN,
-            recipes={"tiny": RECIPE},
+            recipes={"tiny": recipe},
             identities=identities,
             signature_parameters=[],
+            checks=checks,
+            instruments=instruments.identity(checks, cache=None),
         )
         faces = FaceSettings(faces=FacesConfig(), sources=SourcesConfig(), roots=[str(PHOTOS)])
         self.faces = FaceActor(run, faces, self.monitor)
-        sampler = SamplerSettings(sampling=sampling or SamplingConfig(num_gpus=0), images=ImagesConfig())
+        sampler = SamplerSettings(
+            sampling=sampling or SamplingConfig(num_gpus=0), images=ImagesConfig(), gates=gates or {}
+        )
         self.sampler = SamplerActor(run, sampler, self.monitor)
         self._scratch = tmp_path
 

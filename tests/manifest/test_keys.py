@@ -22,22 +22,25 @@ KNOWN_KEY = "960c958d9159d146b696adab6b842c08"
 KNOWN_SEED = 7154475288461710802
 
 
-def pictures(rows, *, folder="/data", hashes=HASHES, recipes=RECIPES, as_text=False):
+def pictures(rows, *, folder="/data", hashes=HASHES, recipes=RECIPES, as_text=False, policy=None):
     """Resolve rows given as dicts; unknown columns are carried."""
     names = list(dict.fromkeys(name for item in rows for name in item))
     arrays = [
         pa.array([item.get(name) for item in rows], BY_NAME[name].type if name in BY_NAME and not as_text else None)
         for name in names
     ]
-    return resolved(pa.table(arrays, names), folder=folder, hashes=hashes, recipes=recipes)
+    return resolved(pa.table(arrays, names), folder=folder, hashes=hashes, recipes=recipes, policy=policy)
 
 
-def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES):
+def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES, policy=None):
     """Resolve a manifest that is a table."""
     names = manifest.column_names
     (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
     places = Addresses(folder, SourcesConfig().signature_parameters)
-    table = SettingsTable(recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"])
+    table = SettingsTable(
+        recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"],
+        policy=lambda recipe: policy or {},
+    )  # fmt: skip
     return Resolver(names, table, places).resolve(batch).to_pylist()
 
 
@@ -59,6 +62,32 @@ def key(**changes) -> str:
 )  # fmt: skip
 def test_what_decides_the_pixels_is_in_the_key(column: str, value):
     assert key(**{column: list(value.items()) if isinstance(value, dict) else value}) != key()
+
+
+POLICY = {"reject": {"face_similarity": 0.3}, "rank_by": "face_similarity"}
+
+
+def test_tries_and_what_decides_among_them_are_in_the_key():
+    def of(tries, policy):
+        (made,) = pictures([row(1, tries=tries)], policy=policy)
+        return made["key"], made["seed"], made["tries"]
+
+    other = {**POLICY, "reject": {"face_similarity": 0.31}}
+    keys = [of(4, POLICY)[0], of(2, POLICY)[0], of(4, other)[0], key()]
+    assert len(set(keys)) == 4
+    assert of(4, POLICY) == of(4, dict(POLICY))
+
+
+@pytest.mark.parametrize(("tries", "policy"), [(1, POLICY), (None, POLICY), (4, {})])
+def test_one_try_or_nothing_that_holds_leaves_the_key_as_it_was(tries, policy):
+    (made,) = pictures([row(1, tries=tries)], policy=policy)
+    assert (made["key"], made["tries"]) == (key(), None)
+
+
+@pytest.mark.parametrize("tries", [0, 9, -1])
+def test_tries_are_1_to_8(tries):
+    (made,) = pictures([row(1, tries=tries)], policy=POLICY)
+    assert (made["code"], made["detail"]) == ("bad_value", "tries: must be 1 to 8")
 
 
 def test_only_ids_names_and_formats_decide_nothing():

@@ -70,6 +70,9 @@ def test_findings_become_columns_and_their_warnings_follow_those_of_the_photo():
     written = failed_row(findings=found)
     assert {column.name: written[column.name] for column in FINDING_COLUMNS} == {
         "face_pass_result": "done", "face_similarity_before": None, "face_similarity": 0.5,
+        "face_similarity_least": None, "judge_similarity": None, "judge_similarity_least": None, "faces_found": None,
+        "face_px": None, "face_place_error": None, "sharpness": None, "clipped_fraction": None,
+        "perceptual_hash": None, "ground_white_fraction": None, "ground_deviation": None, "unsafe_score": None,
     }  # fmt: skip
     assert written["warnings"] == ["a: of the photo", "b: of the picture"]
 

@@ -97,9 +97,7 @@ def test_result_and_all_it_was_made_of_stand_side_by_side_with_words(gallery):
     figures = gallery.find_elements(By.CSS_SELECTOR, ".viewer-references figure")
     assert [len(figure.find_elements(By.CSS_SELECTOR, ".blank")) for figure in figures] == [0, 0, 0, 0, 0, 1]
     assert "s3://shop/mask-0.png" in figures[4].text
-    result, parts = (
-        gallery.find_element(By.CSS_SELECTOR, name).rect for name in (".viewer-result", ".viewer-references")
-    )
+    result, parts = (gallery.find_element(By.CSS_SELECTOR, name).rect for name in (".stage", ".viewer-references"))
     assert result["x"] + result["width"] <= parts["x"]
     assert abs(result["y"] - parts["y"]) < 1
     assert gallery.get_log("browser") == []

@@ -14,6 +14,7 @@ def test_page_card_and_thumbnails_are_written_and_the_run_is_listed(store):
     path = write_report(store, RUN, ReportConfig(), references=Portraits())
     assert path == f"runs/{RUN}/report/index.html"
     written = {info.path.removeprefix(f"runs/{RUN}/report/") for info in store.list(f"runs/{RUN}/report/")}
-    assert {"index.html", "run_card.md", f"thumbs/{rows[0]['key']}.jpg"} <= written
+    assert {"index.html", "run_card.md"} <= written
+    assert store.head(f"thumbs/{rows[0]['key'][:2]}/{rows[0]['key']}.webp")
     assert sum(name.startswith("refs/") for name in written) == 12
     assert [(run.run_id, run.state, run.exit_code) for run in list_runs(store)] == [(RUN, "ended", 0)]

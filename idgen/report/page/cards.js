@@ -1,4 +1,4 @@
-// Cards: one per picture. All text enters as text nodes; no markup is ever made from data.
+// Cards: one per picture, with what was decided of it.
 
 const STATUS_WORDS = {
   ok: ["ok", "made in this run"],
@@ -6,25 +6,10 @@ const STATUS_WORDS = {
   failed: ["failed", "may work another time"],
   skipped: ["skipped", "done before this run"],
   unfinished: ["not begun", "the run was stopped before"],
+  held: ["held", "made, but beyond a bound"],
 };
 
 const COMPOSITE_WORDS = "what the mask keeps is the product photo's own pixels";
-
-/** A new element: properties by name, then children; strings become text. */
-function make(tag, properties = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties)) {
-    if (name.startsWith("aria-") || name === "role") element.setAttribute(name, value);
-    else if (name === "data") Object.assign(element.dataset, value);
-    else element[name] = value;
-  }
-  element.append(...children.filter((child) => child !== null && child !== ""));
-  return element;
-}
-
-function number(value) {
-  return value.toLocaleString("en");
-}
 
 /** Short name of what the picture shows, for labels and alternative texts. */
 function nameOf(row) {
@@ -33,30 +18,17 @@ function nameOf(row) {
   return words || cell("output_name", row) || `row ${cell("row_id", row)}`;
 }
 
-/** A picture that says so, in its place, when it cannot be loaded. */
-function picture(source, alt, className, lazy = true) {
-  const image = make("img", { alt, className, decoding: "async" });
-  if (lazy) image.loading = "lazy";
-  image.addEventListener("error", () => image.replaceWith(blank("Picture not reachable")), { once: true });
-  image.src = source;
-  return image;
-}
-
-function blank(words) {
-  return make("span", { className: "blank" }, words);
-}
-
-/** Thumbnail, or the full picture when there is none; null without a picture. */
-function resultSource(row) {
-  const path = cell("image_path", row);
-  return path ? (cell("thumb", row) ? `thumbs/${cell("key", row)}.jpg` : path) : null;
-}
-
 function badge(row) {
   const status = statusOf(row);
   const before = cell("ledger_status", row);
   const words = status === "skipped" && before && before !== "ok" ? `skipped · ${before} before` : STATUS_WORDS[status]?.[0] ?? status;
   return make("span", { className: "badge", data: { status: isProblem(row) ? outcome(row) : status } }, words);
+}
+
+function badges(row) {
+  const held = isHeld(row) ? make("span", { className: "badge", data: { status: "held" }, title: STATUS_WORDS.held[1] }, "held") : null;
+  const changed = cell("changed", row) ? make("span", { className: "badge changed", title: "another picture stood here before: compare in the big view" }, "changed") : null;
+  return [held && statusOf(row) === "ok" ? null : badge(row), held, changed, compositeMark(row)];
 }
 
 /** What the code means and what to do about it; null for pictures that are there. */
@@ -69,15 +41,11 @@ function reason(row) {
   return make("p", { className: "reason" }, make("b", {}, sentence(facts.meaning)), detail, todo ? make("span", {}, `→ ${todo}`) : "");
 }
 
-function sentence(words) {
-  return words ? words[0].toUpperCase() + words.slice(1) : "";
-}
-
 /** The upper part of a card: the picture, or of one that is not there its reference photo, dimmed. */
 function cardFrame(row, open) {
-  const source = resultSource(row);
+  const source = thumbOf(row);
   const first = [...referencesOf(row), ...inputsOf(row)].find((part) => part.source);
-  const frame = make("button", { type: "button", className: "frame", "aria-label": `Enlarge: ${nameOf(row)}` });
+  const frame = make("button", { type: "button", className: "frame", "aria-label": `Enlarge: ${nameOf(row)}`, data: { role: "open" } });
   if (source) frame.append(picture(source, `Result: ${nameOf(row)}`, "result"));
   else if (first) {
     frame.append(picture(first.source, `${partAlt(row, first)}, no result`, "result dimmed"), make("span", { className: "caption" }, sentence(first.words)));
@@ -99,16 +67,11 @@ function strip(row, parts) {
   return shown.length ? make("div", { className: "references" }, ...shown, more > 0 ? make("small", {}, `+${more}`) : null) : null;
 }
 
-function named(element, words) {
-  if (element) element.title = words;
-  return element;
-}
-
 /** What the card says below its frame: what the picture was made of, and its prompt. */
 function said(row, why) {
   const parts = inputsOf(row);
-  const words = cell("prompt", row) || (why ? "" : "no prompt"); // of a refused row the reason stands there already
-  const shown = resultSource(row) ? strip(row, parts) : null;
+  const words = cell("prompt", row) || (why || !isHere(row) ? "" : "no prompt"); // of a refused row the reason stands there already
+  const shown = thumbOf(row) ? strip(row, parts) : null;
   if (!shown && !words) return null;
   const prompt = words && make("p", { className: "prompt", dir: "auto" }, words);
   return make("div", { className: shown && parts.length ? "said stacked" : "said" }, shown, prompt);
@@ -116,7 +79,7 @@ function said(row, why) {
 
 /** Says that parts of the picture are a photo's own pixels. */
 function compositeMark(row) {
-  if (!resultSource(row) || givenOf(row).paste_back !== true) return null;
+  if (!thumbOf(row) || givenOf(row).paste_back !== true) return null;
   return make("span", { className: "badge composite", title: COMPOSITE_WORDS }, "composite");
 }
 
@@ -126,45 +89,67 @@ function likeness(row) {
   return [before, after].filter((value) => value !== null).map((value) => value.toFixed(2)).join(" → ");
 }
 
-function facts(row) {
+/** Why a picture is held, in full; of others how many warnings there are. */
+function warned(row) {
+  const warnings = cell("warnings", row) || [];
+  if (isHeld(row)) return warnings.map((words) => make("p", { className: "warned whole" }, words));
+  if (!warnings.length) return [];
+  return [make("p", { className: "warned" }, warnings.length === 1 ? `⚠ ${warnings[0]}` : `⚠ ${warnings.length} warnings`)];
+}
+
+function factsBelow(row) {
   const labels = Object.keys(DATA.labels).filter((name) => name !== "sku");
   const parts = [cell("sku", row) || cell("row_id", row), ...labels.map((name) => cell(name, row))].filter(Boolean);
-  const warnings = (cell("warnings", row) || []).length;
   return make(
     "footer",
     {},
     parts.length ? make("p", {}, parts.join(" · ")) : null,
     cell("recipe", row) ? make("p", {}, cell("recipe", row)) : null,
     cell("seed", row) === null ? null : make("p", {}, `seed ${cell("seed", row)}`),
-    likeness(row) ? make("p", {}, `likeness ${likeness(row)}`) : null,
+    likeness(row) ? make("p", {}, `${LIKENESS} ${likeness(row)}`) : null,
     cell("face_pass_result", row) === "no_face" ? make("p", {}, "face pass: no face") : null,
-    warnings ? make("p", { className: "warned" }, warnings === 1 ? `⚠ ${cell("warnings", row)[0]}` : `⚠ ${warnings} warnings`) : null,
+    ...(isHeld(row) ? [] : warned(row)),
   );
 }
 
-/** One picture. `page` has open(row), isTicked(row) and tick(row, on). */
+/** The two buttons of a decision, and why a picture was rejected. `page` has decide(row, decision, reason). */
+function choice(row, page) {
+  if (!canDecide(row)) return null;
+  const { decision, reason, recorded } = decisionOf(row);
+  const press = (name, words, mark) =>
+    button(mark, () => page.decide(row, decision === name && !recorded ? "" : name), {
+      className: `press ${name}`, "aria-label": `${words}: ${nameOf(row)}`, "aria-pressed": String(decision === name), title: words, data: { role: name },
+    });
+  const why = decision === "rejected" && !recorded ? reasonChoice(row, reason, page) : make("span", { className: "decision", data: { decision } }, decisionWords(row));
+  return make("div", { className: "choice" }, press("accepted", "Accept", "✓"), press("rejected", "Reject", "✕"), why);
+}
+
+/** What was decided, in words; "" when nothing was. */
+function decisionWords(row) {
+  const { decision, reason } = decisionOf(row);
+  return [decision, decision && reason].filter(Boolean).join(": ");
+}
+
+function reasonChoice(row, reason, page) {
+  const known = DATA.reasons.includes(reason) || !reason ? DATA.reasons : [reason, ...DATA.reasons];
+  const list = make("select", { "aria-label": `Why rejected: ${nameOf(row)}`, data: { role: "reason" } }, make("option", { value: "" }, "rejected: why?"), ...known.map((words) => make("option", { value: words }, words)));
+  list.value = reason;
+  list.addEventListener("change", () => page.decide(row, "rejected", list.value));
+  return list;
+}
+
+/** One picture. `page` has open(row), isTicked(row), tick(row, on) and decide(row, decision, reason). */
 function card(row, page) {
-  const box = make("input", { type: "checkbox", checked: page.isTicked(row), "aria-label": `Tick: ${nameOf(row)}` });
+  const box = make("input", { type: "checkbox", checked: page.isTicked(row), "aria-label": `Tick: ${nameOf(row)}`, data: { role: "tick" } });
   box.addEventListener("change", () => page.tick(row, box.checked));
   const why = reason(row);
+  const { decision } = decisionOf(row);
   return make(
     "article",
-    { className: page.isTicked(row) ? "card ticked" : "card", data: { row, status: statusOf(row), problem: isProblem(row) ? "yes" : "no" } },
+    { className: page.isTicked(row) ? "card ticked" : "card", data: { row, status: statusOf(row), problem: isProblem(row) ? "yes" : "no", verdict: cell("verdict", row), decision } },
     cardFrame(row, page.open),
-    make("div", { className: "card-top" }, badge(row), compositeMark(row), keyOf(row) ? make("label", { className: "tick" }, box) : null),
-    make("div", { className: "card-body" }, why, said(row, why), facts(row)),
-  );
-}
-
-/** Heading above the cards of one group. */
-function groupHeading(label, value, rows, continued) {
-  const bad = rows.filter(isProblem).length;
-  const words = `${number(rows.length)} ${rows.length === 1 ? "picture" : "pictures"}${bad ? `, ${number(bad)} without a result` : ""}`;
-  return make(
-    "h2",
-    { className: "group" },
-    make("span", { className: "group-label" }, label),
-    make("bdi", {}, value || "none"),
-    make("small", {}, words + (continued ? " · continued" : "")),
+    make("div", { className: "card-top" }, ...badges(row), keyOf(row) ? make("label", { className: "tick" }, box) : null),
+    choice(row, page),
+    make("div", { className: "card-body" }, why, ...(isHeld(row) ? warned(row) : []), said(row, why), factsBelow(row)),
   );
 }

@@ -27,16 +27,16 @@ function givenOf(row) {
 function referencesOf(row) {
   const addresses = cell("reference_uris", row) || [];
   const many = addresses.length > 1;
-  return addresses.map((address, at) => ({
-    words: many ? `reference photo ${at + 1} of ${addresses.length}` : "reference photo",
-    source: cell("reference_thumbs", row)[at] || "",
+  return addresses.map((address, place) => ({
+    words: many ? `reference photo ${place + 1} of ${addresses.length}` : "reference photo",
+    source: cell("reference_thumbs", row)?.[place] || "",
     address,
   }));
 }
 
 /** What else the picture was made of, likewise; the drawing of the face's points has `points`. */
 function inputsOf(row) {
-  const inputs = cell("inputs", row);
+  const inputs = cell("inputs", row) || [];
   const given = inputs.length ? givenOf(row) : {};
   const parts = inputs.map(([column, source]) => ({ words: INPUT_WORDS[column]?.(given) ?? DATA.images[column] ?? column, source, address: String(given[column] ?? "") }));
   if (!cell("target_keypoints", row) || !(cell("width", row) > 0) || !(cell("height", row) > 0)) return parts;

@@ -1,12 +1,4 @@
-// The data and what is asked of them: cells, filters, order. Nothing here touches the page.
-
-const DATA = JSON.parse(document.getElementById("data").textContent);
-
-/** Value of a column in a row; columns whose values repeat hold each value once. */
-function cell(name, row) {
-  const column = DATA.columns[name];
-  return Array.isArray(column) ? column[row] : column.values[column.at[row]];
-}
+// What is asked of the rows: how they ended, where their pictures are, which of them pass a filter.
 
 /** The row's status; of a picture that a stopped run never began, "unfinished". */
 function statusOf(row) {
@@ -24,70 +16,76 @@ function isProblem(row) {
   return ["rejected", "failed"].includes(outcome(row));
 }
 
+/** True for a picture that a gate holds back and no person has decided on. */
+function isHeld(row) {
+  return cell("verdict", row) === "held";
+}
+
 /** What stands in a key file for the row: its key, or its row_id when the plan refused it before it had one. */
 function keyOf(row) {
   return cell("key", row) || cell("row_id", row);
 }
 
+/** Address of the full picture, "" without one, and in a packed gallery without the full pictures. */
+function imageOf(row) {
+  const path = cell("image_path", row);
+  if (!path || !DATA.full_images) return "";
+  const key = cell("key", row);
+  return DATA.to_output + (path.includes("/") || path.includes(".") ? path : `images/${key.slice(0, 2)}/${key}.${path}`);
+}
+
+/** Address of the thumbnail, or of the full picture when there is none; "" without a picture. */
+function thumbOf(row) {
+  if (!cell("image_path", row) || !cell("thumb", row)) return imageOf(row);
+  return thumbOfKey(cell("key", row));
+}
+
+function thumbOfKey(key) {
+  return `${DATA.to_output}thumbs/${key.slice(0, 2)}/${key}.webp`;
+}
+
 // DATA.labels: columns that the shop calls its rows by -> title, as idgen/columns.py has them
 const SEARCHED = ["prompt", "row_id", "key", ...Object.keys(DATA.labels), "output_name", "code", "detail", "recipe", "seed"];
-const texts = new Map();
+let texts = [];
 
 function searchText(row) {
-  let text = texts.get(row);
-  if (text === undefined) {
-    text = SEARCHED.map((name) => cell(name, row) ?? "").join("\n").toLowerCase();
-    texts.set(row, text);
-  }
-  return text;
+  return (texts[row] ??= SEARCHED.map((name) => cell(name, row) ?? "").join("\n").toLowerCase());
+}
+
+/** Bring what a search looks through. */
+async function bringTexts() {
+  await bringColumns(SEARCHED);
+  texts = [];
 }
 
 /** A filter that lets everything through. */
-const EVERYTHING = Object.freeze({ status: "", code: "", recipe: "", sku: "", person_id: "", search: "", group: "", sort: "" });
+const EVERYTHING = Object.freeze({ status: "", show: "", code: "", recipe: "", sku: "", person_id: "", search: "", group: "", sort: "" });
 
-/** Rows that pass the filter, in its order; groups stay together. */
-function select(wish) {
-  const words = wish.search.toLowerCase().split(/\s+/).filter(Boolean);
-  const sku = wish.sku.toLowerCase();
-  const person = wish.person_id.toLowerCase();
-  const found = [];
-  for (let row = 0; row < DATA.rows; row++) {
-    if (wish.status && statusOf(row) !== wish.status) continue;
-    if (wish.code && cell("code", row) !== wish.code) continue;
-    if (wish.recipe && cell("recipe", row) !== wish.recipe) continue;
-    if (sku && !cell("sku", row).toLowerCase().includes(sku)) continue;
-    if (person && !cell("person_id", row).toLowerCase().includes(person)) continue;
-    if (words.length && !words.every((word) => searchText(row).includes(word))) continue;
-    found.push(row);
-  }
-  return order(found, wish);
-}
-
-const RANK = {
-  problems: (row) => (isProblem(row) ? 0 : (cell("warnings", row) || []).length ? 1 : 2),
-  slowest: (row) => -(cell("seconds", row) ?? -1),
-  newest: (row) => -(Date.parse(cell("finished_at", row)) || 0),
+const SHOWN = {
+  undecided: ["not decided", (row) => canDecide(row) && !decisionOf(row).decision],
+  accepted: ["accepted", (row) => decisionOf(row).decision === "accepted"],
+  rejected: ["rejected by a person", (row) => decisionOf(row).decision === "rejected"],
+  changed: ["another than before", (row) => cell("changed", row)],
+  made: ["made in this run", (row) => cell("status", row) === "ok"],
+  warned: ["with warnings", (row) => cell("warned", row) > 0],
 };
 
-function order(rows, wish) {
-  const rank = RANK[wish.sort];
-  const ranks = rank && new Map(rows.map((row) => [row, rank(row)]));
-  const groups = wish.group && groupRanks(rows, wish.group);
-  if (!ranks && !groups) return rows;
-  return rows.sort(
-    (a, b) =>
-      (groups ? groups.get(cell(wish.group, a)) - groups.get(cell(wish.group, b)) : 0) ||
-      (ranks ? ranks.get(a) - ranks.get(b) : 0) ||
-      a - b,
-  );
-}
-
-/** Place of each group's name: 9 before 10, nameless rows last. */
-function groupRanks(rows, name) {
-  const names = [...new Set(rows.map((row) => cell(name, row)))];
-  const collator = new Intl.Collator("en", { numeric: true });
-  names.sort((a, b) => (a === "") - (b === "") || collator.compare(a, b));
-  return new Map(names.map((value, place) => [value, place]));
+/** Rows that pass the filter, in the manifest's order. */
+function filtered(wish) {
+  const words = wish.search.toLowerCase().split(/\s+/).filter(Boolean);
+  const [sku, person] = [wish.sku.toLowerCase(), wish.person_id.toLowerCase()];
+  const tests = [
+    wish.status && (wish.status === "held" ? isHeld : (row) => statusOf(row) === wish.status),
+    wish.show && SHOWN[wish.show][1],
+    wish.code && ((row) => cell("code", row) === wish.code),
+    wish.recipe && ((row) => cell("recipe", row) === wish.recipe),
+    sku && ((row) => cell("sku", row).toLowerCase().includes(sku)),
+    person && ((row) => cell("person_id", row).toLowerCase().includes(person)),
+    words.length && ((row) => words.every((word) => searchText(row).includes(word))),
+  ].filter(Boolean);
+  const found = [];
+  for (let row = 0; row < DATA.rows; row++) if (tests.every((test) => test(row))) found.push(row);
+  return found;
 }
 
 /** Distinct values of a column with how often they stand there, most frequent first. */

@@ -1,6 +1,5 @@
-// The viewer: one picture large beside its references, and everything known about it.
+// What is known about one picture, beside it in the big view.
 
-const MANY_PARTS = 2;
 const FACE_PASS_WORDS = {
   done: "the face was sampled again",
   no_face: "no face found in the picture",
@@ -9,58 +8,19 @@ const FACE_PASS_WORDS = {
 };
 // findings of checks that have lines of their own; all others are shown under their names
 const FINDINGS_SHOWN = ["face_pass_result", "face_similarity_before", "face_similarity"];
-const viewer = document.getElementById("viewer");
-let viewed = { rows: [], at: 0 };
-
-/** Open the viewer on a row of a list, which the arrow keys walk through. */
-function view(rows, row) {
-  viewed = { rows, at: Math.max(rows.indexOf(row), 0) };
-  paintViewer();
-  if (!viewer.open) viewer.showModal();
-}
-
-function step(by) {
-  const at = viewed.at + by;
-  if (at < 0 || at >= viewed.rows.length) return;
-  viewed.at = at;
-  paintViewer();
-}
-
-function paintViewer() {
-  const row = viewed.rows[viewed.at];
-  const body = document.getElementById("viewer-body");
-  document.getElementById("viewer-place").textContent = `${number(viewed.at + 1)} of ${number(viewed.rows.length)}`;
-  document.getElementById("viewer-previous").disabled = viewed.at === 0;
-  document.getElementById("viewer-next").disabled = viewed.at === viewed.rows.length - 1;
-  body.replaceChildren(viewerPictures(row), viewerFacts(row));
-  body.scrollTop = 0;
-}
-
-function viewerPictures(row) {
-  const path = cell("image_path", row);
-  const result = path ? picture(path, `Result: ${nameOf(row)}`, "large", false) : blank("No picture");
-  const parts = [...referencesOf(row), ...inputsOf(row)];
-  const figures = parts.map((part) => make("figure", {}, partShown(row, part, "reference-large", 0.02, false) ?? blank("Not shown"), partCaption(part)));
-  const place = path || !parts.length ? make("div", { className: "viewer-result" }, result) : null;
-  const className = ["viewer-pictures", place ? "" : "without-result", parts.length > MANY_PARTS ? "many" : ""].filter(Boolean).join(" ");
-  return make("div", { className }, place, make("div", { className: "viewer-references" }, ...figures));
-}
-
-function partCaption(part) {
-  return make("figcaption", {}, make("span", { className: "words" }, sentence(part.words)), part.address ? make("bdi", {}, part.address) : null);
-}
 
 function viewerFacts(row) {
   const said = reason(row);
   return make(
     "div",
     { className: "viewer-facts" },
-    make("p", { className: "viewer-badges" }, badge(row), compositeMark(row)),
+    make("p", { className: "viewer-badges" }, ...badges(row)),
+    warningsOf(row),
     said ? make("div", { className: "viewer-reason" }, said) : null,
     said && !cell("prompt", row) ? null : quotation("Prompt", cell("prompt", row)),
     cell("negative_prompt", row) ? quotation("Negative prompt", cell("negative_prompt", row)) : null,
-    warningsOf(row),
     definitions(lines(row)),
+    triesOf(row),
     settingsOf(row),
   );
 }
@@ -72,27 +32,31 @@ function quotation(label, words) {
 function warningsOf(row) {
   const warnings = cell("warnings", row) || [];
   if (!warnings.length) return null;
-  return make("section", {}, make("h3", {}, "Warnings"), make("ul", {}, ...warnings.map((words) => make("li", {}, words))));
+  return make("section", {}, make("h3", {}, "Warnings"), make("ul", { className: "warnings" }, ...warnings.map((words) => make("li", {}, words))));
 }
 
 function lines(row) {
   const size = cell("width", row) && cell("height", row) ? `${cell("width", row)} × ${cell("height", row)} px` : null;
   const seconds = cell("seconds", row);
   const found = [
+    ["Decided", decidedWords(row)],
     ["Recipe", cell("recipe", row)],
     ["Seed", cell("seed", row)],
     ["Size", size],
     ...Object.entries(DATA.labels).map(([name, title]) => [title, cell(name, row)]),
     ["Likeness", likeness(row) && `${likeness(row)} (1 = the same face)`],
     ["Face pass", FACE_PASS_WORDS[cell("face_pass_result", row)] ?? cell("face_pass_result", row)],
-    ...Object.entries(DATA.findings).filter(([name]) => !FINDINGS_SHOWN.includes(name)).map(([name, title]) => [title, cell(name, row)]),
+    ...Object.entries(DATA.findings).filter(([name]) => !FINDINGS_SHOWN.includes(name)).map(([name, title]) => [sentence(title), cell(name, row)]),
     ["Composite", compositeMark(row) && COMPOSITE_WORDS],
     ["Faces in the photo", (cell("reference_faces", row) || []).join(", ")],
     ["Row", cell("row_id", row)],
     ["Image of the row", cell("image_index", row)],
     ["Shop's name", cell("output_name", row)],
     ["Same pixels as", cell("duplicate_of", row)],
+    ["Image near this one", cell("near_duplicate_of", row)],
+    ["Published as", cell("named_path", row)],
     ["Replaces", cell("replaces", row)],
+    ["Before it stood", cell("previous_key", row)],
     ["Try", cell("attempt", row)],
     ["Sampling", seconds === null ? null : `${seconds.toFixed(2)} s`],
     ["Finished", cell("finished_at", row).slice(0, 19)],
@@ -100,6 +64,33 @@ function lines(row) {
     ["Key", cell("key", row)],
   ];
   return found.filter(([, value]) => value !== null && value !== "" && value !== undefined);
+}
+
+/** What was decided, by whom and when. */
+function decidedWords(row) {
+  const { recorded, date } = decisionOf(row);
+  const by = recorded ? [cell("decided_by", row) && `by ${cell("decided_by", row)}`, cell("decided_at", row).slice(0, 10)] : [date?.slice(0, 10), "not recorded yet"];
+  return decisionWords(row) && [decisionWords(row), ...by].filter(Boolean).join(", ");
+}
+
+/** Every try of the picture: its seed, what the gates said, what was measured. */
+function triesOf(row) {
+  let tries = [];
+  try {
+    tries = JSON.parse(cell("tries_made", row) || "[]");
+  } catch {
+    return null;
+  }
+  if (!Array.isArray(tries) || !tries.length) return null;
+  const kept = (one) => String(one.seed) === cell("seed", row);
+  const lines = tries.map((one) => make("li", {}, tryWords(one), kept(one) ? make("b", {}, " · kept") : null));
+  return make("section", { className: "tries" }, make("h3", {}, "Tries"), make("ol", {}, ...lines));
+}
+
+function tryWords({ seed, verdict, ...measures }) {
+  const scores = Object.entries(measures).filter(([, value]) => typeof value === "number");
+  const words = scores.map(([name, value]) => `${measureWords(name) ?? name} ${+value.toFixed(3)}`);
+  return [`seed ${seed}`, verdict, ...words].filter(Boolean).join(" · ");
 }
 
 function definitions(pairs) {
@@ -121,12 +112,3 @@ function objectOf(text) {
     return [];
   }
 }
-
-document.getElementById("viewer-previous").addEventListener("click", () => step(-1));
-document.getElementById("viewer-next").addEventListener("click", () => step(1));
-document.getElementById("viewer-close").addEventListener("click", () => viewer.close());
-viewer.addEventListener("click", (event) => event.target === viewer && viewer.close());
-viewer.addEventListener("keydown", (event) => {
-  if (event.key === "ArrowLeft") step(-1);
-  if (event.key === "ArrowRight") step(1);
-});

@@ -1,0 +1,123 @@
+"""`report.serve`: the catalogue in the browser of this machine, read-only, and nothing else of the machine."""
+
+import http.client
+import threading
+from contextlib import contextmanager
+
+import pytest
+from make_run import RUN, SUMMARY, picture, put_pictures, row, write_run
+
+from idgen.config import ReportConfig
+from idgen.report.gallery import write_report
+from idgen.report.serving import CatalogueServer, is_shown
+
+HOME = f"runs/{RUN}/report/index.html"
+
+
+@contextmanager
+def served(store):
+    with CatalogueServer(store, HOME) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def ask(server, path, method="GET", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.request(method, path, headers=headers)
+    answer = connection.getresponse()
+    found = answer.status, dict(answer.getheaders()), answer.read()
+    connection.close()
+    return found
+
+
+@pytest.fixture
+def server(store):
+    rows = [row(n) for n in range(3)]
+    write_run(store, rows, SUMMARY)
+    put_pictures(store, rows)
+    write_report(store, RUN, ReportConfig())
+    store.put("lease.json", b"{}")
+    store.put(f"runs/{RUN}/plan/refused.csv", b"secret")
+    with served(store) as made:
+        made.rows = rows
+        yield made
+
+
+def test_page_thumbnails_and_pictures_come_with_their_types(server):
+    status, headers, body = ask(server, f"/{HOME}")
+    assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert b"<!doctype html>" in body
+    image = server.rows[0]["image_path"]
+    status, headers, body = ask(server, f"/{image}?x#y")
+    assert (status, headers["Content-Type"], body) == (200, "image/png", picture(0))
+    thumb = image.replace("images/", "thumbs/").replace(".png", ".webp")
+    assert ask(server, f"/{thumb}")[1]["Content-Type"] == "image/webp"
+    assert ask(server, f"/runs/{RUN}/results.parquet")[2][:4] == b"PAR1"
+    assert {headers["X-Content-Type-Options"] for headers in (ask(server, f"/{p}")[1] for p in (HOME, "no"))} == {
+        "nosniff"
+    }
+
+
+def test_the_top_leads_to_the_gallery_and_a_head_has_no_body(server):
+    status, headers, _ = ask(server, "/")
+    assert (status, headers["Location"]) == (302, f"/{HOME}")
+    status, headers, body = ask(server, f"/{HOME}", method="HEAD")
+    assert (status, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 10_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/lease.json",
+        f"/runs/{RUN}/plan/refused.csv",
+        f"/runs/{RUN}/config.yaml",
+        "/ledger/parts/x.parquet",
+        "/reviews/decisions/x.parquet",
+        "/images/../lease.json",
+        "/images/%2e%2e/lease.json",
+        "/images/..%2f..%2f..%2f..%2fetc/passwd",
+        "//etc/passwd",
+        "/images//etc/passwd",
+        "/images/%00",
+        "/images",
+        "/images/",
+        "/images/ab/missing.png",
+        f"/runs/../runs/{RUN}/report/index.html",
+    ],
+)
+def test_what_a_gallery_does_not_show_is_not_given_out(server, path):
+    status, _, body = ask(server, path)
+    assert (status, body) == (404, b"")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_can_be_changed(server, method):
+    assert ask(server, f"/{server.rows[0]['image_path']}", method=method)[0] == 501
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", ""])
+def test_a_page_that_calls_this_machine_by_another_name_is_refused(server, host):
+    assert ask(server, f"/{HOME}", Host=host)[0] == 403
+    assert ask(server, f"/{HOME}", Host=f"localhost:{server.server_port}")[0] == 200
+
+
+def test_it_listens_on_this_machine_only(server):
+    assert server.server_address[0] == "127.0.0.1"
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path):
+    store = write_run(tmp_path / "out", [row(0)])
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "out" / "images").mkdir()
+    (tmp_path / "out" / "images" / "link.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "out" / "images" / "up").symlink_to(tmp_path)
+    with served(store) as server:
+        for path in ("images/link.png", "images/up/secret.png"):
+            assert is_shown(path)
+            assert ask(server, f"/{path}")[::2] == (404, b"")
