@@ -129,7 +129,7 @@ def add_a_check(shop):
     shop.replace(
         "idgen/checks/table.py", "\nCHECKS: ", "from idgen.checks.mean_level import MeanLevelCheck\n\nCHECKS: "
     )
-    shop.replace("idgen/checks/table.py", "(FacePassCheck(), ", "(MeanLevelCheck(), FacePassCheck(), ")
+    shop.replace("idgen/checks/table.py", "    FacePassCheck(),\n", "    MeanLevelCheck(),\n    FacePassCheck(),\n")
 
 
 @pytest.fixture(scope="module")

@@ -95,7 +95,7 @@ def find_orders(
         SELECT CASE WHEN key IN {rejected} THEN key WHEN {bool(cells)} AND replaces IN {rejected} THEN replaces END,
             position, row_id
         FROM asked LEFT JOIN past USING (key)
-        WHERE code = '' AND (key IN {rejected} OR (replaces <> '' AND coalesce(status, '') NOT IN {settled}))
+        WHERE asked.code = '' AND (key IN {rejected} OR (replaces <> '' AND coalesce(status, '') NOT IN {settled}))
         ORDER BY ordinal {f"LIMIT {int(limit)}" if limit else ""}""").fetchall()
     connection.unregister("decided")
     made: dict[str, NewOrder] = {}

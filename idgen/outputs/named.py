@@ -135,7 +135,8 @@ class _Copies:
             self._there.pop(path, None)
         try:
             done.withdrawn = sorted(path for path, size in self._there.items() if self._is_hidden(path, size))
-            self._store.delete(done.withdrawn)
+            if done.withdrawn:
+                self._store.delete(done.withdrawn)
         except StoreError as error:
             log.warning("copies that must not be shown are still there, the next run removes them: %s", error)
             done.withdrawn = []

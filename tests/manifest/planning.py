@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from idgen.checks.looking import NOTHING_FOUND, Findings
 from idgen.columns import BY_NAME
 from idgen.config import Config, PlannerConfig, RunConfig, SelectConfig
-from idgen.manifest.planner import PlanSummary, plan, plan_retries
 from idgen.manifest.balance import Balance
+from idgen.manifest.planner import PlanSummary, plan, plan_retries
 from idgen.manifest.results import write_results
 from idgen.manifest.shards import ShardRef, read_shard, shards
 from idgen.manifest.verdicts import Force

@@ -1,11 +1,13 @@
 """Copies under the shop's names: mended at the end of a run, whatever somebody deleted meanwhile."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from idgen.outputs import named
-from idgen.outputs.named import NamedPicture, mend
+from idgen.outputs.named import NamedPicture, NamedSlot
+from idgen.outputs.named import mend as mend_slots
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
@@ -25,6 +27,11 @@ class Counted:
             return getattr(self._store, name)(path, *more)
 
         return call
+
+
+def mend(store, pictures):
+    """Mend names that show these pictures; return how many copies were made."""
+    return mend_slots(store, [NamedSlot(shown=picture) for picture in pictures]).copied
 
 
 def pictures(store, count):
@@ -110,3 +117,69 @@ def test_a_store_that_stays_away_is_not_asked_for_every_copy(tmp_path, few):
     away = Counted(store, refuse)
     assert mend(away, wanted) == 0
     assert away.asked.count("copy") == 20
+
+
+def stored(store, name, data, finished_at=BEFORE, extension="png"):
+    """An image and what its copy under the name `coat` would be."""
+    path = f"images/{name}.{extension}"
+    store.put(path, data)
+    return NamedPicture(
+        named_path=f"named/coat.{extension}",
+        image_path=path,
+        image_bytes=len(data),
+        finished_at=finished_at,
+        image_sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+@pytest.fixture
+def others(store, few):
+    """Names beside the one that a test is about, so that both ways of looking are taken."""
+    slots = [NamedSlot(shown=picture) for picture in pictures(store, 4)]
+    mend_slots(store, slots)
+    return slots
+
+
+def test_a_hidden_picture_gives_way_to_the_one_before_it_also_of_equal_size(store, others):
+    before, hidden = stored(store, "a", b"before"), stored(store, "b", b"hidden")
+    store.copy(hidden.image_path, "named/coat.png")
+    slot = NamedSlot(shown=before, hidden=(hidden,), exact=True, shows_newest=False)
+    done = mend_slots(store, [*others, slot])
+    assert (done.copied, done.withdrawn, done.missing) == (1, [], set())
+    assert store.get("named/coat.png") == b"before"
+    assert mend_slots(store, [*others, slot]).copied == 0
+
+
+def test_a_copy_is_withdrawn_only_when_it_is_really_of_a_hidden_picture(store, others):
+    hidden = stored(store, "b", b"hidden")
+    slot = NamedSlot(shown=None, hidden=(hidden,))
+    assert mend_slots(store, [*others, slot]).withdrawn == [], "there is no copy"
+    store.put("named/coat.png", b"theirs")  # as many bytes
+    assert mend_slots(store, [*others, slot]).withdrawn == []
+    assert store.get("named/coat.png") == b"theirs"
+    store.copy(hidden.image_path, "named/coat.png")
+    assert mend_slots(store, [*others, slot]).withdrawn == ["named/coat.png"]
+    assert store.head("named/coat.png") is None
+    assert store.get(hidden.image_path) == b"hidden", "images stay"
+
+
+def test_a_hidden_copy_of_another_format_goes_when_the_name_shows_something_else(store, others):
+    shown, hidden = stored(store, "a", b"shown"), stored(store, "b", b"hidden", extension="webp")
+    store.copy(hidden.image_path, "named/coat.webp")
+    done = mend_slots(store, [*others, NamedSlot(shown=shown, hidden=(hidden,))])
+    assert (done.copied, done.withdrawn) == (1, ["named/coat.webp"])
+    assert store.get("named/coat.png") == b"shown"
+
+
+def test_a_hidden_copy_goes_although_the_picture_before_it_is_lost(store, others):
+    before, hidden = stored(store, "a", b"before"), stored(store, "b", b"hidden one")
+    store.copy(hidden.image_path, "named/coat.png")
+    store.delete([before.image_path])
+    done = mend_slots(store, [*others, NamedSlot(shown=before, hidden=(hidden,))])
+    assert (done.missing, done.withdrawn) == ({"named/coat.png"}, ["named/coat.png"])
+
+
+def test_a_path_that_another_name_shows_is_not_withdrawn(store, others):
+    one, other = stored(store, "a", b"picture"), stored(store, "b", b"picture")
+    done = mend_slots(store, [*others, NamedSlot(shown=one), NamedSlot(shown=None, hidden=(other,))])
+    assert (done.copied, done.withdrawn) == (1, [])
