@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from planning import RECIPE, Desk, row
 
+from idgen.checks.looking import Findings
 from idgen.errors import Code
 from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
@@ -85,7 +86,7 @@ def test_merged_with_newer_parts_each_row_keeps_what_it_has(old):
     old.plan(ROWS)
     (ref,) = old.refs()
     (picture,) = old.pictures()
-    told = old._told(ref, picture, "ok") | NEW
+    told = old._told(ref, picture, "ok", Findings({})) | NEW
     write_part(old.store, old.run_id, ref.name, 1, 0, [told])
     compact(old.store, old.run_id)
     (merged,) = ledger_files(old.store)
