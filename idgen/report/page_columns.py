@@ -112,11 +112,11 @@ def _warned(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
 
 
 def _changed(table: pa.Table, _: Thumbnails) -> Iterator[Cell]:
-    """Whether another picture stood here before."""
-    return (bool(key or path) for key, path in zip(*(_list(table, f"previous_{n}") for n in _BEFORE), strict=True))
+    """Whether this run made it where another picture stood before."""
+    both = zip(_list(table, "status"), _list(table, "previous_key"), strict=True)
+    return (status == "ok" and key != "" for status, key in both)
 
 
-_BEFORE = ("key", "image_path")
 _MADE: Mapping[str, Callable[[pa.Table, Thumbnails], Iterable[Cell]]] = {
     "image_path": _image_path,
     "previous_image_path": lambda table, _: map(quote, _list(table, "previous_image_path")),

@@ -28,7 +28,7 @@ function badge(row) {
 function badges(row) {
   const held = isHeld(row) ? make("span", { className: "badge", data: { status: "held" }, title: STATUS_WORDS.held[1] }, "held") : null;
   const changed = cell("changed", row) ? make("span", { className: "badge changed", title: "another picture stood here before: compare in the big view" }, "changed") : null;
-  return [held && statusOf(row) === "ok" ? null : badge(row), held, changed, compositeMark(row)];
+  return [held ?? badge(row), changed, compositeMark(row)];
 }
 
 /** What the code means and what to do about it; null for pictures that are there. */
@@ -92,7 +92,11 @@ function likeness(row) {
 /** Why a picture is held, in full; of others how many warnings there are. */
 function warned(row) {
   const warnings = cell("warnings", row) || [];
-  if (isHeld(row)) return warnings.map((words) => make("p", { className: "warned whole" }, words));
+  if (isHeld(row)) {
+    const why = (words) => words.startsWith("held");
+    const ordered = [...warnings].sort((a, b) => why(b) - why(a));
+    return ordered.map((words, place) => make("p", { className: why(words) || !place ? "whole" : "warned cut", title: words }, words));
+  }
   if (!warnings.length) return [];
   return [make("p", { className: "warned" }, warnings.length === 1 ? `⚠ ${warnings[0]}` : `⚠ ${warnings.length} warnings`)];
 }
