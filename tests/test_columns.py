@@ -76,7 +76,7 @@ def test_a_neutral_value_is_what_its_check_makes_of_it_and_changes_no_key(monkey
         column = replace(OPTION, neutral=given)
         assert column.neutral == column.check("warmth", "0.1", Recipe()) != 0.1
         monkeypatch.setitem(BY_NAME, "warmth", column)
-        assert settings._contents({"warmth": column.check("warmth", 0.1, Recipe())}, Recipe()) == {}
+        assert settings._contents({"warmth": column.check("warmth", 0.1, Recipe())}, Recipe(), {}) == {}
     assert replace(OPTION, type=pa.bool_(), check=values.boolean, neutral="no").neutral is False
 
 

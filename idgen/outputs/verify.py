@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from idgen.outputs.ledger import connect, dataset, newest_sql, stream
 from idgen.outputs.named import NAMED_DIR
+from idgen.outputs.publishing import HELD
 from idgen.stores.protocol import ObjectMissing, ObjectStore
 
 _LISTING = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
@@ -21,12 +22,12 @@ _LISTING_ROWS = 10_000
 _HASHED_AT_A_TIME = 64
 _SHOWN = 5
 
-_DONE = "key, status, image_path, image_bytes, image_sha256, image_index, output_name, settings, finished_at"
+_DONE = "key, status, image_path, image_bytes, image_sha256, image_index, output_name, settings, finished_at, verdict"
 _NAMES = f"""
     SELECT '{NAMED_DIR}/' || output_name
            || CASE WHEN CAST(settings->>'$.num_images' AS INTEGER) > 1 THEN printf('_%02d', image_index) ELSE '' END
            || '.' || split_part(image_path, '.', -1) AS path,
-           arg_max(image_bytes, finished_at) AS bytes
+           list(image_bytes) AS sizes, arg_max(coalesce(verdict, ''), finished_at) AS verdict
     FROM done WHERE output_name <> '' GROUP BY 1"""
 
 
@@ -45,9 +46,10 @@ class Verification:
     orphans: list[str]
     """Images no ok row names: left by a crash or a forced rerun, or of a batch that is being published. Harmless."""
     names_missing: list[str]
-    """Named copies that are not there; the next run with these pictures makes them."""
+    """Named copies of pictures that no gate holds and that are not there; the next run with these pictures makes them,
+    unless people rejected them or `images.publish` wants them accepted."""
     names_old: list[str]
-    """Named copies of another size than the newest picture of that name."""
+    """Named copies of the size of no picture that had this name."""
     names_unknown: list[str]
     """Files under named/ that no ok row names."""
     missing_keys: list[str]
@@ -105,8 +107,10 @@ def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str]) -> Verif
         wrong_size=column(wrong_size),
         wrong_hash=damaged,
         orphans=column("SELECT path FROM images ANTI JOIN done ON path = image_path"),
-        names_missing=column("SELECT path FROM names ANTI JOIN copies USING (path)"),
-        names_old=column("SELECT n.path FROM names n JOIN copies c USING (path) WHERE n.bytes <> c.bytes"),
+        names_missing=column(f"SELECT path FROM names ANTI JOIN copies USING (path) WHERE verdict <> '{HELD}'"),
+        names_old=column(
+            "SELECT n.path FROM names n JOIN copies c USING (path) WHERE NOT list_contains(n.sizes, c.bytes)"
+        ),
         names_unknown=column("SELECT path FROM copies ANTI JOIN names USING (path)"),
         missing_keys=column(bad_keys),
     )

@@ -139,3 +139,9 @@ def test_counts_add_up_over_shards():
     assert progress.counts == {"loads": 2, "prompt_encodings": 6}
     assert progress.statuses == {"ok": 2, "rejected": 1}
     assert progress.codes == {"no_face": 1}
+
+
+def test_held_pictures_are_counted_beside_their_status():
+    state = MonitorState(0)
+    state.published([Published("ok", "", "a", "held"), Published("ok", "", "b", "ok"), Published("ok", "", "c")])
+    assert (state.progress().held, state.progress().statuses) == (1, {"ok": 3})

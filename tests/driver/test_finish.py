@@ -1,5 +1,6 @@
 """The exit code: a bug first, then a stop, then too many failures."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -51,6 +52,15 @@ def test_exit_code(counts, work, expected):
 def test_rows_refused_before_do_not_fail_a_second_run():
     assert exit_code(RUN, plan(refused=9), balance(skipped=1, rejected=9), None) == Exit.OK
     assert exit_code(RUN, plan(refused=9, refused_new=9), balance(skipped=1, rejected=9), None) == Exit.TOO_MANY_FAILED
+
+
+@pytest.mark.parametrize(
+    ("most", "held", "expected"),
+    [(1.0, 10, Exit.OK), (0.5, 5, Exit.OK), (0.5, 6, Exit.TOO_MANY_FAILED), (0.0, 1, Exit.TOO_MANY_FAILED)],
+)
+def test_a_run_may_end_over_pictures_that_gates_hold(most, held, expected):
+    run = SimpleNamespace(config=Config(run=RunConfig(max_held_fraction=most)))
+    assert exit_code(run, plan(), replace(balance(ok=10, skipped=90), held=90, held_new=held), WENT_ON) == expected
 
 
 def test_a_commercial_run_refuses_research_weights_before_anything_starts():

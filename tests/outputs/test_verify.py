@@ -3,15 +3,16 @@
 import pytest
 from doubles.pictures import SIGNATURES, finished, picture
 
+from idgen.checks.gates import Gate
 from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
-from idgen.outputs.named import NamedPicture, mend, named_path
+from idgen.outputs.named import NamedPicture, NamedSlot, mend, named_path
 from idgen.outputs.publisher import Publisher
 from idgen.outputs.verify import verify
 
 
-def publish(store, pictures, images, run_id="run-1"):
+def publish(store, pictures, images, run_id="run-1", gates=None):
     rows = []
     target = Publisher(
         store,
@@ -21,6 +22,7 @@ def publish(store, pictures, images, run_id="run-1"):
         images=ImagesConfig(),
         signature_parameters=SIGNATURES,
         published=rows.extend,
+        gates=gates,
     )
     target.submit(pictures, images, "sample", 1.0)
     target.close()
@@ -98,16 +100,18 @@ def test_names_that_are_missing_old_or_unknown(catalogue):
     assert found.sound
 
     wanted = [
-        NamedPicture(
-            named_path=named_path(row["output_name"], row["image_index"], count, "png"),
-            image_path=row["image_path"],
-            image_bytes=row["image_bytes"],
-            finished_at=row["finished_at"],
+        NamedSlot(
+            shown=NamedPicture(
+                named_path=named_path(row["output_name"], row["image_index"], count, "png"),
+                image_path=row["image_path"],
+                image_bytes=row["image_bytes"],
+                finished_at=row["finished_at"],
+            )
         )
         for row, count in ((rows[0], 1), (rows[1], 2))
     ]
-    assert mend(store, wanted) == 2
-    assert mend(store, wanted) == 0
+    assert mend(store, wanted).copied == 2
+    assert mend(store, wanted).copied == 0
     assert store.get("named/b_01.png") == store.get(rows[1]["image_path"])
     found = verify(store)
     assert found.names_missing == found.names_old == []
@@ -120,6 +124,16 @@ def test_a_name_follows_the_newest_picture(catalogue):
     assert store.get("named/shop/a.png") == store.get(newer[0]["image_path"])
     assert verify(store).names_old == []
     assert store.head(rows[0]["image_path"]) is not None
+
+
+def test_a_name_may_show_the_picture_before_or_none_where_a_gate_holds(catalogue):
+    store, rows = catalogue
+    newer = [picture(30, output_name="shop/a"), picture(31, output_name="new")]
+    told = publish(store, newer, [finished(30), finished(31)], gates={"sharpness": Gate(reject=1e9)})
+    assert {row["verdict"] for row in told} == {"held"}
+    assert store.get("named/shop/a.png") == store.get(rows[0]["image_path"])
+    found = verify(store)
+    assert found.names_old == found.names_missing == found.names_unknown == []
 
 
 def test_only_the_newest_row_of_a_key_counts(catalogue):

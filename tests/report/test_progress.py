@@ -3,6 +3,7 @@ import io
 import pytest
 
 from idgen.report.progress import ProgressLine, Speed, StatusCounts, duration, eta_s, format_progress, progress_record
+from idgen.report.status import counts_of
 
 
 class Terminal(io.StringIO):
@@ -138,3 +139,10 @@ def test_closing_without_any_count_prints_nothing():
 def test_the_record_has_what_status_reads():
     record = progress_record("r", StatusCounts(asked=10, ok=4, skipped=2), 2.0)
     assert (record["left"], record["eta_s"], record["ok"], record["run_id"]) == (4, 2.0, 4, "r")
+
+
+def test_held_pictures_are_in_the_line_and_in_the_record_only_where_there_are_some():
+    assert "held" not in format_progress(StatusCounts(asked=10, ok=4), None)
+    assert "  held 3  " in format_progress(StatusCounts(asked=10, ok=4, held=3), None)
+    assert StatusCounts(asked=10, ok=4, held=3).done == 4, "held pictures are among the ok ones"
+    assert counts_of(progress_record("r", StatusCounts(asked=10, ok=4, held=3), None)).held == 3
