@@ -77,6 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path).removeprefix("/")
         if not path:
             return self._lead_home()
+        if path == "favicon.ico":  # browsers ask for it by themselves, and log what they do not get
+            return self._refuse(HTTPStatus.NO_CONTENT)
         if not is_shown(path):
             return self._refuse(HTTPStatus.NOT_FOUND)
         try:
@@ -112,7 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _refuse(self, status: HTTPStatus) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        if status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", "0")
         self._end_headers()
 
     def _end_headers(self) -> None:

@@ -1,14 +1,20 @@
 """`report.serve`: the catalogue in the browser of this machine, read-only, and nothing else of the machine."""
 
 import http.client
+import io
 import threading
+import zipfile
 from contextlib import contextmanager
 
 import pytest
-from make_run import RUN, SUMMARY, picture, put_pictures, row, write_run
+from doubles.browser import chromium
+from make_run import RUN, SUMMARY, Portraits, picture, put_pictures, row, write_run
+from selenium.webdriver.support.ui import WebDriverWait
 
 from idgen.config import ReportConfig
-from idgen.report.gallery import write_report
+from idgen.report import page_data
+from idgen.report.gallery import read_gallery, write_report
+from idgen.report.packed import write_zip
 from idgen.report.serving import CatalogueServer, is_shown
 
 HOME = f"runs/{RUN}/report/index.html"
@@ -121,3 +127,25 @@ def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path):
         for path in ("images/link.png", "images/up/secret.png"):
             assert is_shown(path)
             assert ask(server, f"/{path}")[::2] == (404, b"")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("way", ["served", "unpacked"])
+def test_a_large_gallery_works_in_a_browser_served_and_unpacked(store, tmp_path, monkeypatch, way):
+    monkeypatch.setattr(page_data, "WHOLE_RUN_ROWS", 50)
+    rows = [row(n) for n in range(130)]
+    write_run(store, rows, SUMMARY)
+    put_pictures(store, rows)
+    with chromium(tmp_path / "profile", tmp_path / "downloads") as driver, served(store) as server:
+        if way == "served":
+            write_report(store, RUN, ReportConfig(), references=Portraits())
+            driver.get(server.link)
+        else:
+            path = write_zip(store, read_gallery(store, RUN, ReportConfig(), references=Portraits()))
+            zipfile.ZipFile(io.BytesIO(store.get(path))).extractall(tmp_path / "here")
+            driver.get(f"file://{tmp_path}/here/{RUN}/index.html")
+        loaded = "return [...document.querySelectorAll('.card .result')].filter(i => i.naturalWidth > 0).length"
+        prompts = "return [...document.querySelectorAll('.card .prompt')].filter(p => p.textContent).length"
+        wait = WebDriverWait(driver, 20, poll_frequency=0.05)
+        wait.until(lambda _: driver.execute_script(loaded) >= 4 and driver.execute_script(prompts) == 48)
+        assert driver.get_log("browser") == []
