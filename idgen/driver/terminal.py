@@ -87,6 +87,9 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
 def _judged(run: Run, balance: Balance) -> list[str]:
     """Return what gates and people say of the manifest's pictures, where they say anything."""
     lines = []
+    if balance.picture_warnings:
+        told = ", ".join(f"{code} {count:,}" for code, count in balance.picture_warnings.items() if code != "held")
+        lines += [f"  warnings on pictures: {told}"] if told else []
     if balance.held or balance.accepted or balance.rejected_by_review:
         by_people = f"accepted {balance.accepted:,}, rejected by review {balance.rejected_by_review:,}"
         lines.append(f"  held {balance.held:,}, {by_people}")

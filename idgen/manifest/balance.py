@@ -1,6 +1,6 @@
 """The count of every picture asked for, by how it ended, and what gates and people say of those that are there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -35,6 +35,8 @@ class Balance:
     """Pictures that this run made again with other pixels under the same key."""
     withdrawn: int = 0
     """Named copies that this run removed."""
+    picture_warnings: dict[str, int] = field(default_factory=dict)
+    """Pictures that this run made, by code of their warnings; one may have several."""
 
     @property
     def adds_up(self) -> bool:
@@ -55,6 +57,11 @@ def balance_of(connection: duckdb.DuckDBPyConnection, withdrawn: int) -> Balance
             count(*) FILTER (n.image_replaced AND o.status = 'ok' AND o.first = o.ordinal)
         FROM outcomes o JOIN newest n ON n.key = o.key AND n.status = 'ok' LEFT JOIN decided d ON d.key = o.key
         """).fetchall()
+    warned = connection.execute("""
+        SELECT split_part(warning, ':', 1) AS code, count(DISTINCT key)
+        FROM (SELECT o.key, unnest(t.warnings) AS warning FROM outcomes o JOIN told t ON t.key = o.key
+              WHERE o.status = 'ok' AND o.first = o.ordinal)
+        GROUP BY code ORDER BY code""").fetchall()
     names = ("ok", "rejected", "failed", "skipped", "unfinished")
     return Balance(
         asked=int(asked[0][0]),
@@ -66,4 +73,5 @@ def balance_of(connection: duckdb.DuckDBPyConnection, withdrawn: int) -> Balance
         rejected_by_review=rejected,
         images_replaced=replaced,
         withdrawn=withdrawn,
+        picture_warnings=dict(warned),
     )

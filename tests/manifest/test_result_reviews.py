@@ -56,6 +56,22 @@ def test_results_tell_what_people_decided_and_count_it(desk: Desk):
     assert (balance.held, balance.held_new) == (1, 0), "made before: nothing was tried"
 
 
+def test_warnings_on_pictures_are_counted_by_their_code(desk: Desk):
+    rows = [row(number) for number in range(4)]
+    told = {
+        "row-0": ("no_face_found: nobody", "held: no face_similarity"),
+        "row-1": ("no_face_found: nobody there", "no_face_found: nor there"),
+        "row-2": ("sharpness_low: 3 is below 5",),
+    }
+    desk.plan(rows)
+    desk.make(found=lambda picture: Findings({}, told.get(picture["row_id"], ()), "ok"))
+    balance, _, _ = desk.results()
+    assert balance.picture_warnings == {"held": 1, "no_face_found": 2, "sharpness_low": 1}
+    desk.plan(rows)
+    balance, _, _ = desk.results()
+    assert balance.picture_warnings == {}, "this run made none"
+
+
 def test_an_older_ledger_without_verdicts_is_not_held(desk: Desk):
     desk.plan([row(0, output_name="coat")])
     desk.make()
