@@ -138,7 +138,7 @@ class Desk:
         if refused and not self.part:
             write_part(self.store, self.run_id, "plan", 0, 0, refused)
 
-    def _told(self, ref: ShardRef, picture: Row, outcome: str, found: Findings) -> Row | None:
+    def _told(self, ref: ShardRef, picture: Row, outcome: str, found: Findings = NOTHING_FOUND) -> Row | None:
         if outcome == "left":
             return None
         key = picture["key"]
