@@ -86,6 +86,7 @@ def test_the_demo_makes_pictures_of_these_people_with_seven_recipes_in_one_run_a
         widths = browser.execute_script("return arguments[0].map(image => image.naturalWidth)", shown)
         assert len(shown) >= 20  # those further down are loaded when they are scrolled to
         assert all(width > 0 for width in widths)
+        browser.find_element(By.CSS_SELECTOR, "#next summary").click()
         for word in (str(ASKED), "No face was found", "The picture file is damaged", "This address may not be fetched"):
             assert word in browser.find_element(By.TAG_NAME, "body").text
         product_row_is_shown_beside_what_it_was_made_of(browser)
