@@ -35,10 +35,17 @@ def _libraries_told() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        what = error.name if isinstance(error, ModuleNotFoundError) and error.name else " ".join(str(error).split())
         raise MachineError(
-            Exit.USAGE, f"the node {os.uname().nodename} lacks {what}: install the same packages on every node"
+            Exit.USAGE, f"the node {os.uname().nodename} lacks {_lacked(error)}: install the same packages on every node"
         ) from error
+
+
+def _lacked(error: ImportError) -> str:
+    """Return the name of the missing library; some libraries say in words of their own what they cannot import."""
+    for one in (error, error.__cause__, error.__context__):
+        if isinstance(one, ModuleNotFoundError) and one.name:
+            return one.name
+    return " ".join(str(error).split())
 
 
 def _made(actor: Callable[[], Actor]) -> Actor:
