@@ -35,8 +35,9 @@ def _libraries_told() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        node, what = os.uname().nodename, _lacked(error)
         raise MachineError(
-            Exit.USAGE, f"the node {os.uname().nodename} lacks {_lacked(error)}: install the same packages on every node"
+            Exit.USAGE, f"the node {node} lacks {what}: install the same packages on every node"
         ) from error
 
 
