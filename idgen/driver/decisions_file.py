@@ -4,17 +4,16 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from idgen.errors import Exit, RunError
 from idgen.manifest.csv_rows import SEPARATORS, CsvError, Row, csv_rows
+from idgen.manifest.option_files import read_text
 from idgen.reviews.decisions import DECISIONS, MAX_REASON_CHARS, Decision
 from idgen.suggestions import suggestion
 from idgen.values import MAX_ID_CHARS
 
 HEADER = ("key", "row_id", "decision", "reason", "date")
 MAX_FILE_BYTES = 256 * 2**20
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _SHOWN = 5
@@ -26,7 +25,7 @@ def read_decisions(path: str) -> list[Decision]:
     """Return the file's decisions in its order. Raises RunError(USAGE) that names the first wrong lines."""
     found: list[Decision] = []
     faults: list[str] = []
-    lines = io.StringIO(_text(path), newline="")
+    lines = io.StringIO(read_text("decisions", path, MAX_FILE_BYTES), newline="")
     separator, names = _header(lines.readline())
     lines.seek(0)
     try:
@@ -49,20 +48,6 @@ def read_decisions(path: str) -> list[Decision]:
 def clean(text: str) -> str:
     """Return text on one line: runs of control characters become a blank."""
     return _CONTROL.sub(" ", text).strip()
-
-
-def _text(path: str) -> str:
-    try:
-        if Path(path).stat().st_size > MAX_FILE_BYTES:
-            raise RunError(Exit.USAGE, f"decisions: {path} has more than {MAX_FILE_BYTES // 2**20} MB")
-        data = Path(path).read_bytes()
-        return data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
-    except FileNotFoundError:
-        raise RunError(Exit.USAGE, f"decisions: there is no file {path}") from None
-    except UnicodeError:
-        raise RunError(Exit.USAGE, f"decisions: the text of {path} is not UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise RunError(Exit.USAGE, f"decisions: {path} cannot be read ({error.strerror})") from None
 
 
 def _header(line: str) -> tuple[str, list[str]]:

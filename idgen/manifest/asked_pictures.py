@@ -18,6 +18,7 @@ from idgen.manifest.addresses import Addresses
 from idgen.manifest.database import parquet, quoted_name
 from idgen.manifest.files import BATCH_ROWS
 from idgen.manifest.names import carried_columns
+from idgen.manifest.option_files import read_text
 from idgen.manifest.reading import POSITION, StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.schemas import PICTURES
@@ -68,22 +69,11 @@ def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scra
 
 def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, option: str) -> None:
     """Read a text file with one id a line into `table` (column `id`), as text: 0123 stays 0123."""
-    try:
-        data = Path(path).read_bytes()
-        text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
-    except FileNotFoundError:
-        raise RunError(Exit.USAGE, f"{option}: there is no file {path}") from None
-    except UnicodeError:
-        raise RunError(Exit.USAGE, f"{option}: the text of {path} is not UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise RunError(Exit.USAGE, f"{option}: {path} cannot be read ({error.strerror})") from None
+    text = read_text(option, path)
     ids = list(dict.fromkeys(stripped for line in text.splitlines() if (stripped := line.strip())))
     connection.register("ids_of_file", pa.table({"id": pa.array(ids, pa.string())}))
     connection.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT id FROM ids_of_file")
     connection.unregister("ids_of_file")
-
-
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def unknown_ids(

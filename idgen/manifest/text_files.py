@@ -12,9 +12,9 @@ from idgen.manifest.csv_rows import Row, check_row, csv_rows, separator_of
 from idgen.manifest.file_errors import file_errors
 from idgen.manifest.files import BATCH_ROWS, ManifestFiles
 from idgen.manifest.names import with_names
+from idgen.manifest.option_files import UTF16
 
 _CHUNK_BYTES = 2**20
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def _text_schema(names: Iterable[str]) -> pa.Schema:
@@ -25,7 +25,7 @@ def _text_schema(names: Iterable[str]) -> pa.Schema:
 def _opened(files: ManifestFiles, path: str, newline: str) -> Generator[io.TextIOWrapper, None, None]:
     """Open a file as text: UTF-8, or UTF-16 where it begins with that mark, as Excel's "Unicode text" does."""
     with files.filesystem.open_input_stream(path) as stream, io.BufferedReader(stream, _CHUNK_BYTES) as buffered:
-        encoding = "utf-16" if buffered.peek(2)[:2] in _UTF16 else "utf-8-sig"
+        encoding = "utf-16" if buffered.peek(2)[:2] in UTF16 else "utf-8-sig"
         with io.TextIOWrapper(buffered, encoding, newline=newline) as text:
             yield text
 
