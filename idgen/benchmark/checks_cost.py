@@ -11,10 +11,10 @@ from PIL import Image
 
 from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES
+from idgen.checks.config import ChecksConfig
 from idgen.checks.instruments import Instruments
 from idgen.checks.picture import PictureFacts
 from idgen.checks.table import CHECKS
-from idgen.config import ChecksConfig
 from idgen.recipes.recipe import Recipe
 from idgen.weights.instruments import locations, network
 

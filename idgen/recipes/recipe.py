@@ -9,6 +9,7 @@ idgen/tiny/world.py), or `drawn:<name>`, one of the drawn world (small trained o
 from dataclasses import dataclass, field
 from typing import Literal
 
+from idgen.checks.gates import GateSettings
 from idgen.recipes.families import DEFAULT_FAMILY, FAMILIES, FamilyName
 
 Dtype = Literal["float32", "float16", "bfloat16"]
@@ -237,7 +238,7 @@ class Recipe:
     licence: Licence = field(default_factory=Licence)
     white_ground: bool = False
     """Its pictures are meant to stand on white: how white and even their ground is gets measured. In no key."""
-    gates: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    gates: GateSettings = field(default_factory=dict)
     """Bounds by check (idgen/checks/gates.py): {face_similarity: {warn: 0.3, reject: 0.2}}. A picture beyond `reject`
     is held back. In no key, but for rows with several tries."""
     rank_by: str = "face_similarity"

@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from idgen.checks.config import ChecksConfig
 from idgen.checks.picture import Instrument
-from idgen.config import ChecksConfig
 from idgen.errors import Exit, RunError
 from idgen.weights import face_networks, files
 from idgen.weights.hashes import HashCache

@@ -12,8 +12,8 @@ from PIL import Image
 
 from idgen import weights
 from idgen.actors.picture_facts import with_row
+from idgen.checks.config import ChecksConfig, LikenessConfig, SafetyConfig, WhiteGroundConfig
 from idgen.checks.picture import FinishedPicture
-from idgen.config import ChecksConfig, LikenessConfig, SafetyConfig, WhiteGroundConfig
 from idgen.errors import Exit, RowError, RunError
 from idgen.faces.analysis import FaceAnalyser
 from idgen.recipes.hashes import recipe_hash

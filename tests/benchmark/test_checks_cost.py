@@ -8,8 +8,8 @@ from doubles.drawn_judge import write_judge, write_safety_model
 from doubles.tiny_recipe import TINY
 
 from idgen.benchmark.checks_cost import measure_checks
+from idgen.checks.config import ChecksConfig, LikenessConfig, SafetyConfig
 from idgen.checks.table import FINDING_COLUMNS
-from idgen.config import ChecksConfig, LikenessConfig, SafetyConfig
 
 BAR_MS = 60.0
 

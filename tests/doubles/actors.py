@@ -13,7 +13,8 @@ from idgen.actors.faces import FaceActor
 from idgen.actors.facts import FaceSettings, RunFacts, SamplerSettings
 from idgen.actors.monitor import MonitorState
 from idgen.actors.sampler import SamplerActor
-from idgen.config import ChecksConfig, FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
+from idgen.checks.config import ChecksConfig
+from idgen.config import FacesConfig, ImagesConfig, PlannerConfig, SamplingConfig, SourcesConfig
 from idgen.manifest.shards import cut_stream, sizes, write_shards
 from idgen.outputs.ledger import dataset
 from idgen.schemas import PICTURES
