@@ -45,14 +45,19 @@ function pan(x, y) {
 
 const share = (now, whole, seen) => (whole > seen ? now / (whole - seen) : 0.5);
 
+const led = new WeakSet(); // panes that were moved by the other: their own event must not move that one back
+
 /** The other pane shows the same part. */
 function follow(view) {
+  if (led.delete(view)) return;
   const x = share(view.scrollLeft, view.scrollWidth, view.clientWidth);
   const y = share(view.scrollTop, view.scrollHeight, view.clientHeight);
   for (const other of stage.querySelectorAll(".pane-view")) {
     if (other === view) continue;
     const [left, top] = [Math.round(x * (other.scrollWidth - other.clientWidth)), Math.round(y * (other.scrollHeight - other.clientHeight))];
-    if (Math.abs(other.scrollLeft - left) > 1 || Math.abs(other.scrollTop - top) > 1) other.scrollTo(left, top);
+    if (Math.abs(other.scrollLeft - left) <= 1 && Math.abs(other.scrollTop - top) <= 1) continue;
+    led.add(other);
+    other.scrollTo(left, top);
   }
 }
 
