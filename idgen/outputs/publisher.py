@@ -15,12 +15,13 @@ from typing import Required, TypedDict, Unpack
 
 from idgen.checks.gates import Gate
 from idgen.checks.instruments import NO_INSTRUMENTS, Instruments
-from idgen.checks.looking import Findings, findings
+from idgen.checks.looking import findings
 from idgen.checks.picture import FinishedPicture, Pixels
 from idgen.checks.protocol import Check
 from idgen.checks.table import CHECKS
 from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError, Status
+from idgen.outputs.chosen import Choose, Chosen
 from idgen.outputs.encode import encode_image
 from idgen.outputs.ledger import write_part
 from idgen.outputs.ledger_row import StoredImage, asked_columns, ledger_row
@@ -49,23 +50,6 @@ class _Batch:
     images: Sequence[FinishedPicture | RowError]
     stage: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """What is published of a picture: its row with the seed that made it, and what the checks found."""
-
-    picture: PictureRow
-    finished: FinishedPicture
-    found: Findings
-    seconds: float
-    """Of sampling, all its tries together."""
-    tries_made: str = ""
-    """As the ledger has it."""
-
-
-Choose = Callable[[PictureRow, FinishedPicture, Findings, float], Chosen | None]
-"""Told of each picture that was made and checked, with the seconds it took; None = it is made again."""
 
 
 class _Outcome(TypedDict, total=False):

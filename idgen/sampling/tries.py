@@ -15,7 +15,7 @@ from idgen.checks.looking import Findings
 from idgen.checks.picture import FinishedPicture
 from idgen.checks.table import COLUMN_OF
 from idgen.errors import Code, RowError
-from idgen.outputs.publisher import Chosen
+from idgen.outputs.chosen import Chosen
 from idgen.schemas import PictureRow
 
 LOOK_S = 0.5
