@@ -16,6 +16,7 @@ from idgen.manifest.prompt_kinds import KINDS, PromptKind
 from idgen.manifest.prompt_lengths import CounterOf, long_prompts
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.size_warnings import untrained_sizes
+from idgen.manifest.tries_warnings import idle_tries
 from idgen.manifest.warning import PlanWarning
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Recipe
@@ -23,24 +24,27 @@ from idgen.recipes.recipe import Recipe
 
 def plan_warnings(
     connection: duckdb.DuckDBPyConnection,
+    staged: StagedManifest,
     recipes: Mapping[str, Recipe],
     scratch: Path,
     chosen: str,
     counter_of: CounterOf,
 ) -> list[PlanWarning]:
     """Return the warnings about the `chosen` pictures (planner.TO_MAKE), which table `verdicts` calls to make."""
+    of_manifest = [*_unused_folders(connection, staged), *idle_tries(connection, staged, scratch, chosen)]
     named = connection.execute("SELECT DISTINCT recipe FROM verdicts WHERE verdict = 'make' ORDER BY recipe").fetchall()
     if not named:
-        return []
+        return of_manifest
     _load_texts(connection, [recipes[name] for (name,) in named], scratch, chosen)
     return [
+        *of_manifest,
         *_of_kinds(connection),
         *long_prompts(connection, recipes, counter_of),
         *untrained_sizes(connection, recipes, scratch, chosen),
     ]
 
 
-def unused_folders(connection: duckdb.DuckDBPyConnection, staged: StagedManifest) -> list[PlanWarning]:
+def _unused_folders(connection: duckdb.DuckDBPyConnection, staged: StagedManifest) -> list[PlanWarning]:
     """Return a warning where the manifest's own folder is called recipe=x, which gives its rows no column."""
     ((pictures, row_id),) = connection.execute("""
         SELECT count(*), arg_min(row_id, ordinal) FROM asked SEMI JOIN verdicts v

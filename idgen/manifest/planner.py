@@ -18,17 +18,16 @@ from idgen.checks.picture import Instrument
 from idgen.config import Config
 from idgen.manifest.addresses import Addresses
 from idgen.manifest.asked_pictures import ORDINAL, check_photos
-from idgen.manifest.asking import Asking
+from idgen.manifest.asking import Asked, Asking
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.forbidden_addresses import refuse_forbidden
 from idgen.manifest.names import carried_columns
-from idgen.manifest.plan_warnings import plan_warnings, unused_folders
+from idgen.manifest.plan_warnings import plan_warnings
 from idgen.manifest.prompt_lengths import CounterOf
-from idgen.manifest.reading import stage
+from idgen.manifest.reading import StagedManifest, stage
 from idgen.manifest.refusals import write_refused
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, sizes, write_shards
-from idgen.manifest.tries_warnings import idle_tries
 from idgen.manifest.verdicts import Force, check_force, judge, load_codes
 from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
@@ -116,9 +115,13 @@ def plan(
     staged = stage(manifest, scratch)
     addresses = Addresses(staged.folder, config.sources.signature_parameters)
     table = SettingsTable(
-        recipes, recipe_hashes, default_recipe=config.recipe, default_format=config.images.format,
-        schedulers=schedulers, policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates), networks),
-    )  # fmt: skip
+        recipes,
+        recipe_hashes,
+        default_recipe=config.recipe,
+        default_format=config.images.format,
+        schedulers=schedulers,
+        policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates), networks),
+    )
     with open_database(scratch, config.planner.memory_mb) as connection:
         asking = Asking(connection, staged, table, addresses, config, scratch)
         asked = asking.ask(store, run_id, ledger_files, force)
@@ -133,10 +136,15 @@ def plan(
         refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
         refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
         summary = _summary(connection, run_id, part, asked.rows, refs, recipes, refused_new)
-        warnings = [*missing, *unused_folders(connection, staged)]
-        warnings += idle_tries(connection, staged, scratch, TO_MAKE)
-        warnings += plan_warnings(connection, recipes, scratch, TO_MAKE, counter_of)
-    summary = replace(
+        more = plan_warnings(connection, staged, recipes, scratch, TO_MAKE, counter_of)
+    summary = _with_asked(summary, staged, asked, [*missing, *more])
+    store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
+    return summary
+
+
+def _with_asked(summary: PlanSummary, staged: StagedManifest, asked: Asked, warnings: list[PlanWarning]) -> PlanSummary:
+    """Return the summary with what reading the manifest and asking for its pictures told."""
+    return replace(
         summary,
         own_columns=carried_columns(staged.schema.names),
         blank_rows=staged.blank_rows,
@@ -145,8 +153,6 @@ def plan(
         ordered=asked.ordered,
         warnings=warnings,
     )
-    store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
-    return summary
 
 
 def plan_retries(
