@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from itertools import islice
+from typing import TypedDict, Unpack
 
 from idgen.config import ReportConfig
 from idgen.report.page_data import PageData
@@ -51,24 +52,23 @@ class Gallery:
         yield "run_card.md", to_markdown(self.data.run_id, self.sections, self.notes)
 
 
-def write_report(
-    store: ObjectStore,
-    run_id: str,
-    config: ReportConfig,
-    *,
-    notes: Sequence[str] = (),
-    summary: Mapping[str, object] | None = None,
-    references: ReadPhoto | None = None,
-    addresses: Addresses | None = None,
-) -> str:
+class Sources(TypedDict, total=False):
+    """What a gallery is made of besides the run's results."""
+
+    notes: Sequence[str]
+    summary: Mapping[str, object] | None
+    """What summary.json holds or will hold; None reads it, and a run without one is shown all the same."""
+    references: ReadPhoto | None
+    """As in thumbnails.make_thumbnails, like `addresses`."""
+    addresses: Addresses | None
+
+
+def write_report(store: ObjectStore, run_id: str, config: ReportConfig, **sources: Unpack[Sources]) -> str:
     """Write runs/<run_id>/report/ (index.html, run_card.md, refs/, details/) and return index.html's path in the store.
 
     Arguments and errors are those of `read_gallery`; StoreError when the store does not take the page.
     """
-    gallery = read_gallery(
-        store, run_id, config, notes=notes, summary=summary, references=references, addresses=addresses
-    )
-    return write_gallery(store, gallery)
+    return write_gallery(store, read_gallery(store, run_id, config, **sources))
 
 
 def write_gallery(store: ObjectStore, gallery: Gallery) -> str:
@@ -82,22 +82,13 @@ def write_gallery(store: ObjectStore, gallery: Gallery) -> str:
     return f"{folder}/index.html"
 
 
-def read_gallery(
-    store: ObjectStore,
-    run_id: str,
-    config: ReportConfig,
-    *,
-    notes: Sequence[str] = (),
-    summary: Mapping[str, object] | None = None,
-    references: ReadPhoto | None = None,
-    addresses: Addresses | None = None,
-) -> Gallery:
+def read_gallery(store: ObjectStore, run_id: str, config: ReportConfig, **sources: Unpack[Sources]) -> Gallery:
     """Read a run's results, make the thumbnails that are missing, and return its gallery.
 
-    `summary` is what summary.json holds or will hold; None reads it, and a run without one is shown all the same.
-    `references` and `addresses` as in thumbnails.make_thumbnails. RunError(USAGE) without results.parquet.
+    RunError(USAGE) without results.parquet.
     """
     folder = run_folder(run_id)
+    summary = sources.get("summary")
     shown = read_results(store, run_id, config.max_rows)
     if summary is None:
         summary = read_json(store, f"{folder}/summary.json") if store.head(f"{folder}/summary.json") else {}
@@ -106,8 +97,8 @@ def read_gallery(
         run_id,
         shown.table,
         side_px=config.thumbnail_px,
-        references=references if config.references else None,
-        addresses=addresses,
+        references=sources.get("references") if config.references else None,
+        addresses=sources.get("addresses"),
     )
     names = ("results.parquet", "failed.parquet", "summary.json")
     return Gallery(
@@ -116,7 +107,7 @@ def read_gallery(
         ),
         sections=run_sections(shown.tally, summary),
         brief=brief(summary),
-        notes=notes,
+        notes=sources.get("notes", ()),
         links=[name for name in names if _linked(store, folder, name)],
     )
 
