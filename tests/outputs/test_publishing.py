@@ -6,7 +6,8 @@ import io
 import numpy as np
 import pyarrow as pa
 import pytest
-from doubles.pictures import SIGNATURES, finished, picture, pixels
+from doubles import publishing
+from doubles.pictures import finished, picture, pixels
 from PIL import Image
 
 from idgen.checks.gates import Gate
@@ -14,7 +15,6 @@ from idgen.checks.picture import FinishedPicture
 from idgen.checks.protocol import Finding, FindingColumn
 from idgen.config import ImagesConfig
 from idgen.outputs import ledger
-from idgen.outputs.publisher import Publisher
 
 
 class LevelCheck:
@@ -28,22 +28,13 @@ class LevelCheck:
 
 def publish(store, numbers, run_id="run-1", changed=None, rejected=(), **images):
     """Publish pictures with names, one batch; return their ledger rows by number."""
-    rows = []
-    target = Publisher(
-        store,
-        run_id=run_id,
-        shard="s",
-        shard_try=0,
-        images=ImagesConfig(**images),
-        signature_parameters=SIGNATURES,
-        published=rows.extend,
-        checks=(LevelCheck(),),
-        gates={"face_similarity": Gate(reject=0.5)},
-        rejected=rejected,
-    )
     made = [FinishedPicture(changed) if changed is not None else finished(n) for n in numbers]
-    target.submit([picture(n, output_name=f"n{n}") for n in numbers], made, "sample", 1.0)
-    target.close()
+    named = [picture(n, output_name=f"n{n}") for n in numbers]
+    gates = {"face_similarity": Gate(reject=0.5)}
+    config = ImagesConfig(**images)
+    rows = publishing.publish(
+        store, named, made, run_id, config, checks=(LevelCheck(),), gates=gates, rejected=rejected
+    )
     return dict(zip(numbers, rows, strict=True))
 
 

@@ -1,32 +1,14 @@
 """Verify finds exactly what is wrong."""
 
 import pytest
-from doubles.pictures import SIGNATURES, finished, picture
+from doubles.pictures import finished, picture
+from doubles.publishing import publish
 
 from idgen.checks.gates import Gate
-from idgen.config import ImagesConfig
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
 from idgen.outputs.named import NamedPicture, NamedSlot, mend, named_path
-from idgen.outputs.publisher import Publisher
 from idgen.outputs.verify import verify
-
-
-def publish(store, pictures, images, run_id="run-1", gates=None):
-    rows = []
-    target = Publisher(
-        store,
-        run_id=run_id,
-        shard="s",
-        shard_try=0,
-        images=ImagesConfig(),
-        signature_parameters=SIGNATURES,
-        published=rows.extend,
-        gates=gates,
-    )
-    target.submit(pictures, images, "sample", 1.0)
-    target.close()
-    return rows
 
 
 @pytest.fixture

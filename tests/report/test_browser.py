@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 import pytest
-from doubles.browser import chromium
 from make_run import RUN, SUMMARY, Portraits, put_pictures, row, write_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -20,17 +19,6 @@ ROWS = 10_000
 HOSTILE = "</script><img src=x onerror=document.title='owned'><script>document.title='owned'</script> & <b>bold</b>"
 
 _log = logging.getLogger(__name__)
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory, downloads):
-    with chromium(tmp_path_factory.mktemp("profile"), downloads) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

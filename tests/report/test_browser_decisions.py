@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-from doubles.browser import chromium
 from make_run import RUN, SUMMARY, Portraits, key_of, product_row, put_pictures, row, write_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -24,17 +23,6 @@ FORMULA = '=HYPERLINK("http://evil","x"), row\n2'
 
 def likeness(number):
     return 0.2 + number % 29 / 50
-
-
-@pytest.fixture(scope="module")
-def downloads(tmp_path_factory):
-    return tmp_path_factory.mktemp("downloads")
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory, downloads):
-    with chromium(tmp_path_factory.mktemp("profile"), downloads) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ import colorsys
 import json
 
 import pytest
-from doubles.browser import chromium
 from make_run import POINTS, RUN, Portraits, product_row, put_pictures, row, write_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -37,12 +36,6 @@ ROWS = [
         target_keypoints=[60.0, 28, 71, 28, 65.5, 34, 61, 40, 70, 40],
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile"), tmp_path_factory.mktemp("downloads")) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

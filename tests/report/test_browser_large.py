@@ -4,7 +4,6 @@ import logging
 import time
 
 import pytest
-from doubles.browser import chromium
 from make_run import RUN, SUMMARY, Portraits, put_pictures, row, write_run
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -47,12 +46,6 @@ def catalogue(tmp_path_factory):
         "report of %d pictures: %.1f s, page %.2f MB", ROWS, time.monotonic() - start_s, page.stat().st_size / 1e6
     )
     return page, rows
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile"), tmp_path_factory.mktemp("downloads")) as made:
-        yield made
 
 
 def until(driver, condition, seconds=20):
