@@ -17,7 +17,7 @@ from idgen.stores.protocol import ObjectStore, StoreError
 STATUSES = ("ok", "rejected", "failed", "skipped")
 
 _READ_ROWS = 2_000
-_MARKS = ("status", "ledger_status", "code", "verdict")
+_MARKS = ("status", "ledger_status", "code", "verdict", "decision")
 _STRINGS = pa.list_(pa.string())
 
 COLUMNS: dict[str, pa.DataType] = {
@@ -96,7 +96,7 @@ def read_results(store: ObjectStore, run_id: str, max_rows: int) -> RunResults:
 
 
 def _marks(file: pq.ParquetFile) -> pa.Table:
-    """Status, ledger_status, code and verdict of every picture, as dictionaries of a few words."""
+    """Status, ledger_status, code, verdict and decision of every picture, as dictionaries of a few words."""
     names = [name for name in _MARKS if name in file.schema_arrow.names]
     table = file.read(columns=names)
     columns = {name: _cast(table, name) for name in _MARKS}
@@ -123,7 +123,9 @@ def _is_problem(marks: pa.Table) -> NDArray[np.bool_]:
 
 
 def _is_held(marks: pa.Table) -> NDArray[np.bool_]:
-    flags: NDArray[np.bool_] = pc.equal(_plain(marks, "verdict"), "held").to_numpy(zero_copy_only=False)
+    """True for pictures that a gate holds back and nobody decided on."""
+    held, open_ = pc.equal(_plain(marks, "verdict"), "held"), pc.equal(_plain(marks, "decision"), "")
+    flags: NDArray[np.bool_] = pc.and_(held, open_).to_numpy(zero_copy_only=False)
     return flags
 
 

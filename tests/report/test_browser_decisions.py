@@ -38,6 +38,7 @@ def page(tmp_path_factory):
     rows[5]["row_id"] = FORMULA
     rows[16] |= {"previous_key": rows[1]["key"], "previous_image_path": rows[1]["image_path"]}
     rows[8] |= {"decision": "accepted", "decided_by": "mia"}
+    rows[40] |= {"verdict": "held", "decision": "accepted"}  # a gate held it, and a person has decided
     rows[2] = product_row(2)
     folder = tmp_path_factory.mktemp("catalogue")
     store = write_run(folder, rows, SUMMARY)

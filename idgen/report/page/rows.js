@@ -18,7 +18,7 @@ function isProblem(row) {
 
 /** True for a picture that a gate holds back and no person has decided on. */
 function isHeld(row) {
-  return cell("verdict", row) === "held";
+  return cell("verdict", row) === "held" && !cell("decision", row);
 }
 
 /** What stands in a key file for the row: its key, or its row_id when the plan refused it before it had one. */
