@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+import pyarrow.compute as pc
 
 from idgen.config import Config
 from idgen.manifest.addresses import Addresses
@@ -14,7 +15,7 @@ from idgen.manifest.reading import StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
 from idgen.manifest.verdicts import Force, load_past
-from idgen.reviews.decisions import newest_decisions
+from idgen.reviews.decisions import ACCEPTED, newest_decisions
 from idgen.reviews.orders import Orders, add_orders, read_orders
 from idgen.stores.protocol import ObjectStore
 
@@ -49,14 +50,17 @@ class Asking:
     def ask(self, store: ObjectStore, run_id: str, ledger_files: Sequence[str], force: Force | None) -> Asked:
         """Write and load all that the manifest asks for (table `asked`). Raises StoreError, RunError(USAGE).
 
-        A force with `cells` first orders what takes the place of rejected pictures.
+        A force with `cells` first orders what takes the place of rejected pictures. An order for a picture that people
+        accepted since counts no more.
         """
-        orders = read_orders(store)
+        decisions = newest_decisions(store)
+        accepted = {*decisions.filter(pc.equal(decisions["decision"], ACCEPTED))["key"].to_pylist()}
+        orders: Orders = {key: order for key, order in read_orders(store).items() if key not in accepted}
         rows, lost = self._load(orders, force)
         if force is None or force.cells is None:
             return Asked(rows, lost, 0)
         load_past(self._connection, store, ledger_files)
-        new = find_orders(self._connection, newest_decisions(store), force.cells, self._config.select.limit)
+        new = find_orders(self._connection, decisions, force.cells, self._config.select.limit)
         if new:
             orders = merged(orders, new)
             check_orders(new, self._staged, self._resolver(orders))

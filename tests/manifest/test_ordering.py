@@ -51,6 +51,21 @@ def test_every_later_plan_asks_for_what_took_the_place(desk: Desk):
     assert (again.asked, again.ordered) == (0, 0), "what took its place is made and nobody rejected it"
 
 
+def test_a_picture_that_is_accepted_after_its_order_stays_and_a_later_rejection_brings_the_order_back(desk: Desk):
+    rows = [row(number) for number in range(2)]
+    old = made(desk, rows)["row-1", 0]
+    decide(desk, "rejected", old)
+    desk.plan(rows, force=AGAIN)
+    ordered = desk.keys()
+    decide(desk, "accepted", old)
+    assert desk.plan(rows).to_make == 0
+    _, results, _ = desk.results()
+    assert (results[1]["key"], results[1]["decision"]) == (old["key"], "accepted")
+    decide(desk, "rejected", old)
+    assert desk.plan(rows).to_make == 1
+    assert desk.keys() == ordered
+
+
 def test_a_kill_after_the_order_loses_nothing(desk: Desk):
     rows = [row(number) for number in range(3)]
     decide(desk, "rejected", made(desk, rows)["row-2", 0])
