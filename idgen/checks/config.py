@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from idgen.checks.picture import Instrument
 from idgen.setting import doc
+
+NETWORK_SETTINGS: dict[Instrument, str] = {"judge": "checks.likeness.judge", "safety": "checks.safety.weights"}
+"""Network of the run's own that measures pictures -> the setting that says where it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

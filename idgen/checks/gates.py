@@ -4,6 +4,7 @@ Three layers, bound by bound; what stands later wins: the check's own (`FindingC
 recipe's `gates`, the run's. A bound that is null switches one of an earlier layer off.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,8 @@ def faults(settings: GateSettings, columns: Mapping[str, FindingColumn]) -> list
         if name not in known:
             found.append(f"gates: no check {name!r} has bounds; those that do: {', '.join(known)}")
         found += [f"gates.{name}: there is no {word!r}, only warn and reject" for word in bounds if word not in BOUNDS]
+        broken = [word for word, bound in bounds.items() if bound is not None and not math.isfinite(bound)]
+        found += [f"gates.{name}.{word}: must be a finite number or null" for word in broken]
     return found
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from idgen import weights
+from idgen.checks.config import NETWORK_SETTINGS
 from idgen.command import HELP, main
 from idgen.config import Config
 from idgen.driver import checkpoint_conversion
@@ -67,9 +68,9 @@ def _check_instruments(config: Config) -> int:
     wrong = 0
     for name, location in instruments.locations(config.checks).items():
         try:
-            print(f"{instruments.KEYS[name]:<28} ok       {instruments.said(name, location)}")
+            print(f"{NETWORK_SETTINGS[name]:<28} ok       {instruments.said(name, location)}")
         except RunError as error:
-            print(f"{instruments.KEYS[name]:<28} wrong    {error.message}")
+            print(f"{NETWORK_SETTINGS[name]:<28} wrong    {error.message}")
             wrong += 1
     return wrong
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from idgen.checks import gates
+from idgen.checks.config import NETWORK_SETTINGS
 from idgen.checks.gates import Gate, GateSettings
 from idgen.checks.picture import Instrument
 from idgen.checks.table import COLUMN_OF
@@ -38,12 +39,20 @@ def gates_for(recipe: Recipe, run_gates: GateSettings) -> dict[str, Gate]:
 def policy_of(recipe: Recipe, bounds: Mapping[str, Gate], networks: Mapping[Instrument, str]) -> dict[str, object]:
     """Return what decides which of several tries is kept; {} where nothing is ever held, so that one try is enough.
 
-    `networks` are the run's own that measure pictures, with the sha256 of each.
+    `networks` are the run's own that measure pictures, with the sha256 of each. Raises RunError(USAGE) for a bound on
+    a measure of a network that the run does not name: it would let everything pass.
     """
     deciding = gates.deciding(bounds)
     if not deciding:
         return {}
-    used = {COLUMN_OF[name].network for name in (*deciding, recipe.rank_by)}
+    used = {column.network for name in (*deciding, recipe.rank_by) if (column := COLUMN_OF[name]).network}
+    for network, setting in NETWORK_SETTINGS.items():
+        if network in used and network not in networks:
+            raise RunError(
+                Exit.USAGE,
+                f"recipe {recipe.name}: a gate holds pictures by a measure that nothing takes; set {setting}, or the "
+                "gate's bound to null",
+            )
     files = {name: digest for name, digest in networks.items() if name in used}
     policy: dict[str, object] = {"reject": deciding, "rank_by": recipe.rank_by}
     return policy | {"networks": files} if files else policy

@@ -7,15 +7,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from idgen.checks.config import ChecksConfig
+from idgen.checks.config import NETWORK_SETTINGS, ChecksConfig
 from idgen.checks.picture import Instrument
 from idgen.errors import Exit, RunError
 from idgen.weights import face_networks, files
 from idgen.weights.hashes import HashCache
 from idgen.weights.locations import locate
-
-KEYS: dict[Instrument, str] = {"judge": "checks.likeness.judge", "safety": "checks.safety.weights"}
-"""Instrument -> the setting that says where its network is."""
 
 
 def locations(checks: ChecksConfig) -> dict[Instrument, str]:
@@ -55,7 +52,8 @@ def node_network(name: Instrument, location: str, expected: Mapping[Instrument, 
     if hashes.sha256(path) != expected.get(name):
         raise RunError(
             Exit.UNAVAILABLE,
-            f"{KEYS[name]}: {path} on {os.uname().nodename} differs from the driver's; give all nodes the same file",
+            f"{NETWORK_SETTINGS[name]}: {path} on {os.uname().nodename} differs from the driver's; "
+            "give all nodes the same file",
         )
     hashes.save()
     return path
@@ -66,9 +64,10 @@ def _network(name: Instrument, location: str) -> tuple[Path, int | None]:
         place = locate(location)
     except RunError as error:
         raise RunError(
-            Exit.USAGE, f"{KEYS[name]}: {location} is not on {os.uname().nodename}; give the path of an .onnx file, or "
-            "of the folder that holds it"
-        ) from error  # fmt: skip
+            Exit.USAGE,
+            f"{NETWORK_SETTINGS[name]}: {location} is not on {os.uname().nodename}; give the path of an .onnx file, or "
+            "of the folder that holds it",
+        ) from error
     try:
         found = [place] if place.is_file() else [path for _, path in files.face_pack_files(place)]
         if any(path.suffix != ".onnx" for path in found):
@@ -80,4 +79,4 @@ def _network(name: Instrument, location: str) -> tuple[Path, int | None]:
         face_networks.check_safety(found[0])
         return found[0], None
     except RunError as error:
-        raise RunError(error.exit_code, f"{KEYS[name]}: {error.message}") from error
+        raise RunError(error.exit_code, f"{NETWORK_SETTINGS[name]}: {error.message}") from error

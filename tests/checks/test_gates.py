@@ -67,6 +67,7 @@ def test_only_bounds_that_hold_decide():
     [
         ({"likenes": {"warn": 1.0}}, "gates: no check 'likenes' has bounds; those that do: likeness, noise"),
         ({"word": {"warn": 1.0}}, "gates: no check 'word' has bounds; those that do: likeness, noise"),
+        ({"noise": {"reject": float("nan")}}, "gates.noise.reject: must be a finite number or null"),
         ({"noise": {"reject": 1.0, "refuse": 1.0}}, "gates.noise: there is no 'refuse', only warn and reject"),
     ],
 )

@@ -52,6 +52,17 @@ def test_a_judge_that_decides_is_known_by_its_file():
 
 
 @pytest.mark.parametrize(
+    ("gates", "setting"),
+    [("judge_similarity", "checks.likeness.judge"), ("unsafe_score", "checks.safety.weights")],
+)
+def test_a_gate_on_a_measure_that_nothing_takes_is_refused_as_everything_would_pass(gates, setting):
+    bounds = gates_for(Recipe(name="a"), {gates: {"reject": 0.3}})
+    with pytest.raises(RunError, match=f"recipe a: .* set {setting}") as caught:
+        policy_of(Recipe(name="a"), bounds, {})
+    assert caught.value.exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
     ("recipe", "said"),
     [
         (Recipe(name="a", gates={"likeness": {"warn": 0.1}}), "recipe a: gates: no check 'likeness' has bounds"),
