@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from idgen.checks.picture import Instrument
 from idgen.config import Config
+from idgen.errors import Code
 from idgen.manifest.addresses import Addresses
 from idgen.manifest.asked_pictures import ORDINAL, check_photos
 from idgen.manifest.asking import Asked, Asking
@@ -178,7 +179,8 @@ def plan_retries(
                 SELECT v.ordinal, (l.attempt + 1)::INTEGER AS attempt
                 FROM ({newest_sql(this_run)}) l
                 JOIN verdicts v ON v.key = l.key AND v.first = v.ordinal AND v.verdict = 'make'
-                WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}""")
+                WHERE l.status = 'failed' AND l.retriable AND l.attempt < {int(config.run.max_attempts)}
+                    AND l.code <> '{Code.EXTRA_BUDGET_SPENT}'  -- this run has no further try to give""")
         if not _one(connection, "SELECT count(*) FROM retries"):
             return "", []
         part = free_part(store, run_id, ledger_files)

@@ -38,7 +38,7 @@ _FINDINGS_SQL = ", ".join(f"t.{name}" for name in _FINDINGS)
 _TOLD_COLUMNS = ", ".join(
     (
         f"{LEDGER_COLUMNS}, detail, stage, image_path, image_sha256, image_bytes, image_format, settings, seconds",
-        "warnings, reference_uris, reference_faces, reference_score, target_keypoints, verdict, tries_made",
+        "warnings, reference_uris, reference_faces, reference_score, target_keypoints, verdict, tries_made, seed",
         *_FINDINGS,
     )
 )
@@ -141,7 +141,8 @@ def _results_sql(store: ObjectStore, scratch: Path) -> str:
             coalesce(d.decided_by, '') AS decided_by, d.decided_at, coalesce(b.key, '') AS previous_key,
             coalesce(b.image_path, '') AS previous_image_path, near.near_duplicate_of,
             coalesce(named.named_path, '') AS named_path,
-            a.recipe, a.prompt, a.negative_prompt, a.seed, a.width, a.height, a.num_images, a.output_name,
+            a.recipe, a.prompt, a.negative_prompt, coalesce(t.seed, a.seed) AS seed, a.width, a.height, a.num_images,
+            a.output_name,
             coalesce(t.image_format, a.output_format) AS output_format, {_LABELS_SQL}, a.replaces, a.carried, a.position
         FROM outcomes o
         JOIN {parquet(scratch / "asked.parquet")} a

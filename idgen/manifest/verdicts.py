@@ -70,7 +70,9 @@ def judge(
                 DELETE FROM asked WHERE ordinal NOT IN (SELECT ordinal FROM asked ORDER BY ordinal LIMIT {int(limit)})
                 """)
     _find_taken(connection)
-    final = f"p.status IN ('ok', 'rejected') OR NOT p.retriable OR p.attempt >= {int(max_attempts)}"
+    # a budget that ended is no failed attempt: the next run has its own
+    tried = f"p.attempt >= {int(max_attempts)} AND p.code <> '{Code.EXTRA_BUDGET_SPENT}'"
+    final = f"p.status IN ('ok', 'rejected') OR NOT p.retriable OR ({tried})"
     skipped = "false" if force is not None else f"coalesce({final}, false)"
     connection.execute(f"""
         CREATE OR REPLACE TABLE verdicts AS

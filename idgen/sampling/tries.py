@@ -36,9 +36,9 @@ class _Try:
         return self.found.verdict != "held", True, value if COLUMN_OF[rank_by].better == "higher" else -value
 
     def told(self) -> dict[str, object]:
-        """Return what the ledger keeps of it."""
+        """Return what the ledger keeps of it; the seed as text, since JSON's readers are exact only to 2^53."""
         numbers = {name: _short(value) for name, value in self.found.values.items() if COLUMN_OF[name].better}
-        return {"seed": self.seed, "verdict": self.found.verdict or "failed"} | numbers
+        return {"seed": str(self.seed), "verdict": self.found.verdict or "failed"} | numbers
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class Tries:
             row.best = made
         fine = error is None and made.found.verdict != "held"
         if fine or len(row.told) >= (row.asked.get("tries") or 1):
-            best = row.best
+            best, row.best = row.best, None  # a shard's pictures are not kept until it ends
             kept = _with_seed(row.asked, best.number)
             return Chosen(kept, best.finished, best.found, row.seconds, json.dumps(row.told))
         if not self._extra():

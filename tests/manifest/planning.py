@@ -123,12 +123,15 @@ class Desk:
         return {picture["key"] for picture in self.pictures()}
 
     def make(
-        self, outcome: Outcome = lambda picture: "ok", found: Callable[[Row], Findings] = lambda picture: NOTHING_FOUND
+        self,
+        outcome: Outcome = lambda picture: "ok",
+        found: Callable[[Row], Findings] = lambda picture: NOTHING_FOUND,
+        seed: Callable[[Row], int] = lambda picture: picture["seed"],
     ) -> None:
         """Write the ledger rows of the last plan's shards, and of what it refused."""
         for ref in self.refs():
             rows = [
-                self._told(ref, picture, outcome(picture), found(picture))
+                self._told(ref, {**picture, "seed": seed(picture)}, outcome(picture), found(picture))
                 for picture in read_shard(self.store, ref).to_pylist()
             ]
             if rows := [item for item in rows if item]:

@@ -52,3 +52,19 @@ def test_another_file_of_a_judge_that_decides_makes_them_again(desk: Desk):
     assert desk.plan(rows).to_make == 0
     desk.more = {"networks": {"judge": "d" * 64}}
     assert desk.plan(rows).to_make == 1
+
+
+def test_a_picture_whose_budget_ended_is_left_to_the_next_run_however_often(desk: Desk):
+    rows = [row(1, seed=1, tries=4)]
+    gated(desk)
+    for _ in range(5):
+        assert desk.plan(rows).to_make == 1
+        desk.make(lambda picture: "extra_budget_spent")
+        assert desk.retries() == [], "this run has no further try to give"
+
+
+def test_results_have_the_seed_that_made_the_picture(desk: Desk):
+    gated(desk).plan([row(1, seed=1, tries=4), row(2, seed=2)])
+    desk.make(seed=lambda picture: picture["seed"] + 70)
+    _, results, _ = desk.results()
+    assert [one["seed"] for one in results] == [71, 72]
