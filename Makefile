@@ -3,6 +3,7 @@
 # make test    install with the developers' tools, run the tests
 # make slow    what takes long: clusters that claim GPUs, what the drawn world knows, every variant compiled
 # make check   lint and types          make chaos   longer kill, fault and load runs
+# make demo-kill   the demo with its driver killed half way: what was lost, made twice, repeated
 # make bench   the job against the bare sampler
 # make rehearsal   every family at full size on random weights, by the CPU: 30 GB of disk, 24 GB of memory, 30 minutes
 #
@@ -30,7 +31,7 @@ HEAVY := golden networks adapters sampling full_size benchmark tiny chaos gpu ac
 export PYTEST_DEBUG_TEMPROOT ?= $(shell df --output=avail -BG /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 + 0 >= 8 {print "/dev/shm"}')
 REHEARSAL ?= output/rehearsal
 
-.PHONY: demo test quick slow check chaos bench rehearsal clean
+.PHONY: demo demo-kill test quick slow check chaos bench rehearsal clean
 
 demo: .venv/.installed
 	$(BIN)/python jobs/generate.py $(CONFIG)
@@ -56,6 +57,9 @@ check: .venv/.installed-dev
 
 chaos: .venv/.installed-dev
 	$(BIN)/python -m pytest -m "chaos or load" $(PYTEST_ARGS)
+
+demo-kill: .venv/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m chaos.demo_kill
 
 bench: .venv/.installed
 	$(BIN)/python jobs/benchmark.py $(CONFIG)

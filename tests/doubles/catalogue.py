@@ -67,10 +67,10 @@ class Catalogue:
             start_new_session=True,
         )
 
-    def run(self, *more, expect=0, **how):
+    def run(self, *more, expect=0, timeout_s=400, **how):
         """Run a job to its end; return what it printed."""
         process = self.start(*more, **how)
-        text, _ = process.communicate(timeout=400)
+        text, _ = process.communicate(timeout=timeout_s)
         assert process.returncode == expect, text[-6000:]
         return text
 

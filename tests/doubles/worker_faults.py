@@ -8,6 +8,7 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
     die_once    {"file": path, "after": n, "batch_size": b}: the first process to attempt its n-th row dies; the file
                 remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
+    quick_s     pictures are made without networks (quick_sampler.py), a batch in so many seconds
     where       file to which each attempted row's process, node and CUDA_VISIBLE_DEVICES are appended
     die_on_size a photo of that many bytes ends the process that decodes it
     store_away  "made": actors find no store when they are made; "called": the sampling actor's goes in its first call
@@ -25,6 +26,7 @@ import time
 from pathlib import Path
 
 import ray
+from doubles import quick_sampler
 
 ENVIRONMENT = "IDGEN_TEST_FAULTS"
 _attempts = 0
@@ -44,6 +46,8 @@ def install() -> None:
     if "batch_size" in once and Path(once["file"]).exists():
         batches.BatchSize.rows = lambda self, bucket: min(self._rows, once["batch_size"])
 
+    if "quick_s" in faults:
+        quick_sampler.install(faults["quick_s"])
     if "store_away" in faults:
         _take_store_away(faults["store_away"])
     if "remove" in faults:
