@@ -110,17 +110,21 @@ def rows_of(folder):
     return ledger.dataset(LocalStore(folder)).to_table(columns=["key", "status", "image_path", "image_sha256"]).to_pylist()
 
 
-def check_no_lie(folder):
-    """Every row that says ok has its image, whole."""
+def check(folder, done_before):
+    """Every row that says ok has its image, whole, and no row went away; return the keys that are done."""
+    done = set()
     for row in rows_of(folder):
         if row["status"] == "ok":
+            done.add(row["key"])
             data = (folder / row["image_path"]).read_bytes()
             assert hashlib.sha256(data).hexdigest() == row["image_sha256"]
+    assert done_before <= done
+    return done
 
 
 def history(folder, seed, most_runs=6):
     """Run under faults, then calmly; return how many runs had faults and what broke."""
-    dice, broken = random.Random(seed), Counter()
+    dice, broken, done = random.Random(seed), Counter(), set()
     rate = dice.choice([0.02, 0.05, 0.2])
     for count in range(1, most_runs + 1):
         store = Faulty(folder, random.Random(dice.random()), rate)
@@ -129,13 +133,13 @@ def history(folder, seed, most_runs=6):
         except (StoreError, KilledError):
             pass
         broken += store.broken
-        check_no_lie(folder)
+        done = check(folder, done)
         if dice.random() < 0.2:
             break
     run(LocalStore(folder), "run-c", dice)
     oks = Counter(row["key"] for row in rows_of(folder) if row["status"] == "ok")
     assert oks == Counter(asked(n)["key"] for n in range(PICTURES)), "each once"
-    check_no_lie(folder)
+    check(folder, done)
     names = {path.name: path for path in (folder / "images").rglob("[!.]*.png")}
     assert len(names) == PICTURES, "no image that nobody asked for"
     return count, broken
