@@ -22,16 +22,22 @@ class Demo(Catalogue):
         return [str(ROOT / "configs" / "demo.yaml"), f"output={self.output}", "run.id=demo-kill", *more]
 
 
+def say(text: str) -> None:
+    """Print it at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main(asked: int = ASKED, *words: str) -> int:
     """Run, kill, run; print the account and return 0 if it is right."""
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
     demo, log = Demo(OUTPUT, str(OUTPUT / "catalogue")), OUTPUT / "attempts"
     told = {"log": str(log)}
-    print(f"the demo runs; its driver is killed when {asked // 2} of {asked} pictures are done", flush=True)
+    say(f"the demo runs; its driver is killed when {asked // 2} of {asked} pictures are done")
     demo.kill_when(demo.start(*words, faults=told), published=asked // 2, timeout_s=1200)
-    print(f"killed: {len(demo.ledger())} pictures are done. The same command again:", flush=True)
-    print(demo.run(*words, faults=told, timeout_s=1200), flush=True)
+    say(f"killed: {len(demo.ledger())} pictures are done. The same command again:")
+    say(demo.run(*words, faults=told, timeout_s=1200))
     return account(demo, log, asked)
 
 
@@ -42,7 +48,7 @@ def account(demo: Demo, log: Path, asked: int) -> int:
     twice = sum(count - 1 for count in rows.values())
     sampled = Counter(log.read_text().split())
     repeated = sum(count - 1 for count in sampled.values())
-    print(f"{asked} pictures: {lost} lost, {twice} twice, {repeated} repeated")
+    say(f"{asked} pictures: {lost} lost, {twice} twice, {repeated} repeated")
     return 1 if lost or twice else 0
 
 

@@ -14,7 +14,8 @@ from doubles.catalogue import PEOPLE, PHOTOS, rows
 from doubles.gpu_cluster import Shop, add_node
 
 WORDS = (
-    "planner.shard_seconds=32", "sampling.batch_size=8", "faces.num_cpus=0.25", "sampling.num_cpus=0.25", "run.id=storm",
+    "planner.shard_seconds=32", "sampling.batch_size=8", "faces.num_cpus=0.25", "sampling.num_cpus=0.25",
+    "run.id=storm",
 )  # fmt: skip
 TITLES = {"sampler": "MapBatches(Sampling)", "faces": "MapBatches(Faces)", "monitor": "MonitorState"}
 TRIES = 60

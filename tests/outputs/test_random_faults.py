@@ -6,7 +6,9 @@ real folder; a fault is an error before or after the change, a half written file
 
 import hashlib
 import random
+import sys
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from doubles.pictures import SIGNATURES, finished, picture
@@ -107,7 +109,8 @@ def asked(number):
 
 
 def rows_of(folder):
-    return ledger.dataset(LocalStore(folder)).to_table(columns=["key", "status", "image_path", "image_sha256"]).to_pylist()
+    columns = ["key", "status", "image_path", "image_sha256"]
+    return ledger.dataset(LocalStore(folder)).to_table(columns=columns).to_pylist()
 
 
 def check(folder, done_before):
@@ -126,12 +129,12 @@ def history(folder, seed, most_runs=6):
     """Run under faults, then calmly; return how many runs had faults and what broke."""
     dice, broken, done = random.Random(seed), Counter(), set()
     rate = dice.choice([0.02, 0.05, 0.2])
-    for count in range(1, most_runs + 1):
+    runs = 0
+    while runs < most_runs:
+        runs += 1
         store = Faulty(folder, random.Random(dice.random()), rate)
-        try:
+        with suppress(StoreError, KilledError):
             run(store, f"run-{dice.choice(['a', 'b'])}", dice)
-        except (StoreError, KilledError):
-            pass
         broken += store.broken
         done = check(folder, done)
         if dice.random() < 0.2:
@@ -142,7 +145,7 @@ def history(folder, seed, most_runs=6):
     check(folder, done)
     names = {path.name: path for path in (folder / "images").rglob("[!.]*.png")}
     assert len(names) == PICTURES, "no image that nobody asked for"
-    return count, broken
+    return runs, broken
 
 
 def histories(folder, runs):
@@ -151,13 +154,13 @@ def histories(folder, runs):
     while done < runs:
         count, kinds = history(folder / str(seed), seed)
         done, seed, broken = done + count, seed + 1, broken + kinds
-    print(f"{done} runs with faults in {seed} catalogues of {PICTURES} pictures: 0 lost, 0 twice; {dict(broken)}")
+    sys.stderr.write(
+        f"{done} runs with faults in {seed} catalogues of {PICTURES} pictures: 0 lost, 0 twice; {dict(broken)}\n"
+    )
     return broken
 
 
-@pytest.mark.parametrize(
-    "runs", [60, pytest.param(10_000, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])]
-)
+@pytest.mark.parametrize("runs", [60, pytest.param(10_000, marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])])
 def test_whatever_breaks_every_picture_ends_in_one_ok_row_with_its_image(tmp_path, runs):
     broken = histories(tmp_path, runs)
     assert min(broken[kind] for kind in ("before", "after", "killed before", "killed after")) >= 1
