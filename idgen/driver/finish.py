@@ -58,7 +58,8 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran.
 
-    The summary is written before the gallery, which may take minutes: who stops the job then still finds it.
+    The summary is written before the gallery, which may take minutes: who stops the job then still finds it. What says
+    that the run has ended comes last: the same command finishes what a driver that is killed before leaves.
     """
     _record_refusals(run, plan)
     balance = write_results(
@@ -75,10 +76,11 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     code = exit_code(run, plan, balance, work)
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
-    gallery = _gallery(run, summary, work)
-    run.folder.finish(summary)
+    gallery = _gallery(run, summary, work, balance)
     if code == Exit.OK and not run.config.sampling.keep_texts:
         _delete_texts(run)
+    run.folder.delete_shards()
+    run.folder.finish(summary)
     print_end(run, plan, balance, work, code, gallery)
     return code
 
@@ -109,7 +111,7 @@ def newest_gallery(store: ObjectStore) -> str:
 
 def _record_refusals(run: Run, plan: PlanSummary) -> None:
     """Copy the refusals that the ledger does not have yet into it; last, so that a run that failed tells them again."""
-    if plan.refused_new:
+    if plan.refused_new and pq.read_metadata(run.scratch / "refused.parquet").num_rows:
         part = f"ledger/parts/{run.id}/plan{plan.part}-0-0.parquet"
         run.store.copy(f"runs/{run.id}/plan/refused.parquet", part)
 
@@ -124,15 +126,15 @@ def _delete_texts(run: Run) -> None:
         log.warning("%s is not empty: %s", run.store.uri(encoded_prompts.ROOT), error)
 
 
-def _gallery(run: Run, summary: dict[str, object], work: "Work | None") -> str:
-    """Make the gallery and return where it is; the last one when nothing was made, none after a stop.
+def _gallery(run: Run, summary: dict[str, object], work: "Work | None", balance: Balance) -> str:
+    """Make the gallery and return where it is; the last one when this run made nothing, none after a stop.
 
     A run is not a failure because its report is.
     """
     if not run.config.report.enabled or (work and work.exit_code is not None):
         return ""
     try:
-        path = newest_gallery(run.store) if work is None else ""
+        path = newest_gallery(run.store) if work is None and not balance.ok else ""
         return run.store.uri(path or _write_gallery(run, summary))
     except Exception:
         log.warning("the gallery was not made; jobs/report.py run.id=%s makes it", run.id, exc_info=True)

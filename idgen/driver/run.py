@@ -13,7 +13,7 @@ from idgen.driver.setup import Run, open_run
 from idgen.driver.summary import write_config, write_failure
 from idgen.driver.terminal import print_plan
 from idgen.driver.watch import StopRequest
-from idgen.errors import RunError
+from idgen.errors import Exit, RunError
 from idgen.manifest.planner import PlanSummary
 from idgen.manifest.planner import plan as plan_run
 from idgen.manifest.prompt_lengths import CountCut
@@ -26,7 +26,8 @@ from idgen.recipes.recipe import Recipe
 from idgen.recipes.schedulers import SCHEDULERS
 from idgen.sources.fetch import Fetcher
 from idgen.sources.precheck import Precheck
-from idgen.stores.protocol import StoreError
+from idgen.stores.local import LocalStore
+from idgen.stores.protocol import ObjectStore, StoreError
 from idgen.weights.token_counts import cut_counter
 
 
@@ -46,15 +47,19 @@ def rerun_job(config: Config) -> int:
 def plan_job(config: Config) -> int:
     """Plan and say what generate would do; leave only summary and refused.csv in the run's folder.
 
-    Return TOO_MANY_FAILED when the refusals alone are more than a run may have, else OK.
+    Shards, which hold signed addresses, are never in the output, and what a run of this name has there stays. Return
+    TOO_MANY_FAILED when the refusals alone are more than a run may have, else OK.
     """
     with _opened(config) as run:
-        try:
-            plan = _plan(run, None, StopRequest())
-            print_plan(run, plan)
-            finish.check_licences(run, plan)
-        finally:
-            run.folder.delete_shards()
+        planned = LocalStore(run.scratch / "planned")
+        plan = _plan(run, None, StopRequest(), into=planned)
+        has_begun = run.folder.has_begun()
+        for name in () if has_begun else ("plan/summary.json", "plan/refused.csv"):
+            run.store.put(run.folder.file(name), planned.get(run.folder.file(name)))
+        print_plan(run, plan)
+        if has_begun:
+            print(f"run {run.id} has begun: its own plan stays in {run.store.uri(run.folder.file('plan'))}")
+        finish.check_licences(run, plan)
         return finish.exit_of_plan(run, plan)
 
 
@@ -76,10 +81,20 @@ def _make(run: Run, force: Force | None) -> int:
         try:
             return _plan_line_finish(run, force, lease, stop)
         except (RunError, StoreError) as error:
-            write_failure(run, error)
+            if not _is_anothers(lease):
+                write_failure(run, error)
             raise
         finally:
-            run.folder.delete_shards()
+            if not _is_anothers(lease):
+                run.folder.delete_shards()
+
+
+def _is_anothers(lease: Lease) -> bool:
+    """Whether the run's folder is no longer ours: a driver of the same run.id took over while we hung."""
+    try:
+        return lease.is_taken_by_namesake()
+    except StoreError:
+        return True
 
 
 def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopRequest) -> int:
@@ -93,10 +108,13 @@ def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopReq
         return finish.finish(run, plan, None)
     from idgen.driver.line import run_line  # imports Ray: not for a run that has nothing to do
 
-    return finish.finish(run, plan, run_line(run, plan, lease, stop))
+    work = run_line(run, plan, lease, stop)
+    if _is_anothers(lease):
+        raise RunError(work.exit_code or Exit.REFUSED, f"another driver goes on with run {run.id}: this one ends")
+    return finish.finish(run, plan, work)
 
 
-def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
+def _plan(run: Run, force: Force | None, stop: StopRequest, into: ObjectStore | None = None) -> PlanSummary:
     def foresight(folder: str) -> Precheck:
         """Checks the addresses of a manifest in `folder`."""
         return Precheck(Fetcher(run.config.sources, extra_roots=run.roots_of(folder)), stop.check)
@@ -122,6 +140,7 @@ def _plan(run: Run, force: Force | None, stop: StopRequest) -> PlanSummary:
         ledger_files=ledger_files(run.store),
         schedulers=SCHEDULERS,
         scratch=run.scratch,
+        into=into,
         force=force,
         counter_of=counter,
         foresee=foresight,

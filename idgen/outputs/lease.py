@@ -85,6 +85,15 @@ class Lease:
         except StoreError as error:
             log.warning("the lease was not deleted and stays until it expires: %s", error)
 
+    def is_taken_by_namesake(self) -> bool:
+        """Whether another driver goes on under our owner's name: the run's folder is that driver's now.
+
+        Raises StoreError.
+        """
+        found = self._read() if self.lost.is_set() else None
+        mine = self._identity
+        return found is not None and found.get("owner") == mine["owner"] and found.get("token") != mine["token"]
+
     def __enter__(self) -> "Lease":
         return self.acquire()
 
