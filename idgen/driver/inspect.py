@@ -5,6 +5,7 @@ from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.verify import verify
 from idgen.report.status import format_runs, format_status, list_runs, run_status
+from idgen.scratch import abandoned_folders
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 
@@ -23,6 +24,8 @@ def verify_job(config: Config) -> int:
         raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
     found = verify(store, hashes=config.verify.hashes)
     print(found.text())
+    if left := abandoned_folders():
+        print(f"  temporary folders of runs that died on this machine: {len(left)}; the next run removes them")
     return Exit.OK if found.sound else Exit.TOO_MANY_FAILED
 
 

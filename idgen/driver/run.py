@@ -1,10 +1,8 @@
 """One run from configuration to summary: plan -> line -> finish. The jobs generate, rerun and plan are its variants."""
 
-import shutil
-import tempfile
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from idgen.config import Config
 from idgen.driver import finish
@@ -21,14 +19,18 @@ from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
 from idgen.outputs.ledger import ledger_files
+from idgen.outputs.leftovers import remove_leftovers
 from idgen.outputs.run_log import run_log
 from idgen.recipes.recipe import Recipe
 from idgen.recipes.schedulers import SCHEDULERS
+from idgen.scratch import remove_abandoned, scratch_folder
 from idgen.sources.fetch import Fetcher
 from idgen.sources.precheck import Precheck
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import ObjectStore, StoreError
 from idgen.weights.token_counts import cut_counter
+
+log = logging.getLogger(__name__)
 
 
 def generate_job(config: Config) -> int:
@@ -65,11 +67,10 @@ def plan_job(config: Config) -> int:
 
 @contextmanager
 def _opened(config: Config) -> Iterator[Run]:
-    scratch = Path(tempfile.mkdtemp(prefix="idgen-"))
-    try:
+    if removed := remove_abandoned():
+        log.warning("temporary folders of runs that died were removed: %d", len(removed))
+    with scratch_folder() as scratch:
         yield open_run(config, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _make(run: Run, force: Force | None) -> int:
@@ -98,6 +99,8 @@ def _is_anothers(lease: Lease) -> bool:
 
 
 def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopRequest) -> int:
+    if removed := remove_leftovers(run.store, run.id):
+        log.warning("what runs that died left was removed: %d files, for example %s", len(removed), removed[0])
     compact(run.store, run.id)
     write_config(run)
     plan = _plan(run, force, stop)

@@ -5,7 +5,6 @@ are in both count once, because they are equal.
 """
 
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from idgen.outputs.ledger import (
     stream,
 )
 from idgen.schemas import LEDGER
+from idgen.scratch import scratch_folder
 from idgen.stores.protocol import ObjectStore, StoreError
 
 _GROWTH = 4
@@ -44,8 +44,8 @@ def compact(store: ObjectStore, run_id: str, *, memory_mb: int = 512) -> str | N
         return None
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = f"{COMPACT_PREFIX}{now}-{_NOT_IN_A_NAME.sub('_', run_id)}.parquet"
-    with tempfile.TemporaryDirectory(prefix="idgen-compact-") as folder:
-        local = Path(folder) / "merged.parquet"
+    with scratch_folder("compact-") as folder:
+        local = folder / "merged.parquet"
         _merge(store, merged, local, memory_mb)
         store.put_file(target, local)
     store.delete(merged)

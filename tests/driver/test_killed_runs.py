@@ -1,9 +1,12 @@
 """What a run that was killed leaves, and what the same command does then. Most of these need no Ray."""
 
 import json
+import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from doubles.catalogue import PHOTOS, InProcess, rows
 
@@ -103,6 +106,48 @@ def test_a_run_goes_on_under_its_name_after_another_run_put_its_ledger_parts_tog
     shop.run(*words, expect=3)
     assert len({row["key"] for row in shop.ledger()}) == 5
     assert json.loads(files(shop)["summary.json"])["rejected"] == 5
+
+
+def test_the_next_run_removes_what_a_killed_one_left_and_verify_counts_it_before(shop, tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    shop.run("run.id=earlier", "run.max_failed_fraction=1")  # so that there is a ledger
+    shop.write([{"row_id": f"r{n}", "photo": SIGNED, "prompt": f"portrait {n}"} for n in range(3)])
+    shop.killed_at("idgen.driver.run:print_plan", "after", NAMED)
+    draft = Path(shop.output, "images", "ab", f".tmp-{'0' * 32}")
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b"half")
+    os.utime(draft, times=(0, 0))
+    assert canary_in(tmp_path)
+
+    assert "runs/night" not in shop.run(job="verify"), "its lease may be alive"
+    forget_lease(shop)
+    text = shop.run(job="verify")
+    assert "leftovers: 4  (images/ab/.tmp-00000000000000000000000000000000, runs/night/plan/index.parquet, " in text
+    assert "temporary folders of runs that died on this machine: 1" in text
+
+    shop.write([{"row_id": "other", "photo": "ada", "prompt": None}])
+    text = shop.run("run.id=next")
+    assert "was removed: 4 files" in text
+    shop.manifest.unlink()
+    assert not canary_in(tmp_path)
+    assert not draft.exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert "leftovers" not in shop.run(job="verify")
+
+
+def canary_in(folder):
+    """Files that hold the canary, in plain bytes or in a Parquet cell."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            text = path.read_bytes()
+            if path.suffix == ".parquet":
+                text += str(pq.read_table(path).to_pylist()).encode()
+            if CANARY.encode() in text:
+                found.append(path)
+    return found
 
 
 @pytest.mark.cluster
