@@ -18,7 +18,8 @@ from idgen.manifest.prompt_lengths import CountCut
 from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
-from idgen.outputs.ledger import ledger_files
+from idgen.outputs.ledger import LedgerUnreadableError, ledger_files
+from idgen.outputs.ledger_damage import told_damage
 from idgen.outputs.leftovers import remove_leftovers
 from idgen.outputs.run_log import run_log
 from idgen.recipes.recipe import Recipe
@@ -81,6 +82,10 @@ def _make(run: Run, force: Force | None) -> int:
         run.check_not_ended()
         try:
             return _plan_line_finish(run, force, lease, stop)
+        except LedgerUnreadableError as error:
+            told = told_damage(run.store, error)
+            write_failure(run, told)
+            raise told from error
         except (RunError, StoreError) as error:
             if not _is_anothers(lease):
                 write_failure(run, error)

@@ -16,6 +16,7 @@ from idgen.outputs.ledger import (
     COMPACT_PREFIX,
     LEDGER_DIR,
     PARTS_AHEAD,
+    LedgerUnreadableError,
     connect,
     dataset,
     is_ledger_file,
@@ -24,7 +25,7 @@ from idgen.outputs.ledger import (
 )
 from idgen.schemas import LEDGER
 from idgen.scratch import scratch_folder
-from idgen.stores.protocol import ObjectStore, StoreError
+from idgen.stores.protocol import ObjectStore
 
 _GROWTH = 4
 _ALWAYS_BYTES = 16 * 2**20
@@ -92,4 +93,4 @@ def _merge(store: ObjectStore, files: list[str], target: Path, memory_mb: int) -
                 for batch in rows:
                     writer.write_table(pa.Table.from_batches([batch]).cast(LEDGER))
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                raise StoreError(f"the ledger cannot be merged: {error}") from error
+                raise LedgerUnreadableError(f"the ledger cannot be merged: {error}") from error

@@ -159,6 +159,24 @@ def test_equal_bad_rows_count_as_many_as_they_are(shop):
     assert shop.summary()["rejected"] == 20
 
 
+def test_a_damaged_ledger_part_is_told_set_aside_by_verify_and_its_rows_are_told_again(shop):
+    shop.write([{"row_id": f"r{i}", "photo": "ada", "prompt": None} for i in range(3)])
+    shop.run("run.id=a")
+    (part,) = Path(shop.output, "ledger", "parts").rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:200])
+    text = shop.run(expect=6)
+    assert "the ledger is damaged: ledger/parts/a/plan-0-0.parquet (200 bytes: " in text
+    assert "idgen verify sets it aside" in text
+    assert "credentials" not in text
+    assert "ledger/parts/a/plan-0-0.parquet" in shop.summary()["error"]
+    text = shop.run(job="verify", expect=3)
+    assert "damaged: ledger/parts/a/plan-0-0.parquet (200 bytes: " in text
+    assert "set aside in " in text
+    assert not shop.ledger()
+    shop.run()
+    assert len(shop.ledger()) == 3
+
+
 def test_an_empty_manifest_is_nothing_to_do(shop):
     empty = pq.read_table(shop.manifest).slice(0, 0)
     pq.write_table(empty, shop.manifest)
