@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from idgen.config import Config
 from idgen.driver import finish
 from idgen.driver.forcing import check_rerun, force_of
+from idgen.driver.machine_errors import machine_errors
 from idgen.driver.setup import Run, open_run
 from idgen.driver.summary import write_config, write_failure
 from idgen.driver.terminal import print_plan
@@ -55,7 +56,8 @@ def plan_job(config: Config) -> int:
     """
     with _opened(config) as run:
         planned = LocalStore(run.scratch / "planned")
-        plan = _plan(run, None, StopRequest(), into=planned)
+        with machine_errors(config.planner.memory_mb):
+            plan = _plan(run, None, StopRequest(), into=planned)
         has_begun = run.folder.has_begun()
         for name in () if has_begun else ("plan/summary.json", "plan/refused.csv"):
             run.store.put(run.folder.file(name), planned.get(run.folder.file(name)))
@@ -81,7 +83,8 @@ def _make(run: Run, force: Force | None) -> int:
     with Lease(run.store, run.id) as lease, run_log(run.folder, "driver"):
         run.check_not_ended()
         try:
-            return _plan_line_finish(run, force, lease, stop)
+            with machine_errors(run.config.planner.memory_mb):
+                return _plan_line_finish(run, force, lease, stop)
         except LedgerUnreadableError as error:
             told = told_damage(run.store, error)
             write_failure(run, told)

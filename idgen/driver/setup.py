@@ -111,7 +111,7 @@ def open_run(config: Config, scratch: Path) -> Run:
     instruments = identity(config.checks, cache=weights.hash_cache())
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
-    folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)
+    folder = RunFolder(store, run_id, signature_parameters=config.sources.hidden_parameters)
     return Run(
         id=run_id,
         config=config,

@@ -116,7 +116,7 @@ def plan(
     into = into or store
     scratch.mkdir(parents=True, exist_ok=True)
     staged = stage(manifest, scratch)
-    addresses = Addresses(staged.folder, config.sources.signature_parameters)
+    addresses = Addresses(staged.folder, config.sources.signature_parameters, config.sources.secret_parameters)
     table = SettingsTable(
         recipes,
         recipe_hashes,

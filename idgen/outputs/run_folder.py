@@ -32,7 +32,7 @@ class RunFolder:
         self.store = store
         self.run_id = run_id
         self.path = f"runs/{run_id}"
-        self._parameters = tuple(dict.fromkeys([*SourcesConfig().signature_parameters, *signature_parameters]))
+        self._parameters = tuple(dict.fromkeys([*SourcesConfig().hidden_parameters, *signature_parameters]))
 
     def file(self, name: str) -> str:
         """Return the path in the store of a file of this run."""

@@ -43,6 +43,25 @@ def test_a_plan_leaves_only_what_people_read(shop):
     assert not any(CANARY in path.read_text() for path in run.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("name", ["token", "access_token", "X-Amz-Signature"])
+def test_a_secret_in_an_address_is_in_no_file_of_a_run(shop, name):
+    secret = f"https://shop.example/a.png?v=1&{name}={CANARY}"
+    row = {"photo": secret, "others": json.dumps([secret]), "link": secret, "mask_image_uri": secret}
+    shop.write([{"row_id": "a", "prompt": None} | row, {"row_id": secret, "prompt": "x", "face_select": "none"} | row])
+    shop.run("report.enabled=true", f"notes=[{secret}]")
+    files = [path for path in Path(shop.output).rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for path in files:
+        text = path.read_bytes()
+        if path.suffix == ".parquet":
+            text += str(pq.read_table(path).to_pylist()).encode()
+        assert CANARY.encode() not in text, path
+    assert {row["reference_uri"] for row in shop.results().values() if "reference_uri" in row} <= {
+        None,
+        secret.split("&")[0],
+    }
+
+
 def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     shop.write([{**row, "recipe": "faceid-sdxl@sd15"} for row in rows(1)])
     text = shop.run(job="plan")
