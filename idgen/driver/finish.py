@@ -10,6 +10,7 @@ from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
 from idgen.driver.terminal import print_end
 from idgen.driver.tolerances import too_many
+from idgen.driver.watch import StopRequest
 from idgen.errors import Exit, RunError
 from idgen.manifest.balance import Balance
 from idgen.manifest.planner import PlanSummary
@@ -49,7 +50,7 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
         )
 
 
-def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
+def finish(run: Run, plan: PlanSummary, work: "Work | None", stop: StopRequest) -> int:
     """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran.
 
     The summary is written before the gallery, which may take minutes: who stops the job then still finds it. What says
@@ -71,7 +72,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
     stopped = work is not None and work.exit_code is not None
-    gallery = "" if stopped else gallery_of(run, summary, made=work is not None or balance.ok > 0)
+    gallery = "" if stopped else gallery_of(run, summary, made=work is not None or balance.ok > 0, stopping=stop.heard)
     if code == Exit.OK and not run.config.sampling.keep_texts:
         _delete_texts(run)
     run.folder.delete_shards()

@@ -1,6 +1,7 @@
 """The gallery at a run's end: a new page when there is something new to see, else the newest one."""
 
 import logging
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +19,7 @@ _RUNS_LOOKED_AT = 20
 log = logging.getLogger(__name__)
 
 
-def gallery_of(run: Run, summary: dict[str, object], *, made: bool) -> str:
+def gallery_of(run: Run, summary: dict[str, object], *, made: bool, stopping: Callable[[], bool]) -> str:
     """Return where the gallery is that shows the run, "" without one.
 
     A run that `made` nothing is shown by the newest gallery, unless people have decided on pictures since that one. A
@@ -30,7 +31,7 @@ def gallery_of(run: Run, summary: dict[str, object], *, made: bool) -> str:
         newest = None if made else _newest(run)
         if newest and decided_since(run.store, newest.modified):
             newest = None
-        return run.store.uri(newest.path if newest else _write_gallery(run, summary))
+        return run.store.uri(newest.path if newest else _write_gallery(run, summary, stopping))
     except Exception:
         log.warning("the gallery was not made; jobs/report.py run.id=%s makes it", run.id, exc_info=True)
         return ""
@@ -42,19 +43,21 @@ def _newest(run: Run) -> ObjectInfo | None:
     return next((page for page in pages if page), None)
 
 
-def _write_gallery(run: Run, summary: dict[str, object]) -> str:
+def _write_gallery(run: Run, summary: dict[str, object], stopping: Callable[[], bool]) -> str:
     from idgen.report.gallery import write_report
     from idgen.report.thumbnails import PhotoReader
 
-    return write_report(
-        run.store,
-        run.id,
-        run.config.report,
-        notes=[str(run.folder.redacted(note)) for note in run.config.notes],
-        summary=summary,
-        references=PhotoReader(run.config.sources, run.manifest_roots),
-        addresses=_addresses(run),
-    )
+    with PhotoReader(run.config.sources, run.manifest_roots) as references:
+        return write_report(
+            run.store,
+            run.id,
+            run.config.report,
+            notes=[str(run.folder.redacted(note)) for note in run.config.notes],
+            summary=summary,
+            references=references,
+            addresses=_addresses(run),
+            stopping=stopping,
+        )
 
 
 def _addresses(run: Run) -> dict[str, dict[str, list[str]]]:

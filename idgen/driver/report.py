@@ -27,7 +27,8 @@ def report_job(config: Config) -> int:
     run_id = _run_with_results(store, config)
     roots = [os.path.dirname(config.manifest)] if config.manifest else []
     notes = [redact_text(note, config.sources.hidden_parameters) for note in config.notes]
-    gallery = read_gallery(store, run_id, config.report, notes=notes, references=PhotoReader(config.sources, roots))
+    with PhotoReader(config.sources, roots) as references:
+        gallery = read_gallery(store, run_id, config.report, notes=notes, references=references)
     page = write_gallery(store, gallery)
     print(f"gallery: {store.uri(page)}")
     if config.report.zip or config.report.zip_images or config.report.presign_s:

@@ -116,13 +116,13 @@ def _plan_line_finish(run: Run, force: Force | None, lease: Lease, stop: StopReq
     finish.check_licences(run, plan)
     stop.check()
     if not plan.to_make:
-        return finish.finish(run, plan, None)
+        return finish.finish(run, plan, None, stop)
     from idgen.driver.line import run_line  # imports Ray: not for a run that has nothing to do
 
     work = run_line(run, plan, lease, stop)
     if _is_anothers(lease):
         raise RunError(work.exit_code or Exit.REFUSED, f"another driver goes on with run {run.id}: this one ends")
-    return finish.finish(run, plan, work)
+    return finish.finish(run, plan, work, stop)
 
 
 def _plan(run: Run, force: Force | None, stop: StopRequest, into: ObjectStore | None = None) -> PlanSummary:

@@ -42,6 +42,11 @@ class StopRequest:
             self.reason, self.exit_code = reason, exit_code
             self.event.set()
 
+    def heard(self) -> bool:
+        """Return whether a stop was asked for."""
+        self.look()
+        return self.event.is_set()
+
     def check(self) -> None:
         """Raise RunError with the stop's exit code when a stop was asked; for the stretches without workers."""
         self.look()

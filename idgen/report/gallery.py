@@ -12,7 +12,7 @@ import hashlib
 import html
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -61,6 +61,8 @@ class Sources(TypedDict, total=False):
     references: ReadPhoto | None
     """As in thumbnails.make_thumbnails, like `addresses`."""
     addresses: Addresses | None
+    stopping: Callable[[], bool]
+    """Whether a stop was asked for: no thumbnail is begun any more."""
 
 
 def write_report(store: ObjectStore, run_id: str, config: ReportConfig, **sources: Unpack[Sources]) -> str:
@@ -99,6 +101,7 @@ def read_gallery(store: ObjectStore, run_id: str, config: ReportConfig, **source
         side_px=config.thumbnail_px,
         references=sources.get("references") if config.references else None,
         addresses=sources.get("addresses"),
+        stopping=sources.get("stopping", lambda: False),
     )
     names = ("results.parquet", "failed.parquet", "summary.json")
     return Gallery(

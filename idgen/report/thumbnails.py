@@ -26,8 +26,9 @@ from idgen.errors import Code, RowError
 from idgen.outputs.thumbnail import CONTENT_TYPE, ROOT, encode_thumbnail, thumbnail_path
 from idgen.report.inputs import ground_of, inputs_of
 from idgen.report.rows import run_folder
+from idgen.sources.decoding_processes import DEADLINE_S, DecodingProcesses
 from idgen.sources.fetch import Fetcher
-from idgen.sources.images import Ground, decode
+from idgen.sources.images import Ground
 from idgen.stores.protocol import ObjectStore
 
 THREADS = 6  # bounds memory: each holds at most one decoded picture
@@ -36,9 +37,11 @@ _log = logging.getLogger(__name__)
 _HEADS = 2_000  # of more pictures, one listing of all thumbnails is cheaper than asking for each
 _NEVER_FETCHED = frozenset(
     {Code.URI_FORBIDDEN, Code.REFERENCE_MISSING, Code.FETCH_DENIED, Code.FETCH_FAILED, Code.FETCH_TIMEOUT}
-    | {Code.TOO_MANY_BYTES, Code.IMAGE_FORMAT, Code.IMAGE_CORRUPT, Code.IMAGE_TOO_LARGE}
+    | {Code.TOO_MANY_BYTES, Code.IMAGE_FORMAT, Code.IMAGE_CORRUPT, Code.IMAGE_TOO_LARGE, Code.WORKER_CRASHED}
 )
-"""Rows with these codes showed that a picture cannot be had; asking for it again would only cost time-outs."""
+"""Rows with these codes showed that a picture cannot be had, or that it ends who decodes it."""
+_PHOTO_SIDE_PX = 1024
+"""Photos are decoded for thumbnails only."""
 
 
 ReadPhoto = Callable[[str, Ground], NDArray[np.uint8]]
@@ -58,16 +61,28 @@ class Job:
 
 
 class PhotoReader:
-    """A ReadPhoto that fetches and decodes within the run's limits, except that small photos are shown too."""
+    """A ReadPhoto that fetches and decodes within the run's limits, except that small photos are shown too.
 
-    def __init__(self, sources: SourcesConfig, extra_roots: Sequence[str] = ()) -> None:
+    A context manager: photos are decoded in processes of their own, which end with it.
+    """
+
+    def __init__(
+        self, sources: SourcesConfig, extra_roots: Sequence[str] = (), *, deadline_s: float = DEADLINE_S
+    ) -> None:
         """`extra_roots`: further local folders that may be read (the manifest's own)."""
-        self._limits = replace(sources, min_side_px=1)
         self._fetcher = Fetcher(sources, extra_roots=extra_roots)
+        limits = replace(sources, min_side_px=1)
+        self._processes = DecodingProcesses(limits, _PHOTO_SIDE_PX, deadline_s=deadline_s)
 
     def __call__(self, uri: str, ground: Ground = "white") -> NDArray[np.uint8]:
-        """Return the photo as uint8 [H, W, 3]; RowError when it may not be had or is none."""
-        return decode(self._fetcher.fetch(uri), self._limits, ground).rgb
+        """Return the photo as uint8 [h, w, 3], reduced; RowError when it may not be had, is none or takes too long."""
+        return self._processes.decode(self._fetcher.fetch(uri), ground)
+
+    def __enter__(self) -> "PhotoReader":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._processes.__exit__(None, None, None)
 
 
 def photo_name(redacted_uri: str, ground: Ground = "white") -> str:
@@ -85,12 +100,13 @@ def make_thumbnails(
     references: ReadPhoto | None = None,
     addresses: Addresses | None = None,
     deadline_s: float = 600.0,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> set[str]:
     """Make what is missing; return all that exist: thumbs/… as paths in the store, refs/… inside the report folder.
 
     `table` has the columns of rows.COLUMNS. `references` None leaves out all that the rows were made of;
-    `addresses` gives the full URIs where the redacted ones of the table do not open. After `deadline_s` no more are
-    begun.
+    `addresses` gives the full URIs where the redacted ones of the table do not open. After `deadline_s`, or once
+    `stopping`, no more are begun.
     """
     folder = f"{run_folder(run_id)}/report/"
     jobs = {job.path: job for job in _result_jobs(store, table, side_px)}
@@ -100,7 +116,7 @@ def make_thumbnails(
     missing = [job for path, job in jobs.items() if path not in there]
     end_s = time.monotonic() + deadline_s
     with ThreadPoolExecutor(THREADS, thread_name_prefix="thumbnail") as pool:
-        faults = list(pool.map(lambda job: _make(store, job, end_s), missing))
+        faults = list(pool.map(lambda job: _make(store, job, end_s, stopping), missing))
     if unmade := Counter(filter(None, faults)):
         reasons = ", ".join(f"{count} {reason}" for reason, count in unmade.most_common())
         _log.warning("report: %d of %d thumbnails could not be made: %s", unmade.total(), len(missing), reasons)
@@ -156,9 +172,9 @@ def _open(data: bytes) -> Image.Image:
         return image
 
 
-def _make(store: ObjectStore, job: Job, end_s: float) -> str:
+def _make(store: ObjectStore, job: Job, end_s: float, stopping: Callable[[], bool]) -> str:
     """Write one thumbnail; return "" or, in a word, why there is none."""
-    if time.monotonic() > end_s:
+    if time.monotonic() > end_s or stopping():
         return "out of time"
     try:
         store.put(job.path, encode_thumbnail(job.load(), job.side_px), content_type=CONTENT_TYPE)

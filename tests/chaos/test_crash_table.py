@@ -32,12 +32,17 @@ class Shop(Catalogue):
         self.store = open_store(output)
         self.steps: list[str] = []
 
-    def begin(self):
-        """Clear the catalogue and let the earlier run make its pictures."""
-        self.store.delete([found.path for found in self.store.list("")])
         self.ask(BEFORE)
-        assert self.jobs.run(self.words(*WORDS, "run.id=evening"))[0] == 0
+        code, _, printed = jobs.run(self.words(*WORDS, "run.id=evening"))
+        assert code == 0, printed
+        self.evening = {found.path: self.store.get(found.path) for found in self.store.list("")}
         self.ask(PICTURES)
+
+    def begin(self):
+        """Have the catalogue as the earlier run left it."""
+        self.store.delete([found.path for found in self.store.list("")])
+        for path, data in self.evening.items():
+            self.store.put(path, data)
 
     def ask(self, count):
         """Write the manifest."""
@@ -56,10 +61,10 @@ class Shop(Catalogue):
         self.store.delete([found.path for found in self.store.list("runs/morning/")])
 
     def state(self):
-        """All that a run leaves, without what names times and tries."""
+        """All that a run leaves, without what names times and tries or tells of work in progress."""
         found = {info.path: self.store.get(info.path) for info in self.store.list("")}
         kept = {path: data for path, data in found.items() if path.startswith(("images/", "named/", "thumbs/"))}
-        names = sorted(path for path in found if not path.startswith("ledger/"))
+        names = sorted(path for path in found if not re.match(r"ledger/|runs/[^/]+/(logs/|progress\.json)", path))
         columns = ["key", "status", "image_sha256", "run_id", "seed"]
         table = ledger.dataset(self.store).to_table(columns=columns).to_pylist()
         filesystem, root = self.store.filesystem()
@@ -121,7 +126,8 @@ def crash(shop, step, expected):
         code, printed = shop.night()
         assert code == 0, (step, printed)
         assert f"to make {left}" in printed
-    assert shop.state() == expected, step
+    for found, wanted in zip(shop.state(), expected, strict=True):
+        assert found == wanted, (step, sorted({*map(str, found)} ^ {*map(str, wanted)}))
     assert not verify(shop.store, hashes=True).orphans
     if "://" not in shop.store.root:
         assert not list(Path(shop.store.root).rglob(".tmp-*")), step

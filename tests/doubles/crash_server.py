@@ -8,14 +8,17 @@ lifetime is short.
         code, changes = jobs.run(words, before="put lease.json")
 """
 
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 PATHS = Path(__file__).parents[1]
 CRASHED = 137
+_TIME = re.compile(r"\d{8}T\d{6}\.\d+Z")
 LEASE = {"renew_s": 0.4, "lifetime_s": 1.2}
 
 
@@ -68,10 +71,8 @@ def _import() -> None:
     """Bring what every job needs, and put the line into the driver's process."""
     from doubles import quick_sampler
 
-    import idgen.actors.faces
-    import idgen.actors.sampler
-    import idgen.report.gallery
-    import idgen.report.thumbnails
+    for part in ("actors.faces", "actors.sampler", "report.gallery", "report.thumbnails", "driver.run", "driver.line"):
+        importlib.import_module(f"idgen.{part}")
     from idgen import pipeline
     from idgen.actors import cluster
     from idgen.actors.monitor import MonitorState
@@ -136,7 +137,7 @@ def _watch_stores(before, log):
     def note(name, path):
         with lock:
             seen[path, name] = seen.get((path, name), 0) + 1
-            step = f"{name} {path} {seen[path, name]}"
+            step = _TIME.sub("TIME", f"{name} {path} {seen[path, name]}")
             if step == before:
                 os._exit(CRASHED)
             with open(log, "a", encoding="utf-8") as file:

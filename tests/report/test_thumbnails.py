@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 import pytest
+from doubles.catalogue import PHOTOS
+from doubles.slow_photos import scans_photo
 from make_run import RUN, Portraits, picture, put_pictures, row, write_run
 from PIL import Image
 
@@ -87,9 +89,10 @@ def test_pictures_that_are_gone_or_damaged_and_references_that_fail_only_lack_a_
     assert missing not in caplog.text
 
 
-def test_references_that_the_run_could_not_fetch_are_not_asked_for_again(tmp_path):
+@pytest.mark.parametrize("code", ["fetch_timeout", "worker_crashed"])
+def test_references_that_the_run_could_not_fetch_or_that_ended_a_worker_are_not_asked_for_again(tmp_path, code):
     portraits = Portraits()
-    made(write_run(tmp_path, [row(0, status="failed", code="fetch_timeout", image_path="")]), portraits)
+    made(write_run(tmp_path, [row(0, status="failed", code=code, image_path="")]), portraits)
     assert portraits.asked == []
 
 
@@ -106,6 +109,17 @@ def test_after_the_deadline_no_thumbnail_is_begun(tmp_path):
     portraits = Portraits()
     assert made(write_run(tmp_path, [row(n) for n in range(20)]), portraits, deadline_s=-1.0) == set()
     assert portraits.asked == []
+
+
+def test_once_a_stop_was_asked_for_no_thumbnail_is_begun(tmp_path):
+    portraits = Portraits()
+    store = write_run(tmp_path, [row(n) for n in range(20)])
+    assert made(store, portraits, stopping=lambda: len(portraits.asked) >= 2) < set(photos_of(20))
+    assert 2 <= len(portraits.asked) <= 2 + thumbnails.THREADS
+
+
+def photos_of(count):
+    return [photo_name(uri) for n in range(count) for uri in row(n)["reference_uris"]]
 
 
 def test_no_more_than_the_stated_number_of_pictures_is_open_at_a_time(tmp_path):
@@ -136,7 +150,8 @@ def test_a_key_that_is_no_file_name_makes_no_file(tmp_path):
 def test_hostile_addresses_are_refused_by_the_fetcher(tmp_path, uri):
     config = SourcesConfig()
     store = write_run(tmp_path, [row(0, reference_uris=[uri], image_path="")])
-    assert made(store, PhotoReader(config)) == set()
+    with PhotoReader(config) as reader:
+        assert made(store, reader) == set()
 
 
 def test_photos_below_the_runs_smallest_side_are_shown_all_the_same(tmp_path):
@@ -144,4 +159,18 @@ def test_photos_below_the_runs_smallest_side_are_shown_all_the_same(tmp_path):
     Image.new("RGB", (40, 50), (9, 99, 199)).save(photo)
     config = SourcesConfig(roots=[str(tmp_path)])
     store = write_run(tmp_path / "out", [row(0, reference_uris=[str(photo)], image_path="")])
-    assert made(store, PhotoReader(config)) == {photo_name(str(photo))}
+    with PhotoReader(config) as reader:
+        assert made(store, reader) == {photo_name(str(photo))}
+
+
+def test_a_photo_that_takes_its_decoder_long_only_lacks_its_thumbnail(tmp_path):
+    photos = tmp_path / "slow.jpg", tmp_path / "good.png"
+    photos[0].write_bytes(scans_photo(6000))
+    photos[1].write_bytes((PHOTOS / "ada.png").read_bytes())
+    config = SourcesConfig(roots=[str(tmp_path)])
+    rows = [row(n, reference_uris=[str(photo)], image_path="") for n, photo in enumerate(photos)]
+    store = write_run(tmp_path / "out", rows)
+    began_s = time.monotonic()
+    with PhotoReader(config, deadline_s=2.0) as reader:
+        assert made(store, reader) == {photo_name(str(photos[1]))}
+    assert time.monotonic() - began_s < 15
