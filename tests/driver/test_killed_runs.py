@@ -59,8 +59,8 @@ def test_a_plan_that_is_killed_leaves_no_address_in_the_output(shop):
     [
         ("idgen.driver.finish:_record_refusals", "after", 0.5, 3),
         ("idgen.driver.finish:write_results", "after", 1, 0),
-        ("idgen.driver.finish:_gallery", "before", 0.5, 3),
-        ("idgen.driver.finish:_gallery", "after", 1, 0),
+        ("idgen.driver.finish:gallery_of", "before", 0.5, 3),
+        ("idgen.driver.finish:gallery_of", "after", 1, 0),
         ("idgen.outputs.run_folder:RunFolder.finish", "before", 1, 0),
     ],
 )
