@@ -1,10 +1,13 @@
 """The jobs that only look: status, verify. None of them starts Ray; `report` is in report.py."""
 
+import pyarrow.compute as pc
+
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.verify import verify
 from idgen.report.status import format_runs, format_status, list_runs, run_status
+from idgen.reviews.decisions import REJECTED, newest_decisions
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 
@@ -21,7 +24,9 @@ def verify_job(config: Config) -> int:
     store = catalogue(config)
     if not ledger_files(store):
         raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
-    found = verify(store, hashes=config.verify.hashes)
+    decisions = newest_decisions(store)
+    rejected = decisions.filter(pc.equal(decisions["decision"], REJECTED))
+    found = verify(store, hashes=config.verify.hashes, rejected=rejected)
     print(found.text())
     return Exit.OK if found.sound else Exit.TOO_MANY_FAILED
 

@@ -5,29 +5,39 @@ other picture that the ledger has of the same row_id and image index.
 """
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
 from idgen.outputs.ledger import reading_ledger
-from idgen.reviews.decisions import ACCEPTED, newest_decisions
-from idgen.stores.protocol import ObjectStore
+from idgen.reviews.decisions import ACCEPTED, REJECTED
 
 NO_DEPTH = 1_000_000
 """Of an earlier picture of the row that the present one does not replace."""
 _MOST_LINKS = 1000
+_OF_LEDGER = """
+    SELECT DISTINCT l.key, l.row_id, l.image_index, coalesce(CAST(l.settings->>'$.num_images' AS INTEGER), 1)
+        AS num_images, l.output_name, l.replaces
+    FROM ledger_rows l SEMI JOIN rejected r ON r.key = l.key WHERE l.status = 'ok' AND l.output_name <> ''"""
 
 
-def load_earlier(connection: duckdb.DuckDBPyConnection, asked: str) -> None:
+def load_earlier(connection: duckdb.DuckDBPyConnection, asked: str, decisions: pa.Table) -> None:
     """Make tables `of_row` (what rows say of each asked picture) and `earlier` (other pictures in their places).
 
-    `asked` is the relation of asked.parquet; needs `verdicts` and the registered ledger. earlier: ordinal, key, depth
+    `asked` is the relation of asked.parquet; needs `verdicts` and the registered ledger. of_row also has each rejected
+    picture that had a name, as its ledger rows tell it, under an ordinal below 0. earlier: ordinal, key, depth
     (1 = the picture that is replaced, 2 = what that one replaced, NO_DEPTH = only of the same row), had_name.
     """
+    connection.register("rejected", decisions.filter(pc.equal(decisions["decision"], REJECTED)))
     with reading_ledger():
         connection.execute(f"""
             CREATE OR REPLACE TABLE of_row AS
             SELECT v.ordinal, v.key, v.verdict = 'refused' AS refused, a.row_id, a.image_index, a.num_images,
                 coalesce(a.output_name, '') AS output_name, a.replaces
-            FROM verdicts v JOIN {asked} a ON a.position * {ORDINALS_PER_ROW} + a.image_index = v.ordinal;
+            FROM verdicts v JOIN {asked} a ON a.position * {ORDINALS_PER_ROW} + a.image_index = v.ordinal
+            UNION ALL
+            SELECT -row_number() OVER (ORDER BY key, output_name, num_images), key, false, * EXCLUDE (key)
+            FROM ({_OF_LEDGER});
 
             CREATE OR REPLACE TABLE links AS SELECT DISTINCT key, replaces FROM ledger_rows WHERE replaces <> '';
 
@@ -49,14 +59,15 @@ def load_earlier(connection: duckdb.DuckDBPyConnection, asked: str) -> None:
                 SELECT r.ordinal, m.key, {NO_DEPTH}, m.output_name = r.output_name
                 FROM of_row r JOIN made_of_row m USING (row_id, image_index) WHERE m.key <> r.key)
             GROUP BY ordinal, key""")
+    connection.unregister("rejected")
 
 
-def load_reviews(connection: duckdb.DuckDBPyConnection, store: ObjectStore, near_bits: int) -> None:
-    """Make tables `decided` (by key), `previous` and `near` (by ordinal). Raises StoreError.
+def load_reviews(connection: duckdb.DuckDBPyConnection, decisions: pa.Table, near_bits: int) -> None:
+    """Make tables `decided` (by key), `previous` and `near` (by ordinal).
 
     An acceptance of pixels that were replaced since then says nothing about the new ones.
     """
-    connection.register("decisions", newest_decisions(store))
+    connection.register("decisions", decisions)
     connection.execute(f"""
         CREATE OR REPLACE TABLE decided AS
         SELECT d.key, d.decision, d.reason, d.decided_by, d.decided_at FROM decisions d LEFT JOIN newest n USING (key)
@@ -71,7 +82,7 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, store: ObjectStore, near
             SELECT ordinal, ordinal // {ORDINALS_PER_ROW} AS position, ordinal % {ORDINALS_PER_ROW} AS image_index,
                 TRY_CAST('0x' || perceptual_hash AS UBIGINT) AS bits
             FROM of_row JOIN newest USING (key)
-            WHERE num_images > 1 AND status = 'ok' AND length(perceptual_hash) = 16)
+            WHERE ordinal >= 0 AND num_images > 1 AND status = 'ok' AND length(perceptual_hash) = 16)
         SELECT a.ordinal, min(b.image_index)::INTEGER AS near_duplicate_of
         FROM hashed a JOIN hashed b ON a.position = b.position AND b.image_index < a.image_index
             AND bit_count(xor(a.bits, b.bits)) <= {int(near_bits)}

@@ -29,6 +29,7 @@ from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.outputs.named import Mended, NamedSlot
 from idgen.outputs.publishing import Publish
 from idgen.outputs.stored_images import IMAGE_REPLACED
+from idgen.reviews.decisions import newest_decisions
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
@@ -85,10 +86,11 @@ def write_results(
     """
     with open_database(scratch, memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
-        load_earlier(connection, parquet(scratch / "asked.parquet"))
+        decisions = newest_decisions(store)
+        load_earlier(connection, parquet(scratch / "asked.parquet"), decisions)
         with reading_ledger():
             _load_outcomes(connection, run_id)
-        load_reviews(connection, store, near_bits)
+        load_reviews(connection, decisions, near_bits)
         names = Names(connection, publish)
         mended = mend(names.slots()) if mend else Mended()
         names.load(mended.missing)
@@ -107,7 +109,7 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """
     connection.execute(f"""
         CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict AS planned FROM verdicts;
-        CREATE OR REPLACE TABLE known_keys AS SELECT key FROM asked_keys UNION SELECT key FROM earlier;
+        CREATE OR REPLACE TABLE known_keys AS SELECT key FROM of_row UNION SELECT key FROM earlier;
         CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_KEYS.format(_NEWEST_READ, "known_keys", "true"), _NEWEST)};
         CREATE OR REPLACE TABLE told AS
         {newest_sql(_OF_KEYS.format(_TOLD_COLUMNS, "asked_keys", f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};

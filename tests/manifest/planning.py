@@ -1,6 +1,7 @@
 """A planner's desk: real files, a real store, a ledger written as the sampling actors write it."""
 
 import csv
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -86,6 +87,8 @@ class Desk:
         self.part = ""
         self.more: dict[str, Any] = {}
         """Further arguments of `plan`."""
+        self.pixels: Callable[[Row], bytes] | None = None
+        """What is stored as a picture's image; without it nothing is."""
 
     @property
     def scratch(self) -> Path:
@@ -147,6 +150,10 @@ class Desk:
         key = picture["key"]
         image = StoredImage(f"images/{key[:2]}/{key}.png", "00" * 32, 100, "png", 512, 768)
         fine = outcome == "ok"
+        if fine and self.pixels:
+            data = self.pixels(picture)
+            self.store.put(image.path, data)
+            image = replace(image, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         status = "ok" if fine else "rejected" if outcome == "no_face" else "failed"
         return ledger_row(
             picture, status=status, code="" if fine else outcome, stage="sample", run_id=self.run_id, shard=ref.name,
