@@ -14,8 +14,9 @@ from idgen.manifest.ordering import check_orders, find_orders, merged
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
+from idgen.manifest.standing_decisions import standing_decisions
 from idgen.manifest.verdicts import Force, load_past
-from idgen.reviews.decisions import ACCEPTED, newest_decisions
+from idgen.reviews.decisions import ACCEPTED
 from idgen.reviews.orders import Orders, add_orders, read_orders
 from idgen.stores.protocol import ObjectStore
 
@@ -53,7 +54,7 @@ class Asking:
         A force with `cells` first orders what takes the place of rejected pictures. An order for a picture that people
         accepted since counts no more.
         """
-        decisions = newest_decisions(store)
+        decisions = standing_decisions(self._connection, store, ledger_files)
         accepted = {*decisions.filter(pc.equal(decisions["decision"], ACCEPTED))["key"].to_pylist()}
         orders: Orders = {key: order for key, order in read_orders(store).items() if key not in accepted}
         rows, lost = self._load(orders, force)

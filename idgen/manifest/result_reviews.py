@@ -63,7 +63,7 @@ def load_earlier(connection: duckdb.DuckDBPyConnection, asked: str, decisions: p
 
 
 def load_reviews(connection: duckdb.DuckDBPyConnection, decisions: pa.Table, near_bits: int) -> None:
-    """Make tables `decided` (by key), `previous` and `near` (by ordinal).
+    """Make tables `decided` (by key), `previous` and `near` (by ordinal); `decisions` are those that count.
 
     An acceptance of pixels that were replaced since then says nothing about the new ones.
     """
@@ -71,7 +71,8 @@ def load_reviews(connection: duckdb.DuckDBPyConnection, decisions: pa.Table, nea
     connection.execute(f"""
         CREATE OR REPLACE TABLE decided AS
         SELECT d.key, d.decision, d.reason, d.decided_by, d.decided_at FROM decisions d LEFT JOIN newest n USING (key)
-        WHERE NOT coalesce(d.decision = '{ACCEPTED}' AND n.image_replaced AND d.decided_at < n.finished_at, false);
+        WHERE NOT coalesce(d.image_sha256 IS NULL AND d.decision = '{ACCEPTED}' AND n.image_replaced
+                           AND d.decided_at < n.finished_at, false);
 
         CREATE OR REPLACE TABLE previous AS
         SELECT e.ordinal, e.key, n.image_path FROM earlier e JOIN newest n ON n.key = e.key AND n.status = 'ok'

@@ -25,11 +25,11 @@ from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.result_names import Names
 from idgen.manifest.result_reviews import load_earlier, load_reviews
+from idgen.manifest.standing_decisions import standing_decisions
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.outputs.named import Mended, NamedSlot
 from idgen.outputs.publishing import Publish
 from idgen.outputs.stored_images import IMAGE_REPLACED
-from idgen.reviews.decisions import newest_decisions
 from idgen.stores.protocol import ObjectStore
 
 _BATCH_ROWS = 16_384
@@ -86,7 +86,7 @@ def write_results(
     """
     with open_database(scratch, memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
-        decisions = newest_decisions(store)
+        decisions = standing_decisions(connection, store, ledger_files)
         load_earlier(connection, parquet(scratch / "asked.parquet"), decisions)
         with reading_ledger():
             _load_outcomes(connection, run_id)

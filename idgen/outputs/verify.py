@@ -27,8 +27,9 @@ _COPIES = f"""
     SELECT '{NAMED_DIR}/' || output_name
            || CASE WHEN CAST(settings->>'$.num_images' AS INTEGER) > 1 THEN printf('_%02d', image_index) ELSE '' END
            || '.' || split_part(image_path, '.', -1) AS path,
-           image_bytes, image_sha256, finished_at, coalesce(verdict, '') AS verdict, r.key IS NOT NULL AS is_rejected
-    FROM done LEFT JOIN rejected r USING (key) WHERE output_name <> ''"""
+           image_bytes, done.image_sha256, finished_at, coalesce(verdict, '') AS verdict, r.key IS NOT NULL AS is_rejected
+    FROM done LEFT JOIN rejected r ON r.key = done.key AND coalesce(r.image_sha256 = done.image_sha256, true)
+    WHERE output_name <> ''"""
 _NAMES = """
     SELECT path, list(image_bytes) AS sizes, arg_max(verdict, finished_at) AS verdict,
         arg_max(is_rejected, finished_at) AS is_rejected
@@ -39,7 +40,7 @@ _MAYBE_REJECTED = """
     WHERE is_rejected AND bytes = image_bytes AND (n.path, n.image_sha256) NOT IN (
         SELECT (path, image_sha256) FROM names_of_pictures WHERE NOT is_rejected)
     ORDER BY 1"""
-NOTHING_REJECTED = pa.table({"key": pa.array([], pa.string())})
+NOTHING_REJECTED = pa.schema([("key", pa.string()), ("image_sha256", pa.string())]).empty_table()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,8 @@ class Verification:
     orphans: list[str]
     """Images no ok row names: left by a crash or a forced rerun, or of a batch that is being published. Harmless."""
     names_missing: list[str]
-    """Named copies of pictures that no gate holds, that nobody rejected, and that are not there; the next run with these
-    pictures makes them, unless `images.publish` wants them accepted."""
+    """Named copies of pictures that no gate holds, that nobody rejected, and that are not there; the next run with
+    these pictures makes them, unless `images.publish` wants them accepted."""
     names_rejected: list[str]
     """Named copies of pictures that people rejected; the next run withdraws them."""
     names_old: list[str]
@@ -96,7 +97,7 @@ def verify(
 ) -> Verification:
     """Compare the ledger with the store; `hashes` reads every image. Raises StoreError.
 
-    `rejected` has the keys (column `key`) of pictures that people rejected: what their names show is not asked for.
+    `rejected` has the pictures that people rejected (`key`, and `image_sha256`, null where it is not known).
     The ledger is read before the listings, so a run that is at work causes orphans here, never missing images.
     """
     with tempfile.TemporaryDirectory(prefix="idgen-verify-") as folder, connect(memory_mb, folder) as connection:
