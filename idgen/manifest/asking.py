@@ -72,8 +72,9 @@ class Asking:
     def _load(self, orders: Orders, force: Force | None) -> tuple[int, list[str]]:
         late = force is not None and not force.everything
         select = replace(self._config.select, limit=0) if late else self._config.select
-        rows = write_asked(self._connection, self._staged, self._resolver(orders), select, self._scratch)
-        load_asked(self._connection, select, self._scratch)
+        resolver = self._resolver(orders)
+        rows = write_asked(self._connection, self._staged, resolver, select, self._scratch)
+        load_asked(self._connection, select, self._scratch, resolver.replaced)
         return rows, unknown_ids(self._connection, self._staged, select, self._scratch)
 
     def _resolver(self, orders: Orders) -> Resolver:
