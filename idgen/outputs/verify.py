@@ -27,7 +27,8 @@ _COPIES = f"""
     SELECT '{NAMED_DIR}/' || output_name
            || CASE WHEN CAST(settings->>'$.num_images' AS INTEGER) > 1 THEN printf('_%02d', image_index) ELSE '' END
            || '.' || split_part(image_path, '.', -1) AS path,
-           image_bytes, done.image_sha256, finished_at, coalesce(verdict, '') AS verdict, r.key IS NOT NULL AS is_rejected
+           image_bytes, done.image_sha256, finished_at, coalesce(verdict, '') AS verdict,
+           r.key IS NOT NULL AS is_rejected
     FROM done LEFT JOIN rejected r ON r.key = done.key AND coalesce(r.image_sha256 = done.image_sha256, true)
     WHERE output_name <> ''"""
 _NAMES = """
