@@ -25,8 +25,9 @@ _ALLOWED = {"ok": "true", "not_held": f"p.verdict <> '{HELD}'", "accepted": "fal
 class Names:
     """The names of one run's pictures; `shown_at` fills while `slots` is read."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, publish: Publish) -> None:
-        self._connection, self._publish = connection, publish
+    def __init__(self, connection: duckdb.DuckDBPyConnection, publish: Publish, unseen: pa.Table) -> None:
+        """`unseen`: keys of pictures that no name shows until they are accepted (outdated_rejections)."""
+        self._connection, self._publish, self._unseen = connection, publish, unseen
         self.shown_at: dict[int, str] = {}
         """Ordinal of a picture that its name should show -> the copy's path."""
 
@@ -51,11 +52,12 @@ class Names:
 
     def _candidates(self) -> Iterator[dict[str, object]]:
         """Yield every picture that a name may show, of each name the newest first."""
+        self._connection.register("unseen", self._unseen)
         held_back = f"p.verdict = '{HELD}'" if self._publish != "ok" else "false"
         rows = self._connection.sql(f"""
             SELECT c.ordinal, c.output_name, c.image_index, c.num_images, c.depth = {_OWN_DEPTH} AS is_newest,
                 p.image_path, p.image_bytes, p.image_sha256, p.finished_at,
-                coalesce(d.decision = '{ACCEPTED}', {_ALLOWED[self._publish]}) AS may_show,
+                coalesce(d.decision = '{ACCEPTED}', {_ALLOWED[self._publish]} AND u.key IS NULL) AS may_show,
                 coalesce(d.decision = '{REJECTED}', {held_back}) AS must_go,
                 coalesce(d.decision = '{REJECTED}', false) AS is_rejected
             FROM (SELECT ordinal, key, output_name, image_index, num_images, {_OWN_DEPTH} AS depth FROM of_row
@@ -66,6 +68,7 @@ class Names:
                   WHERE r.output_name <> '' AND NOT r.refused AND e.had_name) c
             JOIN newest p ON p.key = c.key AND p.status = 'ok' AND p.image_path <> ''
             LEFT JOIN decided d ON d.key = c.key
+            LEFT JOIN unseen u ON u.key = c.key
             ORDER BY c.ordinal, c.depth, p.finished_at DESC""")
         for batch in rows.to_arrow_reader(_BATCH_ROWS):
             yield from batch.to_pylist()

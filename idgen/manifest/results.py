@@ -26,7 +26,7 @@ from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.result_names import Names
 from idgen.manifest.result_reviews import load_earlier, load_reviews
-from idgen.manifest.standing_decisions import standing_decisions
+from idgen.manifest.standing_decisions import outdated_rejections, standing_decisions
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.outputs.named import Mended, NamedSlot
 from idgen.outputs.publishing import Publish
@@ -95,7 +95,7 @@ def write_results(
         with reading_ledger():
             _load_outcomes(connection, run_id)
         load_reviews(connection, decisions, near_bits)
-        names = Names(connection, publish)
+        names = Names(connection, publish, outdated_rejections(store, decisions))
         mended = mend(names.slots()) if mend else Mended()
         names.load(mended.missing)
         folder = f"runs/{run_id}"

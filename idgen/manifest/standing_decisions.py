@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from idgen.manifest.database import LEDGER_COLUMNS, register_ledger
 from idgen.outputs.ledger import newest_sql, reading_ledger
-from idgen.reviews.decisions import newest_decisions
+from idgen.reviews.decisions import REJECTED, newest_decisions
 from idgen.stores.protocol import ObjectStore
 
 
@@ -34,3 +34,14 @@ def standing_decisions(
     connection.unregister("told")
     keys = pa.array([key for (key,) in outdated], pa.string())
     return decisions.filter(pc.invert(pc.is_in(decisions["key"], value_set=keys)))
+
+
+def outdated_rejections(store: ObjectStore, standing: pa.Table) -> pa.Table:
+    """Return the keys (column `key`) whose newest decision is a rejection that is not among the `standing` decisions.
+
+    What they have now is not rejected, but gets no name before somebody has looked at it: a forced rerun may give all
+    but the same picture. Raises StoreError.
+    """
+    newest = newest_decisions(store)
+    gone = pc.invert(pc.is_in(newest["key"], value_set=standing["key"].combine_chunks()))
+    return newest.filter(pc.and_(gone, pc.equal(newest["decision"], REJECTED))).select(["key"])

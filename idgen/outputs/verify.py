@@ -28,9 +28,9 @@ _COPIES = f"""
            || CASE WHEN CAST(settings->>'$.num_images' AS INTEGER) > 1 THEN printf('_%02d', image_index) ELSE '' END
            || '.' || split_part(image_path, '.', -1) AS path,
            image_bytes, done.image_sha256, finished_at, coalesce(verdict, '') AS verdict,
-           r.key IS NOT NULL AS is_rejected
-    FROM done LEFT JOIN rejected r ON r.key = done.key AND coalesce(r.image_sha256 = done.image_sha256, true)
-    WHERE output_name <> ''"""
+           r.key IS NOT NULL AS is_rejected,
+           r.key IS NOT NULL AND coalesce(r.image_sha256 = done.image_sha256, true) AS must_go
+    FROM done LEFT JOIN rejected r ON r.key = done.key WHERE output_name <> ''"""
 _NAMES = """
     SELECT path, list(image_bytes) AS sizes, arg_max(verdict, finished_at) AS verdict,
         arg_max(is_rejected, finished_at) AS is_rejected
@@ -38,8 +38,8 @@ _NAMES = """
 _IMAGES = "SELECT DISTINCT image_path, image_sha256 FROM done ORDER BY 1"
 _MAYBE_REJECTED = """
     SELECT DISTINCT n.path, n.image_sha256 FROM names_of_pictures n JOIN copies c USING (path)
-    WHERE is_rejected AND bytes = image_bytes AND (n.path, n.image_sha256) NOT IN (
-        SELECT (path, image_sha256) FROM names_of_pictures WHERE NOT is_rejected)
+    WHERE must_go AND bytes = image_bytes AND (n.path, n.image_sha256) NOT IN (
+        SELECT (path, image_sha256) FROM names_of_pictures WHERE NOT must_go)
     ORDER BY 1"""
 NOTHING_REJECTED = pa.schema([("key", pa.string()), ("image_sha256", pa.string())]).empty_table()
 

@@ -72,7 +72,9 @@ def decided_since(store: ObjectStore, moment: datetime) -> bool:
 
 
 def newest_decisions(store: ObjectStore) -> pa.Table:
-    """Return the decision that counts of each picture (DECISION_ROWS): the newest date, then the last recorded.
+    """Return the newest decision of each picture (DECISION_ROWS): by its date, then the last recorded.
+
+    Whether it counts depends on the image that the catalogue has now: manifest/standing_decisions.py.
 
     Raises StoreError.
     """

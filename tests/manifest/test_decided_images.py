@@ -11,6 +11,7 @@ from idgen.manifest.standing_decisions import standing_decisions
 from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.ledger import connect, ledger_files
+from idgen.outputs.named import mend
 from idgen.outputs.verify import verify
 from idgen.reviews.decisions import Decision, add_decisions, newest_decisions
 from idgen.reviews.seen_pictures import on_pictures
@@ -87,11 +88,18 @@ def test_an_acceptance_of_an_image_that_is_gone_cancels_no_order(desk: Desk):
     assert desk.plan(ROWS).to_make == 1
 
 
-def test_verify_asks_for_the_copy_again_once_the_rejected_image_is_gone(desk: Desk):
-    decide(desk, "rejected", night(desk, b"seen"))
-    assert verify(desk.store, rejected=newest_decisions(desk.store)).names_missing == []
-    forced(desk, b"other", REPLACED)
-    assert verify(desk.store, rejected=newest_decisions(desk.store)).names_missing == ["named/coat.png"]
+def test_what_takes_a_rejected_image_s_place_gets_no_name_before_it_is_accepted(desk: Desk):
+    picture = night(desk, b"seen")
+    decide(desk, "rejected", picture)
+    for found in (REPLACED, FINE):
+        forced(desk, b"other", found)
+        _, (result,), _ = desk.results(mend=lambda slots: mend(desk.store, slots))
+        assert (result["decision"], result["named_path"]) == ("", "")
+        assert verify(desk.store, rejected=newest_decisions(desk.store)).names_missing == []
+    decide(desk, "accepted", picture)
+    desk.plan(ROWS)
+    desk.results(mend=lambda slots: mend(desk.store, slots))
+    assert desk.store.get("named/coat.png") == b"other"
 
 
 def test_decisions_from_before_images_were_recorded_count_as_they_did(desk: Desk):
