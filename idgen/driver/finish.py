@@ -63,6 +63,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
         scratch=run.scratch,
         signature_parameters=run.config.sources.hidden_parameters,
         memory_mb=run.config.planner.memory_mb,
+        manifest=run.config.manifest,
         publish=run.config.images.publish,
         near_bits=run.config.checks.near_duplicate_bits,
         mend=lambda slots: mend(run.store, slots),
