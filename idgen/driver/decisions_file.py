@@ -16,6 +16,8 @@ HEADER = ("key", "row_id", "decision", "reason", "date")
 MAX_FILE_BYTES = 256 * 2**20
 _KEY = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_FORMULA_GUARD = re.compile(r"^'(?=[=+\-@])")
+"""What the gallery and other careful exports put before a cell that spreadsheets would take for a formula."""
 _SHOWN = 5
 _AHEAD = timedelta(days=1)
 """Clocks differ; a decision of next year would win over all that are made until then."""
@@ -69,7 +71,7 @@ def _decision(row: Row, names: Sequence[str]) -> Decision:
     """Return one line's decision. Raises ValueError that says what is wrong with it."""
     if len(row) != len(names):
         raise ValueError(f"{len(row)} cells, the header has {len(names)}")
-    cells = {name: cell or "" for name, cell in zip(names, row, strict=True)}
+    cells = {name: _FORMULA_GUARD.sub("", cell or "") for name, cell in zip(names, row, strict=True)}
     key, decision = cells["key"].strip(), cells["decision"].strip()
     reason, row_id = clean(cells["reason"]), clean(cells["row_id"])
     if not _KEY.fullmatch(key):
@@ -88,7 +90,10 @@ def _date(text: str) -> datetime:
         date = datetime.fromisoformat(text)
     except ValueError:
         raise ValueError("date: must be ISO 8601, as in 2026-11-30T09:15:00Z") from None
-    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    try:
+        date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except OverflowError:  # its zone takes it out of the years 1 to 9999
+        raise ValueError(f"date: {text} cannot be") from None
     if date > datetime.now(UTC) + _AHEAD:
         raise ValueError(f"date: {text} has not come yet")
     return date

@@ -64,6 +64,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None", stop: StopRequest) 
         scratch=run.scratch,
         signature_parameters=run.config.sources.hidden_parameters,
         memory_mb=run.config.planner.memory_mb,
+        manifest=run.config.manifest,
         publish=run.config.images.publish,
         near_bits=run.config.checks.near_duplicate_bits,
         mend=lambda slots: mend(run.store, slots),
@@ -72,7 +73,8 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None", stop: StopRequest) 
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
     stopped = work is not None and work.exit_code is not None
-    gallery = "" if stopped else gallery_of(run, summary, made=work is not None or balance.ok > 0, stopping=stop.heard)
+    made = work is not None or balance.ok > 0  # by a driver of this run that was killed
+    gallery = "" if stopped else gallery_of(run, summary, made=made, stopping=stop.heard)
     if code == Exit.OK and not run.config.sampling.keep_texts:
         _delete_texts(run)
     run.folder.delete_shards()

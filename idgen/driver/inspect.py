@@ -1,5 +1,7 @@
 """The jobs that only look: status, verify. None of them starts Ray; `report` is in report.py."""
 
+import pyarrow.compute as pc
+
 from idgen.config import Config
 from idgen.errors import Exit, RunError
 from idgen.outputs.lease import Lease
@@ -7,6 +9,7 @@ from idgen.outputs.ledger import LedgerUnreadableError, ledger_files
 from idgen.outputs.ledger_damage import DAMAGED_DIR, DamagedFile, damaged_files, set_aside
 from idgen.outputs.verify import verify
 from idgen.report.status import format_runs, format_status, list_runs, run_status
+from idgen.reviews.decisions import REJECTED, newest_decisions
 from idgen.scratch import abandoned_folders
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
@@ -24,14 +27,16 @@ def verify_job(config: Config) -> int:
     store = catalogue(config)
     if not ledger_files(store):
         raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
+    decisions = newest_decisions(store)
+    rejected = decisions.filter(pc.equal(decisions["decision"], REJECTED))
     damaged = _mended(store) if config.verify.hashes else []
     try:
-        found = verify(store, hashes=config.verify.hashes)
+        found = verify(store, hashes=config.verify.hashes, rejected=rejected)
     except LedgerUnreadableError:
         damaged = _mended(store)
         if not damaged:
             raise
-        found = verify(store, hashes=config.verify.hashes)
+        found = verify(store, hashes=config.verify.hashes, rejected=rejected)
     print(found.text())
     if left := abandoned_folders():
         print(f"  temporary folders of runs that died on this machine: {len(left)}; the next run removes them")

@@ -3,17 +3,14 @@
 import getpass
 from collections import Counter
 
-import pyarrow as pa
-import pyarrow.dataset as ds
-
 from idgen.config import Config
 from idgen.driver.decisions_file import clean, read_decisions
 from idgen.errors import Exit, RunError
 from idgen.outputs.lease import Lease
-from idgen.outputs.ledger import dataset, ledger_files, reading_ledger
+from idgen.outputs.ledger import ledger_files
 from idgen.reviews.decisions import ACCEPTED, REJECTED, Decision, add_decisions
+from idgen.reviews.seen_pictures import on_pictures
 from idgen.stores.opening import open_store
-from idgen.stores.protocol import ObjectStore
 from idgen.values import MAX_ID_CHARS
 
 _SHOWN = 3
@@ -30,8 +27,8 @@ def review_job(config: Config) -> int:
     store = open_store(config.output)
     if not ledger_files(store):
         raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
-    known = _of_pictures_there(store, decisions)
-    if decisions and not known:
+    known, outdated = on_pictures(store, decisions)
+    if decisions and not known and not outdated:
         raise RunError(
             Exit.USAGE,
             f"decisions: none of the {len(decisions):,} pictures of {config.decisions} is in this catalogue, for "
@@ -39,7 +36,7 @@ def review_job(config: Config) -> int:
         )
     with Lease(store, "review"):
         new = add_decisions(store, known, by)
-    _print_end(config, decisions, known, new, by)
+    _print_end(config, decisions, known, outdated, new, by)
     return Exit.OK
 
 
@@ -54,21 +51,12 @@ def _reviewer(given: str) -> str:
     return name
 
 
-def _of_pictures_there(store: ObjectStore, decisions: list[Decision]) -> list[Decision]:
-    """Return the decisions on pictures that the catalogue has or had."""
-    wanted = pa.array(sorted({one.key for one in decisions}), pa.string())
-    with reading_ledger():
-        is_there = (ds.field("status") == "ok") & ds.field("key").isin(wanted)
-        found = dataset(store).to_table(columns=["key"], filter=is_there)
-    keys = set(found["key"].to_pylist())
-    return [one for one in decisions if one.key in keys]
-
-
-def _print_end(config: Config, decisions: list[Decision], known: list[Decision], new: int, by: str) -> None:
-    lost = sorted({one.key for one in decisions} - {one.key for one in known})
-    if lost:
-        more = " and more" if len(lost) > _SHOWN else ""
-        print(f"not in this catalogue, left out: {len(lost):,}, for example {', '.join(lost[:_SHOWN])}{more}")
+def _print_end(
+    config: Config, decisions: list[Decision], known: list[Decision], outdated: list[Decision], new: int, by: str
+) -> None:
+    there = {one.key for one in (*known, *outdated)}
+    _print_left_out("not in this catalogue", {one.key for one in decisions} - there)
+    _print_left_out("accepted before the picture was made again, look at it again", {one.key for one in outdated})
     counts = Counter({one.key: one.decision for one in sorted(known, key=lambda one: one.decided_at)}.values())
     print(f"{config.decisions}: accepted {counts[ACCEPTED]:,}, rejected {counts[REJECTED]:,}")
     if not new:
@@ -78,3 +66,9 @@ def _print_end(config: Config, decisions: list[Decision], known: list[Decision],
     if counts[REJECTED]:
         print("make others in the place of rejected ones: idgen rerun rerun.decision=rejected, with the same settings")
     print("names follow with the next run of the manifest: idgen generate, with the same settings")
+
+
+def _print_left_out(why: str, keys: set[str]) -> None:
+    if keys:
+        more = " and more" if len(keys) > _SHOWN else ""
+        print(f"{why}, left out: {len(keys):,}, for example {', '.join(sorted(keys)[:_SHOWN])}{more}")

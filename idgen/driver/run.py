@@ -19,8 +19,8 @@ from idgen.manifest.prompt_lengths import CountCut
 from idgen.manifest.verdicts import Force
 from idgen.outputs.compaction import compact
 from idgen.outputs.lease import Lease
-from idgen.outputs.ledger import LedgerUnreadableError, ledger_files
-from idgen.outputs.ledger_damage import told_damage
+from idgen.outputs.ledger import ledger_files
+from idgen.outputs.ledger_damage import damage_told
 from idgen.outputs.leftovers import remove_leftovers
 from idgen.outputs.run_log import run_log
 from idgen.recipes.recipe import Recipe
@@ -56,7 +56,7 @@ def plan_job(config: Config) -> int:
     """
     with _opened(config) as run:
         planned = LocalStore(run.scratch / "planned")
-        with machine_errors(config.planner.memory_mb):
+        with damage_told(run.store), machine_errors(config.planner.memory_mb):
             plan = _plan(run, None, StopRequest(), into=planned)
         has_begun = run.folder.has_begun()
         for name in () if has_begun else ("plan/summary.json", "plan/refused.csv"):
@@ -83,12 +83,8 @@ def _make(run: Run, force: Force | None) -> int:
     with Lease(run.store, run.id) as lease, run_log(run.folder, "driver"):
         run.check_not_ended()
         try:
-            with machine_errors(run.config.planner.memory_mb):
+            with damage_told(run.store), machine_errors(run.config.planner.memory_mb):
                 return _plan_line_finish(run, force, lease, stop)
-        except LedgerUnreadableError as error:
-            told = told_damage(run.store, error)
-            write_failure(run, told)
-            raise told from error
         except (RunError, StoreError) as error:
             if not _is_anothers(lease):
                 write_failure(run, error)

@@ -3,7 +3,7 @@
 A selection only leaves rows out: nothing of it enters a key.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -52,12 +52,19 @@ def write_asked(
     return rows
 
 
-def load_asked(connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path) -> None:
-    """Make table `asked`: one slim row per asked picture, after `select.file` and `select.limit`."""
+def load_asked(
+    connection: duckdb.DuckDBPyConnection, select: SelectConfig, scratch: Path, replaced: Mapping[str, str]
+) -> None:
+    """Make table `asked`: one slim row per asked picture, after `select.file` and `select.limit`.
+
+    `replaced`: keys of pictures from before -> the key of the one that is asked for now in their place.
+    """
     condition = ""
     if select.file:
         _load_ids(connection, "selected_ids", select.file, "select.file")
-        condition = "WHERE " + " OR ".join(f"{name} IN (FROM selected_ids)" for name in ("row_id", "key", "replaces"))
+        _load_replaced(connection, replaced)
+        condition = """WHERE row_id IN (FROM selected_ids) OR key IN (FROM selected_ids)
+            OR key IN (SELECT key FROM replaced WHERE old_key IN (FROM selected_ids))"""
     limit = f"ORDER BY {ORDINAL} LIMIT {int(select.limit)}" if select.limit else ""
     connection.execute(f"""
         CREATE OR REPLACE TABLE asked AS
@@ -77,6 +84,13 @@ def _load_ids(connection: duckdb.DuckDBPyConnection, table: str, path: str, opti
     connection.unregister("ids_of_file")
 
 
+def _load_replaced(connection: duckdb.DuckDBPyConnection, replaced: Mapping[str, str]) -> None:
+    columns = {"old_key": pa.array(list(replaced), pa.string()), "key": pa.array(replaced.values(), pa.string())}
+    connection.register("replaced_now", pa.table(columns))
+    connection.execute("CREATE OR REPLACE TABLE replaced AS SELECT * FROM replaced_now")
+    connection.unregister("replaced_now")
+
+
 def unknown_ids(
     connection: duckdb.DuckDBPyConnection, staged: StagedManifest, select: SelectConfig, scratch: Path
 ) -> list[str]:
@@ -87,7 +101,7 @@ def unknown_ids(
     if not select.file:
         return []
     asked = parquet(scratch / "asked.parquet")
-    known = " UNION ALL ".join(f"SELECT {name} FROM {asked}" for name in ("row_id", "key", "replaces"))
+    known = f"SELECT row_id FROM {asked} UNION ALL SELECT key FROM {asked} UNION ALL SELECT old_key FROM replaced"
     if select.where.strip():  # of rows that it left out the ids are known, keys are not
         known += f" UNION ALL SELECT id FROM selected_ids WHERE regexp_full_match(id, '{_KEY}')"
         if "row_id" in staged.schema.names:

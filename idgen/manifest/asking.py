@@ -14,8 +14,9 @@ from idgen.manifest.ordering import check_orders, find_orders, merged
 from idgen.manifest.reading import StagedManifest
 from idgen.manifest.resolve import Resolver
 from idgen.manifest.settings import SettingsTable
+from idgen.manifest.standing_decisions import standing_decisions
 from idgen.manifest.verdicts import Force, load_past
-from idgen.reviews.decisions import ACCEPTED, newest_decisions
+from idgen.reviews.decisions import ACCEPTED
 from idgen.reviews.orders import Orders, add_orders, read_orders
 from idgen.stores.protocol import ObjectStore
 
@@ -53,7 +54,7 @@ class Asking:
         A force with `cells` first orders what takes the place of rejected pictures. An order for a picture that people
         accepted since counts no more.
         """
-        decisions = newest_decisions(store)
+        decisions = standing_decisions(self._connection, store, ledger_files)
         accepted = {*decisions.filter(pc.equal(decisions["decision"], ACCEPTED))["key"].to_pylist()}
         orders: Orders = {key: order for key, order in read_orders(store).items() if key not in accepted}
         rows, lost = self._load(orders, force)
@@ -71,8 +72,9 @@ class Asking:
     def _load(self, orders: Orders, force: Force | None) -> tuple[int, list[str]]:
         late = force is not None and not force.everything
         select = replace(self._config.select, limit=0) if late else self._config.select
-        rows = write_asked(self._connection, self._staged, self._resolver(orders), select, self._scratch)
-        load_asked(self._connection, select, self._scratch)
+        resolver = self._resolver(orders)
+        rows = write_asked(self._connection, self._staged, resolver, select, self._scratch)
+        load_asked(self._connection, select, self._scratch, resolver.replaced)
         return rows, unknown_ids(self._connection, self._staged, select, self._scratch)
 
     def _resolver(self, orders: Orders) -> Resolver:

@@ -73,6 +73,8 @@ class Resolver:
         self._fields = (*ROW_FIELDS, *self._images)
         self._no_images = (None,) * len(self._images)
         self._carried = carried_columns(names)
+        self.replaced: dict[str, str] = {}
+        """Key of a picture that has an order -> key of what is asked for now in its place; fills with `resolve`."""
 
     def resolve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return PICTURES rows (`attempt` 1, `row_id` = key where absent) in row order.
@@ -155,6 +157,7 @@ class Resolver:
             changed = _Cells(row.position, tuple(shared), given, row.carried)
             (asked,), settings = self._asked(changed, _Change(image_index, order.seed, key))
             key = str(asked[0])
+        self.replaced.update(dict.fromkeys(seen, key))
         return asked, settings
 
     def _pictures(self, row: _Cells, settings: Settings, change: _Change | None) -> list[PictureTuple]:

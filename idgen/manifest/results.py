@@ -20,11 +20,13 @@ from idgen.manifest.asked_pictures import ORDINALS_PER_ROW
 from idgen.manifest.balance import Balance, balance_of
 from idgen.manifest.database import LEDGER_COLUMNS, open_database, parquet, quoted, register_ledger
 from idgen.manifest.failed_rows import write_failed
+from idgen.manifest.lineage import runs_of_lineage
 from idgen.manifest.names import carried_columns
 from idgen.manifest.own_columns import RowReader, change_texts
 from idgen.manifest.reading import POSITION, read_staged
 from idgen.manifest.result_names import Names
 from idgen.manifest.result_reviews import load_earlier, load_reviews
+from idgen.manifest.standing_decisions import outdated_rejections, standing_decisions
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.outputs.named import Mended, NamedSlot
 from idgen.outputs.publishing import Publish
@@ -71,6 +73,7 @@ def write_results(
     scratch: Path,
     signature_parameters: Sequence[str],
     memory_mb: int,
+    manifest: str = "",
     publish: Publish = "not_held",
     near_bits: int = 0,
     mend: Mend | None = None,
@@ -80,16 +83,19 @@ def write_results(
     results.parquet: one row per picture, in the manifest's order, with the shop's own columns (one whose name is taken
     gets `manifest_` in front). failed.parquet: every manifest row with a picture that is not in the catalogue, with the
     manifest's own columns (addresses absolute, without signatures) and idgen_status, idgen_code, idgen_detail,
-    idgen_what_to_do; a manifest may hold such columns, they are not read. `mend` is given what each name should show,
+    idgen_what_to_do; a manifest may hold such columns, they are not read. `manifest` is the run's: pictures of runs
+    with another one are not told as `previous_key`. `mend` is given what each name should show,
     before the results are written; without it no name is said to show anything. Raises StoreError.
     """
     with open_database(scratch, memory_mb) as connection:
         register_ledger(connection, store, ledger_files)
-        load_earlier(connection, parquet(scratch / "asked.parquet"))
+        decisions = standing_decisions(connection, store, ledger_files)
+        asked = parquet(scratch / "asked.parquet")
+        load_earlier(connection, asked, decisions, lambda runs: runs_of_lineage(store, runs, manifest))
         with reading_ledger():
             _load_outcomes(connection, run_id)
-        load_reviews(connection, store, near_bits)
-        names = Names(connection, publish)
+        load_reviews(connection, decisions, near_bits)
+        names = Names(connection, publish, outdated_rejections(store, decisions))
         mended = mend(names.slots()) if mend else Mended()
         names.load(mended.missing)
         folder = f"runs/{run_id}"
@@ -107,7 +113,7 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """
     connection.execute(f"""
         CREATE OR REPLACE TABLE asked_keys AS SELECT DISTINCT key, verdict AS planned FROM verdicts;
-        CREATE OR REPLACE TABLE known_keys AS SELECT key FROM asked_keys UNION SELECT key FROM earlier;
+        CREATE OR REPLACE TABLE known_keys AS SELECT key FROM of_row UNION SELECT key FROM earlier;
         CREATE OR REPLACE TABLE newest AS {newest_sql(_OF_KEYS.format(_NEWEST_READ, "known_keys", "true"), _NEWEST)};
         CREATE OR REPLACE TABLE told AS
         {newest_sql(_OF_KEYS.format(_TOLD_COLUMNS, "asked_keys", f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};

@@ -5,8 +5,9 @@ the file's. So a store that is away for a moment never costs a row.
 """
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from idgen.errors import Exit, RunError
-from idgen.outputs.ledger import COMPACT_PREFIX, LEDGER_DIR, ledger_files
+from idgen.outputs.ledger import COMPACT_PREFIX, LEDGER_DIR, LedgerUnreadableError, ledger_files
 from idgen.schemas import LEDGER
 from idgen.scratch import scratch_folder
 from idgen.stores.protocol import ObjectMissing, ObjectStore, StoreError
@@ -63,14 +64,22 @@ def set_aside(store: ObjectStore, damaged: Iterable[DamagedFile]) -> None:
         store.delete([file.path])
 
 
-def told_damage(store: ObjectStore, error: StoreError) -> RunError | StoreError:
-    """Return what to raise when the ledger was not read: which file is damaged, or `error` when none is."""
+@contextmanager
+def damage_told(store: ObjectStore) -> Iterator[None]:
+    """Say which file is damaged, by RunError(UNAVAILABLE), when the ledger is not read in the block because of one."""
     try:
-        damaged = damaged_files(store)
-    except StoreError:
-        return error
-    if not damaged:
-        return error
+        yield
+    except LedgerUnreadableError as error:
+        try:
+            damaged = damaged_files(store)
+        except StoreError:
+            damaged = []
+        if not damaged:
+            raise
+        raise _told(damaged) from error
+
+
+def _told(damaged: Sequence[DamagedFile]) -> RunError:
     files = "; ".join(file.text() for file in damaged[:_SHOWN])
     more = f" and {len(damaged) - _SHOWN} more" if len(damaged) > _SHOWN else ""
     return RunError(

@@ -47,6 +47,8 @@ class NamedSlot:
     """None: nothing may be shown; a copy of a picture that is not hidden stays."""
     hidden: tuple[NamedPicture, ...] = ()
     """Copies of these are withdrawn: a person rejected them, or a gate holds them back."""
+    instead: NamedPicture | None = None
+    """Where nothing is `shown`: what a copy of a hidden picture goes back to. It never takes any other copy's place."""
     exact: bool = False
     """Another picture of this name has as many bytes, so that only the content tells the copy's picture."""
     shows_newest: bool = True
@@ -106,10 +108,13 @@ class _Copies:
         self._store = store
         self._stale: dict[str, NamedSlot] = {}  # by path: copies that are missing or of another picture
         self._hidden: dict[str, list[NamedPicture]] = {}  # by path
+        self._instead: dict[str, NamedPicture] = {}  # by path
         self._there: dict[str, int] = {}  # path of a hidden picture's copy -> its bytes
         for slot in slots:
             if slot.shown:
                 self._stale[slot.shown.named_path] = slot
+            if slot.instead:
+                self._instead.setdefault(slot.instead.named_path, slot.instead)
             for picture in slot.hidden:
                 self._hidden.setdefault(picture.named_path, []).append(picture)
 
@@ -128,13 +133,17 @@ class _Copies:
                 self._there.pop(copy.path, None)
 
     def mend(self) -> Mended:
-        """Copy what is stale, then remove what must not be shown and was not copied over."""
+        """Copy what is stale, then replace or remove what must not be shown and was not copied over."""
         done = Mended()
         _copy(self._store, [slot.shown for slot in self._stale.values() if slot.shown], done)
         for path in self._stale.keys() - done.missing:
             self._there.pop(path, None)
         try:
-            done.withdrawn = sorted(path for path, size in self._there.items() if self._is_hidden(path, size))
+            hidden = sorted(path for path, size in self._there.items() if self._is_hidden(path, size))
+            back = [self._instead[path] for path in hidden if path in self._instead]
+            _copy(self._store, back, done)
+            shown = {picture.named_path for picture in back} - done.missing
+            done.withdrawn = [path for path in hidden if path not in shown]
             if done.withdrawn:
                 self._store.delete(done.withdrawn)
         except StoreError as error:
@@ -145,9 +154,14 @@ class _Copies:
     def _is_stale(self, picture: NamedPicture, exact: bool, copy: ObjectInfo) -> bool:
         if copy.bytes != picture.image_bytes:
             return True
-        if exact:
+        if exact or self._looks_hidden(picture):
             return self._sha256(copy.path) != picture.image_sha256
         return copy.modified < picture.finished_at.replace(microsecond=0)  # S3 keeps whole seconds
+
+    def _looks_hidden(self, picture: NamedPicture) -> bool:
+        """Whether a hidden picture of its name, of whatever row, has as many bytes."""
+        hidden = self._hidden.get(picture.named_path, ())
+        return any(one.image_bytes == picture.image_bytes and one.image_path != picture.image_path for one in hidden)
 
     def _is_hidden(self, path: str, size: int) -> bool:
         """Whether the copy is really one of a hidden picture: it may be anybody's."""

@@ -24,12 +24,25 @@ _HASHED_AT_A_TIME = 64
 _SHOWN = 5
 
 _DONE = "key, status, image_path, image_bytes, image_sha256, image_index, output_name, settings, finished_at, verdict"
-_NAMES = f"""
+_COPIES = f"""
     SELECT '{NAMED_DIR}/' || output_name
            || CASE WHEN CAST(settings->>'$.num_images' AS INTEGER) > 1 THEN printf('_%02d', image_index) ELSE '' END
            || '.' || split_part(image_path, '.', -1) AS path,
-           list(image_bytes) AS sizes, arg_max(coalesce(verdict, ''), finished_at) AS verdict
-    FROM done WHERE output_name <> '' GROUP BY 1"""
+           image_bytes, done.image_sha256, finished_at, coalesce(verdict, '') AS verdict,
+           r.key IS NOT NULL AS is_rejected,
+           r.key IS NOT NULL AND coalesce(r.image_sha256 = done.image_sha256, true) AS must_go
+    FROM done LEFT JOIN rejected r ON r.key = done.key WHERE output_name <> ''"""
+_NAMES = """
+    SELECT path, list(image_bytes) AS sizes, arg_max(verdict, finished_at) AS verdict,
+        arg_max(is_rejected, finished_at) AS is_rejected
+    FROM names_of_pictures GROUP BY path"""
+_IMAGES = "SELECT DISTINCT image_path, image_sha256 FROM done ORDER BY 1"
+_MAYBE_REJECTED = """
+    SELECT DISTINCT n.path, n.image_sha256 FROM names_of_pictures n JOIN copies c USING (path)
+    WHERE must_go AND bytes = image_bytes AND (n.path, n.image_sha256) NOT IN (
+        SELECT (path, image_sha256) FROM names_of_pictures WHERE NOT must_go)
+    ORDER BY 1"""
+NOTHING_REJECTED = pa.schema([("key", pa.string()), ("image_sha256", pa.string())]).empty_table()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +60,10 @@ class Verification:
     orphans: list[str]
     """Images no ok row names: left by a crash or a forced rerun, or of a batch that is being published. Harmless."""
     names_missing: list[str]
-    """Named copies of pictures that no gate holds and that are not there; the next run with these pictures makes them,
-    unless people rejected them or `images.publish` wants them accepted."""
+    """Named copies of pictures that no gate holds, that nobody rejected, and that are not there; the next run with
+    these pictures makes them, unless `images.publish` wants them accepted."""
+    names_rejected: list[str]
+    """Named copies of pictures that people rejected; the next run withdraws them."""
     names_old: list[str]
     """Named copies of the size of no picture that had this name."""
     names_unknown: list[str]
@@ -76,9 +91,17 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify(store: ObjectStore, *, hashes: bool = False, threads: int = 8, memory_mb: int = 512) -> Verification:
+def verify(
+    store: ObjectStore,
+    *,
+    hashes: bool = False,
+    rejected: pa.Table = NOTHING_REJECTED,
+    threads: int = 8,
+    memory_mb: int = 512,
+) -> Verification:
     """Compare the ledger with the store; `hashes` reads every image. Raises StoreError.
 
+    `rejected` has the pictures that people rejected (`key`, and `image_sha256`, null where it is not known).
     The ledger is read before the listings, so a run that is at work causes orphans here, never missing images.
     """
     with scratch_folder("verify-") as folder, connect(memory_mb, str(folder)) as connection:
@@ -87,15 +110,18 @@ def verify(store: ObjectStore, *, hashes: bool = False, threads: int = 8, memory
         _load(connection, "done", view)
         _load(connection, "images", _listing(store, "images/"))
         _load(connection, "copies", _listing(store, f"{NAMED_DIR}/"))
+        connection.register("rejected", rejected)
+        connection.execute(f"CREATE TABLE names_of_pictures AS {_COPIES}")
         connection.execute(f"CREATE TEMP TABLE names AS {_NAMES}")
-        damaged = _damaged(connection, store, threads) if hashes else []
+        damaged = _of_sha256(connection, store, threads, _IMAGES, alike=False) if hashes else []
+        names_rejected = _of_sha256(connection, store, threads, _MAYBE_REJECTED, alike=True)
         connection.execute("CREATE TEMP TABLE damaged (path VARCHAR)")
         if damaged:
             connection.executemany("INSERT INTO damaged VALUES (?)", [[path] for path in damaged])
-        return replace(_compare(connection, damaged), leftovers=leftovers(store).paths())
+        return replace(_compare(connection, damaged, names_rejected), leftovers=leftovers(store).paths())
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str]) -> Verification:
+def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str], names_rejected: list[str]) -> Verification:
     def column(query: str) -> list[str]:
         """Return the distinct paths that `query` finds, sorted."""
         return [row[0] for row in connection.execute(f"SELECT DISTINCT path FROM ({query}) ORDER BY 1").fetchall()]
@@ -110,7 +136,10 @@ def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str]) -> Verif
         wrong_size=column(wrong_size),
         wrong_hash=damaged,
         orphans=column("SELECT path FROM images ANTI JOIN done ON path = image_path"),
-        names_missing=column(f"SELECT path FROM names ANTI JOIN copies USING (path) WHERE verdict <> '{HELD}'"),
+        names_missing=column(
+            f"SELECT path FROM names ANTI JOIN copies USING (path) WHERE verdict <> '{HELD}' AND NOT is_rejected"
+        ),
+        names_rejected=names_rejected,
         names_old=column(
             "SELECT n.path FROM names n JOIN copies c USING (path) WHERE NOT list_contains(n.sizes, c.bytes)"
         ),
@@ -144,20 +173,25 @@ def _batch(rows: list[tuple[str, int]]) -> pa.RecordBatch:
     return pa.record_batch([[path for path, _ in rows], [size for _, size in rows]], schema=_LISTING)
 
 
-def _damaged(connection: duckdb.DuckDBPyConnection, store: ObjectStore, threads: int) -> list[str]:
-    """Return the paths of images whose bytes hash to something else, a bounded number of images in memory."""
+def _of_sha256(
+    connection: duckdb.DuckDBPyConnection, store: ObjectStore, threads: int, query: str, *, alike: bool
+) -> list[str]:
+    """Return the paths whose bytes hash to what `query` (path, sha256) says, or, not `alike`, to something else.
+
+    A bounded number of files is in memory; those that are not there are in neither.
+    """
 
     def check(row: tuple[str, str]) -> str:
-        """Return the path when its bytes are others, else nothing."""
+        """Return the path when it is one of those, else nothing."""
         path, sha256 = row
         try:
-            return "" if hashlib.sha256(store.get(path)).hexdigest() == sha256 else path
+            return path if (hashlib.sha256(store.get(path)).hexdigest() == sha256) is alike else ""
         except ObjectMissing:  # reported as missing
             return ""
 
-    damaged: list[str] = []
+    found: list[str] = []
     with ThreadPoolExecutor(threads) as pool, connection.cursor() as cursor:
-        cursor.execute("SELECT DISTINCT image_path, image_sha256 FROM done ORDER BY 1")
+        cursor.execute(query)
         while rows := cursor.fetchmany(_HASHED_AT_A_TIME):
-            damaged += [path for path in pool.map(check, rows) if path]
-    return damaged
+            found += [path for path in pool.map(check, rows) if path]
+    return found

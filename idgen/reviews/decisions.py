@@ -1,6 +1,7 @@
 """Decisions of people on finished pictures: accepted or rejected, why, who, when. Of each picture the newest counts.
 
-reviews/decisions/<stamp>-<hash>.parquet: one file per review, never changed.
+It counts while the catalogue has the very image that was decided on: a forced rerun may put another one under the same
+key, which nobody has seen. reviews/decisions/<stamp>-<hash>.parquet: one file per review, never changed.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ DECISION_ROWS = pa.schema(
         pa.field("decided_at", pa.timestamp("us", tz="UTC"), nullable=False),  # the date of decisions.csv
         pa.field("decided_by", pa.string(), nullable=False),
         pa.field("recorded_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("image_sha256", pa.string()),  # of the image that was decided on; null = not known, of any
     ]
 )
 
@@ -40,6 +42,8 @@ class Decision:
     decision: str
     reason: str
     decided_at: datetime
+    image_sha256: str | None = None
+    """Of the image that was decided on; None where nothing tells it. It is not in the file: the ledger tells it."""
 
 
 def add_decisions(store: ObjectStore, decisions: Iterable[Decision], by: str) -> int:
@@ -68,7 +72,9 @@ def decided_since(store: ObjectStore, moment: datetime) -> bool:
 
 
 def newest_decisions(store: ObjectStore) -> pa.Table:
-    """Return the decision that counts of each picture (DECISION_ROWS): the newest date, then the last recorded.
+    """Return the newest decision of each picture (DECISION_ROWS): by its date, then the last recorded.
+
+    Whether it counts depends on the image that the catalogue has now: manifest/standing_decisions.py.
 
     Raises StoreError.
     """

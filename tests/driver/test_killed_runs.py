@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -59,8 +60,8 @@ def test_a_plan_that_is_killed_leaves_no_address_in_the_output(shop):
     [
         ("idgen.driver.finish:_record_refusals", "after", 0.5, 3),
         ("idgen.driver.finish:write_results", "after", 1, 0),
-        ("idgen.driver.finish:_gallery", "before", 0.5, 3),
-        ("idgen.driver.finish:_gallery", "after", 1, 0),
+        ("idgen.driver.finish:gallery_of", "before", 0.5, 3),
+        ("idgen.driver.finish:gallery_of", "after", 1, 0),
         ("idgen.outputs.run_folder:RunFolder.finish", "before", 1, 0),
     ],
 )
@@ -161,3 +162,19 @@ def test_what_a_killed_run_had_made_counts_as_made_when_it_is_finished_under_its
     assert (summary["exit_code"], summary["ok"], summary["ok_before"], summary["skipped"]) == (0, 2, 2, 0)
     assert {row["status"] for row in shop.results().values()} == {"ok"}
     assert "_SUCCESS" in files(shop)
+
+
+@pytest.mark.cluster
+def test_a_plan_beside_a_run_of_its_name_costs_that_run_nothing(tmp_path):
+    shop = InProcess(tmp_path)
+    shop.write(rows(8))
+    process = shop.start(NAMED, "sampling.batch_size=2", "planner.shard_seconds=8", faults={"sleep_s": 0.5})
+    deadline = time.monotonic() + 200
+    while not shop.ledger():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "run night has begun" in shop.run(NAMED, job="plan")
+    text, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, text[-4000:]
+    assert Counter(shop.statuses().values()) == {"ok": 8}

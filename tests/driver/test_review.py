@@ -96,6 +96,35 @@ def test_a_reason_is_one_line_without_control_characters(shop):
     assert recorded(shop)["row-0"]["reason"] == "two lines [31m here"
 
 
+@pytest.mark.parametrize(
+    ("cell", "read"),
+    [
+        ("'=cold light", "=cold light"),
+        ("'+1 finger", "+1 finger"),
+        ("'-", "-"),
+        ("'@left hand", "@left hand"),
+        ("''=twice", "''=twice"),
+        ("'quoted'", "'quoted'"),
+        ("it's -1", "it's -1"),
+    ],
+)
+def test_the_mark_before_what_spreadsheets_take_for_a_formula_is_not_part_of_the_text(shop, cell, read):
+    review(shop, HEADER + f"{KEYS[0]},'=row,rejected,{cell},{DATE}\n")
+    found = recorded(shop)
+    assert {name: row["reason"] for name, row in found.items()} == {"=row": read}
+
+
+def test_an_acceptance_of_an_image_that_is_gone_is_told_and_left_out(shop):
+    again = StoredImage("images/x.png", "11" * 32, 1, "png", 8, 8)
+    facts = {"stage": "publish", "run_id": "s", "shard": "s", "shard_try": 0, "signature_parameters": SIGNATURES}
+    Path(shop.output, "ledger/parts/r/s-0-0.parquet").unlink()
+    rows = [ledger_row(picture(n, attempt=2), status="ok", image=again, **facts) for n in range(2)]
+    write_part(LocalStore(shop.output), "s", "s", 0, 0, rows)
+    said = review(shop, HEADER + line(0) + line(1, "rejected"))
+    assert "accepted before the picture was made again, look at it again, left out: 1, for example " in said
+    assert set(recorded(shop)) == {"row-1"}
+
+
 def test_unknown_pictures_are_told_and_left_out(shop):
     strange = "f" * 32
     said = review(shop, HEADER + line(0) + line(3) + f"{strange},gone,rejected,,{DATE}\n")
@@ -121,6 +150,8 @@ def test_a_file_of_another_catalogue_is_refused(shop):
         (HEADER + line(0, ""), "line 2: decision: there is no ''; there are: accepted, rejected"),
         (HEADER + line(0, date="30.11.2026"), "line 2: date: must be ISO 8601, as in 2026-11-30T09:15:00Z"),
         (HEADER + line(0, date="2999-01-01T00:00:00Z"), "line 2: date: 2999-01-01T00:00:00Z has not come yet"),
+        (HEADER + line(0, date="0001-01-01T00:00:00+05:00"), "line 2: date: 0001-01-01T00:00:00+05:00 cannot be"),
+        (HEADER + line(0, date="9999-12-31T23:59:59-05:00"), "line 2: date: 9999-12-31T23:59:59-05:00 cannot be"),
         (HEADER + line(0, reason="x" * 501), "line 2: reason: has 501 characters, allowed are 500"),
         (HEADER + "abc,r,accepted,,2026-11-30\n", "line 2: key: must be 32 digits"),
         (HEADER + line(0) + "a,b\n", "line 3: 2 cells, the header has 5"),

@@ -1,6 +1,7 @@
 """A planner's desk: real files, a real store, a ledger written as the sampling actors write it."""
 
 import csv
+import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,7 @@ from idgen.manifest.shards import ShardRef, read_shard, shards
 from idgen.manifest.verdicts import Force
 from idgen.outputs.ledger import ledger_files, write_part
 from idgen.outputs.ledger_row import StoredImage, ledger_row
+from idgen.outputs.run_folder import RunFolder
 from idgen.recipes.recipe import AdapterSpec, Recipe
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import ObjectStore
@@ -79,13 +81,17 @@ class Desk:
         self.folder = folder
         self.store: ObjectStore = store or LocalStore(folder / "out")
         self.numbers = itertools.count(1)
-        self.run_id = ""
+        self.run_id = self.manifest = ""
+        self.name = "manifest"
+        """Of the manifests, which also have a date, another one each run."""
         self.config = Config(recipe="faceid", planner=PlannerConfig(memory_mb=256))
         self.recipes: Mapping[str, Recipe] = RECIPES
         self.hashes: Mapping[str, str] = HASHES
         self.part = ""
         self.more: dict[str, Any] = {}
         """Further arguments of `plan`."""
+        self.pixels: Callable[[Row], bytes] | None = None
+        """What is stored as a picture's image; without it nothing is."""
 
     @property
     def scratch(self) -> Path:
@@ -101,11 +107,14 @@ class Desk:
         **select: Any,
     ) -> PlanSummary:
         """Plan a new run of these rows, or of the manifest at this address."""
-        self.run_id = f"run-{next(self.numbers)}"
-        manifest = rows if isinstance(rows, str) else write_manifest(self.folder / f"{self.run_id}.{ending}", rows)
+        number = next(self.numbers)
+        self.run_id = f"run-{number}"
+        name = f"{self.name}-{2000 + number // 300}-{1 + number // 25 % 12:02d}-{1 + number % 25:02d}.{ending}"
+        self.manifest = rows if isinstance(rows, str) else write_manifest(self.folder / name, rows)
+        RunFolder(self.store, self.run_id).write_config({"config": {"manifest": self.manifest}})
         self.config = replace(self.config, select=SelectConfig(**select), run=run or RunConfig())
         summary = plan(
-            manifest, self.recipes, self.hashes, self.config, self.store, self.run_id,
+            self.manifest, self.recipes, self.hashes, self.config, self.store, self.run_id,
             ledger_files=ledger_files(self.store), schedulers=SCHEDULERS, scratch=self.scratch, force=force,
             **self.more,
         )  # fmt: skip
@@ -147,6 +156,10 @@ class Desk:
         key = picture["key"]
         image = StoredImage(f"images/{key[:2]}/{key}.png", "00" * 32, 100, "png", 512, 768)
         fine = outcome == "ok"
+        if fine and self.pixels:
+            data = self.pixels(picture)
+            self.store.put(image.path, data)
+            image = replace(image, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
         status = "ok" if fine else "rejected" if outcome == "no_face" else "failed"
         return ledger_row(
             picture, status=status, code="" if fine else outcome, stage="sample", run_id=self.run_id, shard=ref.name,
@@ -165,7 +178,8 @@ class Desk:
         """Finish the last run; the rows of results.parquet and failed.parquet."""
         balance = write_results(
             self.store, self.run_id, ledger_files=ledger_files(self.store), scratch=self.scratch,
-            signature_parameters=self.config.sources.signature_parameters, memory_mb=256, **more,
+            signature_parameters=self.config.sources.signature_parameters, memory_mb=256,
+            manifest=self.manifest, **more,
         )  # fmt: skip
         return balance, *(self.table(f"{name}.parquet").to_pylist() for name in ("results", "failed"))
 

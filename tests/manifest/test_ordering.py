@@ -164,6 +164,23 @@ def test_a_selection_orders_only_what_it_leaves(desk: Desk):
     assert desk.plan(rows, force=AGAIN, file=str(desk.folder / "keys.txt")).to_make == 1, "by its old key, too"
 
 
+def test_every_key_of_a_chain_finds_the_picture_that_stands_now(desk: Desk):
+    rows = [row(number) for number in range(3)]
+    chain = [made(desk, rows)["row-1", 0]]
+    for _ in range(2):
+        decide(desk, "rejected", chain[-1])
+        chain.append(made(desk, rows, force=AGAIN)["row-1", 0])
+    for one in chain:
+        (desk.folder / "keys.txt").write_text(f"{one['key']}\n{'f' * 32}\n")
+        summary = desk.plan(rows, force=Force(everything=True), file=str(desk.folder / "keys.txt"))
+        assert desk.keys() == {chain[-1]["key"]}
+        assert (summary.asked, summary.unknown_like) == (1, ["f" * 32])
+    decide(desk, "rejected", chain[-1])
+    (desk.folder / "keys.txt").write_text(chain[0]["key"] + "\n")
+    assert desk.plan(rows, force=AGAIN, file=str(desk.folder / "keys.txt")).ordered == 1
+    assert desk.pictures()[0]["replaces"] == chain[-1]["key"]
+
+
 def test_rows_with_equal_pictures_are_replaced_together(desk: Desk):
     rows = [row(0), row(0, row_id="twin")]
     decide(desk, "rejected", made(desk, rows)["row-0", 0])

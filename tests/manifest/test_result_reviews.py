@@ -93,6 +93,28 @@ def test_what_stood_before_is_the_newest_other_picture_of_the_row(desk: Desk):
     assert (results[0]["key"], results[0]["previous_key"]) == (first["key"], third["key"])
 
 
+def test_a_row_of_another_manifest_with_the_same_id_is_not_what_stood_before(desk: Desk):
+    desk.name = "shirts"
+    night(desk, [row(0, prompt="shirt")])
+    desk.name = "shoes"
+    shoe = night(desk, [row(0, prompt="shoe")])["row-0"]
+    _, results, _ = desk.results()
+    assert results[0]["previous_key"] == ""
+    night(desk, [row(0, prompt="other shoe")])
+    _, results, _ = desk.results()
+    assert results[0]["previous_key"] == shoe["key"], "of a manifest of the same name with another date"
+
+
+def test_what_a_replaced_picture_stood_for_is_told_whatever_the_manifest_is_called(desk: Desk):
+    rows = [row(0)]
+    old = night(desk, rows)["row-0"]
+    decide(desk, "rejected", old)
+    desk.name = "renamed"
+    night(desk, rows, force=AGAIN)
+    _, results, _ = desk.results()
+    assert results[0]["previous_key"] == old["key"]
+
+
 def test_images_of_one_row_are_told_apart_by_their_hashes(desk: Desk):
     hashes = {0: "00000000000000ff", 1: "ffffffffffffffff", 2: "000000000000003f", 3: "fffffffffffffff8", 4: None}
 
