@@ -128,7 +128,7 @@ class MonitorState:
             else:
                 self._failing.clear()
         if len(self._failing) >= self._breaker_failures > 0:
-            self.request_stop(f"breaker: {len(self._failing)} photos in a row ended with {rows[-1].code}")
+            self.request_stop(f"breaker: {len(self._failing)} files in a row ended with {rows[-1].code}")
 
     def loaded(self, what: str) -> None:
         """Note that an actor has loaded this: who cannot is at fault himself."""

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from idgen.actors.monitor import Published
 from idgen.columns import IMAGES, LOOK_IMAGE
+from idgen.errors import Code
 from idgen.schemas import COUNTS
 
 
@@ -24,11 +25,14 @@ def told(part: Mapping[str, object]) -> Published:
     settings.
 
     Its photo is the file that failed, where the detail begins with that file's column: a store that refuses every
-    control map must stop the run although all rows show one person.
+    control map must stop the run although all rows show one person. Of a picture that the output's store failed it is
+    the picture: a store that takes none must stop the run, whoever is on them.
     """
     settings: dict[str, str] = json.loads(str(part["settings"]))
     column = str(part["detail"]).partition(":")[0]
     failed = settings.get(column) if column in IMAGES else None
     references = cast(Sequence[str], part["reference_uris"] or ())
     photo = failed or next(iter(references), settings.get(LOOK_IMAGE) or str(part["key"]))
+    if part["code"] in (Code.STORE_FAILED, Code.TEXT_MISSING):
+        photo = str(part["key"])
     return Published(str(part["status"]), str(part["code"]), photo, str(part["verdict"] or ""))

@@ -21,6 +21,8 @@ from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
 from idgen.schemas import ANALYSED, COUNTS
 from idgen.sources.fetch import Fetcher
+from idgen.stores.local import LocalStore
+from idgen.stores.protocol import StoreError
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +174,21 @@ def test_a_store_that_refuses_input_images_is_told_by_image_although_all_rows_sh
     line.run([*(picture(n, init_image_uri=scene) for n, scene in enumerate(scenes)), picture(3, "absent")])
     assert [row.photo for row in told] == [*scenes, str(PHOTOS / "absent.png")]
     assert {row.code for row in told[:3]} == {"fetch_denied"}
+
+
+def test_an_output_that_takes_no_images_stops_the_run_although_all_rows_show_one_person(line, monkeypatch):
+    put = LocalStore.put
+
+    def refuse(self, path, *arguments, **options):
+        if path.startswith("images/"):
+            raise StoreError("no")
+        put(self, path, *arguments, **options)
+
+    monkeypatch.setattr(LocalStore, "put", refuse)
+    line.monitor._breaker_failures = 6
+    line.run([picture(n) for n in range(12)])
+    assert line.monitor.progress().stop_reason.startswith("breaker: ")
+    assert {row["code"] for row in line.ledger().values()} == {"store_failed"}
 
 
 def test_a_prompt_that_is_cut_says_so_in_the_ledger(line):
