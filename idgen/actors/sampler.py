@@ -179,8 +179,8 @@ class SamplerActor:
         pictures = tools.sampler.sample(asked, bucket)
         wanted = [row["target_keypoints"] for row in batch]
         done = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
-        recipe, white = self._run.recipes[batch[0]["recipe"]], self._run.checks.white_ground
-        finished = [with_row(one, row, told, recipe, white) for one, row, told in zip(done, batch, asked, strict=True)]
+        recipe, checks = self._run.recipes[batch[0]["recipe"]], self._run.checks
+        finished = [with_row(one, row, told, recipe, checks) for one, row, told in zip(done, batch, asked, strict=True)]
         results = [one.facts.face_pass.result for one in finished if one.facts.face_pass is not None]
         passes = sum(result in ("done", "failed") for result in results)
         self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
