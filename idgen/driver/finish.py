@@ -3,11 +3,7 @@
 import logging
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from idgen.columns import IMAGES
+from idgen.driver.gallery import gallery_of
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
 from idgen.driver.terminal import print_end
@@ -20,16 +16,12 @@ from idgen.outputs import encoded_prompts
 from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.ledger import ledger_files
 from idgen.outputs.named import mend
-from idgen.report.status import run_ids
-from idgen.stores.protocol import ObjectStore, StoreError
+from idgen.stores.protocol import StoreError
 
 if TYPE_CHECKING:
     from idgen.driver.line import Work
 
 log = logging.getLogger(__name__)
-
-GALLERY = "runs/{}/report/index.html"
-_RUNS_LOOKED_AT = 20
 
 
 def check_licences(run: Run, plan: PlanSummary) -> None:
@@ -75,7 +67,8 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     code = exit_code(run, plan, balance, work)
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
-    gallery = _gallery(run, summary, work)
+    stopped = work is not None and work.exit_code is not None
+    gallery = "" if stopped else gallery_of(run, summary, made=work is not None)
     run.folder.finish(summary)
     if code == Exit.OK and not run.config.sampling.keep_texts:
         _delete_texts(run)
@@ -101,12 +94,6 @@ def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
     return Exit.TOO_MANY_FAILED if plan.refused_new > run.config.run.max_failed_fraction * tried else Exit.OK
 
 
-def newest_gallery(store: ObjectStore) -> str:
-    """Return the path of the newest run's gallery, "" when the last few runs have none."""
-    paths = (GALLERY.format(run_id) for run_id in run_ids(store)[:_RUNS_LOOKED_AT])
-    return next((path for path in paths if store.head(path)), "")
-
-
 def _record_refusals(run: Run, plan: PlanSummary) -> None:
     """Copy the refusals that the ledger does not have yet into it; last, so that a run that failed tells them again."""
     if plan.refused_new:
@@ -122,54 +109,3 @@ def _delete_texts(run: Run) -> None:
         encoded_prompts.delete(run.store, encoders)
     except StoreError as error:  # how the run ended is written already
         log.warning("%s is not empty: %s", run.store.uri(encoded_prompts.ROOT), error)
-
-
-def _gallery(run: Run, summary: dict[str, object], work: "Work | None") -> str:
-    """Make the gallery and return where it is; the last one when nothing was made, none after a stop.
-
-    A run is not a failure because its report is.
-    """
-    if not run.config.report.enabled or (work and work.exit_code is not None):
-        return ""
-    try:
-        path = newest_gallery(run.store) if work is None else ""
-        return run.store.uri(path or _write_gallery(run, summary))
-    except Exception:
-        log.warning("the gallery was not made; jobs/report.py run.id=%s makes it", run.id, exc_info=True)
-        return ""
-
-
-def _write_gallery(run: Run, summary: dict[str, object]) -> str:
-    from idgen.report.gallery import write_report
-    from idgen.report.thumbnails import PhotoReader
-
-    return write_report(
-        run.store,
-        run.id,
-        run.config.report,
-        notes=run.config.notes,
-        summary=summary,
-        references=PhotoReader(run.config.sources, run.manifest_roots),
-        addresses=_addresses(run),
-    )
-
-
-def _addresses(run: Run) -> dict[str, dict[str, list[str]]]:
-    """Key -> column -> addresses of what the picture is made of, with their signatures; never written anywhere.
-
-    Of as many pictures as the gallery shows.
-    """
-    shown: set[str] = set()
-    with pq.ParquetFile(run.scratch / "results.parquet") as results:
-        for batch in results.iter_batches(columns=["key"]):
-            shown.update(batch.column("key").to_pylist())
-            if len(shown) >= run.config.report.max_rows:
-                break
-    keys = pa.array(sorted(shown), pa.string())
-    found: dict[str, dict[str, list[str]]] = {}
-    with pq.ParquetFile(run.scratch / "asked.parquet") as asked:
-        for batch in asked.iter_batches(columns=["key", "reference_uris", *IMAGES]):
-            for row in batch.filter(pc.is_in(batch["key"], value_set=keys)).to_pylist():
-                given = {column: [row[column]] for column in IMAGES if row[column]}
-                found[row["key"]] = given | {"reference_uris": row["reference_uris"] or []}
-    return found

@@ -71,7 +71,7 @@ def print_end(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None"
     if work and work.stop_reason:
         print(f"stopped: {work.stop_reason}; run the same command again to continue")
     if gallery:
-        print(f"{'newest gallery' if work is None else 'gallery'}: {gallery}")
+        print(f"{'gallery' if f'/{run.id}/' in gallery else 'newest gallery'}: {gallery}")
         if command := how_to_open(run.store):
             print(f"  to open it in a browser: {command}")
     print(f"results: {run.store.uri(f'runs/{run.id}/results.parquet')}")

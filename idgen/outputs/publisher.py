@@ -208,7 +208,7 @@ class Publisher:
         copy_to = _copy_path(picture, encoded.extension)
         path = f"images/{picture['key'][:2]}/{picture['key']}.{encoded.extension}"
         data, warning = put_image(self._store, path, encoded)
-        write_thumbnail(self._store, picture["key"], pixels, self._thumbnail_px)
+        write_thumbnail(self._store, picture["key"], pixels, self._thumbnail_px, replaced=bool(warning))
         digest = hashlib.sha256(data).hexdigest()
         height, width = pixels.shape[:2]
         return StoredImage(path, digest, len(data), image_format, width, height), copy_to, warning

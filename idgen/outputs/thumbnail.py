@@ -11,7 +11,7 @@ import re
 from PIL import Image
 
 from idgen.checks.picture import Pixels
-from idgen.stores.protocol import ObjectStore
+from idgen.stores.protocol import ObjectStore, StoreError
 
 ROOT = "thumbs"
 CONTENT_TYPE = "image/webp"
@@ -39,12 +39,26 @@ def encode_thumbnail(image: Image.Image, side_px: int) -> bytes:
     return out.getvalue()
 
 
-def write_thumbnail(store: ObjectStore, key: str, pixels: Pixels, side_px: int) -> None:
-    """Write the thumbnail of a finished picture, uint8 [H, W, 3]; 0 px writes none. Never raises."""
+def write_thumbnail(store: ObjectStore, key: str, pixels: Pixels, side_px: int, *, replaced: bool = False) -> None:
+    """Write the thumbnail of a finished picture, uint8 [H, W, 3]; 0 px writes none. Never raises.
+
+    `replaced`: the key had other pixels before, so a thumbnail that cannot be written anew is removed.
+    """
     path = thumbnail_path(key)
-    if not path or side_px <= 0:
+    if not path or (side_px <= 0 and not replaced):
         return
     try:
-        store.put(path, encode_thumbnail(Image.fromarray(pixels), side_px), content_type=CONTENT_TYPE)
+        if side_px > 0:
+            store.put(path, encode_thumbnail(Image.fromarray(pixels), side_px), content_type=CONTENT_TYPE)
+            return
     except Exception as error:  # the report makes what is missing
         log.warning("no thumbnail of %s yet: %s", key, type(error).__name__)
+    if replaced:
+        _remove(store, path)
+
+
+def _remove(store: ObjectStore, path: str) -> None:
+    try:
+        store.delete([path])
+    except StoreError as error:
+        log.warning("%s shows a picture that was replaced: %s", path, error)

@@ -1,12 +1,14 @@
 """Shows a catalogue, in a folder or on S3, to the browser of this machine: reading only, on 127.0.0.1 only.
 
-Nothing but what a gallery shows is given out: pictures, thumbnails, galleries and the files they link. A page of
+Nothing but what a gallery shows is given out: pictures, thumbnails, galleries and the files they link. Every address
+begins with a token of this server, which its link holds: other people on the machine reach the port, too. A page of
 another site that asks by a name of its own for this machine (DNS rebinding) is refused by its Host header.
 """
 
 import logging
 import os
 import re
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from idgen.stores.protocol import ObjectStore, check_path
 
 ADDRESS = "127.0.0.1"
+_HOSTS = (ADDRESS, "localhost")
 
 _SHOWN = re.compile(
     r"(images|named|thumbs)/.+|runs/[^/]+/(report/.+|results\.parquet|failed\.parquet|summary\.json)", re.DOTALL
@@ -39,19 +42,20 @@ log = logging.getLogger(__name__)
 
 
 class CatalogueServer(ThreadingHTTPServer):
-    """A server of one catalogue; port 0 takes a free one. `home` is the path that / leads to."""
+    """A server of one catalogue; port 0 takes a free one. `home` is the path of the first page."""
 
     daemon_threads = True
 
     def __init__(self, store: ObjectStore, home: str, port: int = 0) -> None:
         self.store = store
         self.home = home
+        self.token = secrets.token_urlsafe(16)
         super().__init__((ADDRESS, port), _Handler)
 
     @property
     def link(self) -> str:
         """The address that a browser opens."""
-        return f"http://{ADDRESS}:{self.server_port}/{self.home}"
+        return f"http://{ADDRESS}:{self.server_port}/{self.token}/{self.home}"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -72,15 +76,29 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing of what works: the terminal shows the link."""
 
     def _answer(self, body: bool) -> None:
-        if self.headers.get("Host", "") not in [f"{name}:{self.server.server_port}" for name in (ADDRESS, "localhost")]:
-            return self._refuse(HTTPStatus.FORBIDDEN)
-        path = unquote(urlsplit(self.path).path).removeprefix("/")
-        if not path:
-            return self._lead_home()
+        if self._host() not in _HOSTS:
+            return self._refuse(HTTPStatus.FORBIDDEN, f"open it as {ADDRESS} or localhost")
+        try:
+            path = unquote(urlsplit(self.path).path).removeprefix("/")
+        except ValueError:
+            return self._refuse(HTTPStatus.BAD_REQUEST)
         if path == "favicon.ico":  # browsers ask for it by themselves, and log what they do not get
             return self._refuse(HTTPStatus.NO_CONTENT)
+        token, _, path = path.partition("/")
+        if not secrets.compare_digest(token.encode(), self.server.token.encode()):
+            return self._refuse(HTTPStatus.NOT_FOUND, "open the link that idgen report printed")
+        if not path:
+            return self._lead_home()
         if not is_shown(path):
             return self._refuse(HTTPStatus.NOT_FOUND)
+        return self._show(path, body)
+
+    def _host(self) -> str:
+        """The name that the browser calls this machine by; its port is another one when an ssh tunnel leads here."""
+        name, _, port = self.headers.get("Host", "").partition(":")
+        return name if not port or port.isdigit() else ""
+
+    def _show(self, path: str, body: bool) -> None:
         try:
             with _opened(self.server.store, path) as (file, size):
                 self._send(path, file, size, body)
@@ -91,7 +109,6 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError as error:
             log.warning("cannot show %s: %s", path, type(error).__name__)
             self.close_connection = True
-        return None
 
     def _send(self, path: str, file: BinaryIO, size: int, body: bool) -> None:
         self.send_response(HTTPStatus.OK)
@@ -108,15 +125,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _lead_home(self) -> None:
         self.send_response(HTTPStatus.FOUND)
-        self.send_header("Location", f"/{self.server.home}")
+        self.send_header("Location", f"/{self.server.token}/{self.server.home}")
         self.send_header("Content-Length", "0")
         self._end_headers()
 
-    def _refuse(self, status: HTTPStatus) -> None:
+    def _refuse(self, status: HTTPStatus, words: str = "") -> None:
+        text = words.encode()
         self.send_response(status)
         if status != HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", "text/plain; charset=utf-8")
+            self.send_header("Content-Length", str(len(text)))
         self._end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
 
     def _end_headers(self) -> None:
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -135,7 +156,7 @@ def is_shown(path: str) -> bool:
 
 @contextmanager
 def _opened(store: ObjectStore, path: str) -> Iterator[tuple[BinaryIO, int]]:
-    """Open an object for reading; OSError when it is not there, or a link leads out of the folder."""
+    """Open an object for reading; OSError when it is not there, or a link leads to what is not shown."""
     filesystem, root = store.filesystem()
     whole = f"{root.rstrip('/')}/{path}"
     if filesystem.type_name == "local":
@@ -145,8 +166,9 @@ def _opened(store: ObjectStore, path: str) -> Iterator[tuple[BinaryIO, int]]:
 
 
 def _check_inside(whole: str, root: str) -> None:
-    real = os.path.realpath(whole)
-    if os.path.commonpath([real, os.path.realpath(root)]) != os.path.realpath(root):
+    """Follow links inside the folder, but to nothing that would not be shown under its own name."""
+    real, top = os.path.realpath(whole), os.path.realpath(root)
+    if not is_shown(os.path.relpath(real, top)):
         raise PermissionError(whole)
     if not stat.S_ISREG(os.stat(real).st_mode):
         raise IsADirectoryError(whole)

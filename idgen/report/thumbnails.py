@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
@@ -119,7 +120,9 @@ def _there(store: ObjectStore, folder: str, jobs: Mapping[str, Job]) -> set[str]
 
 
 def _result_jobs(store: ObjectStore, table: pa.Table, side_px: int) -> Iterator[Job]:
-    for key, path in _distinct(table, "key", "image_path"):
+    """Of the run's pictures, and of those that stood in their places before."""
+    pictures = (_distinct(table, *names) for names in (("key", "image_path"), ("previous_key", "previous_image_path")))
+    for key, path in chain.from_iterable(pictures):
         if path and thumbnail_path(key):
             yield Job(thumbnail_path(key), side_px, lambda path=path: _open(store.get(path)))  # type: ignore[misc]
 

@@ -62,6 +62,11 @@ def add_decisions(store: ObjectStore, decisions: Iterable[Decision], by: str) ->
     return len(new)
 
 
+def decided_since(store: ObjectStore, moment: datetime) -> bool:
+    """Return whether decisions were recorded after `moment`, by the store's clock. Raises StoreError."""
+    return any(found.modified >= moment for found in store.list(FOLDER))
+
+
 def newest_decisions(store: ObjectStore) -> pa.Table:
     """Return the decision that counts of each picture (DECISION_ROWS): the newest date, then the last recorded.
 

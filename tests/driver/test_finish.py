@@ -9,7 +9,8 @@ import pytest
 
 from idgen.columns import IMAGES
 from idgen.config import Config, RunConfig
-from idgen.driver.finish import _addresses, check_licences, exit_code
+from idgen.driver.finish import check_licences, exit_code
+from idgen.driver.gallery import _addresses
 from idgen.errors import Exit, RunError
 from idgen.manifest.balance import Balance
 from idgen.recipes.recipe import Licence, Recipe

@@ -34,6 +34,12 @@ class Shop(Catalogue):
         finally:
             self.address = ""
 
+    def page_of(self, said, name):
+        """The gallery that a run printed."""
+        (line,) = (line for line in said.splitlines() if line.startswith(f"{name}: "))
+        assert Path(line.split(": ")[1]).is_file()
+        return line.split(": ")[1]
+
     def names(self):
         return {path.stem: path.read_bytes() for path in Path(self.output, "named").rglob("*.png")}
 
@@ -61,7 +67,10 @@ def test_the_morning_after_a_run(shop):
     assert shop.names() == {}
 
     shop.review(r000="accepted", r001="accepted", r002="rejected")
-    said = shop.quietly()
+    said = shop.quietly("report.enabled=true")
+    decided = shop.page_of(said, "gallery")
+    assert "newest gallery" not in said
+    assert decided in shop.page_of(shop.quietly("report.enabled=true"), "newest gallery"), "nobody decided since"
     assert "nothing to do" in said
     assert "held 1, accepted 2, rejected by review 1" in said
     assert shop.names() == {"r000": shop.image("r000"), "r001": shop.image("r001")}

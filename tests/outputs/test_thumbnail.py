@@ -59,6 +59,20 @@ def test_a_store_that_takes_no_thumbnail_costs_only_the_thumbnail(tmp_path, capl
     assert caplog.text.count("no thumbnail of") == 3
 
 
+@pytest.mark.parametrize("way", ["none are made", "none can be written"])
+def test_a_thumbnail_of_a_replaced_picture_goes_when_no_new_one_comes(tmp_path, way):
+    def broken(name, path):
+        if name == "put" and path.startswith("thumbs/") and way == "none can be written":
+            raise StoreError("the store answered 503")
+
+    store = LocalStore(tmp_path)
+    first, second = publish(store, 2)
+    store.put(picture_path := f"images/{first[:2]}/{first}.png", store.get(f"images/{second[:2]}/{second}.png"))
+    publish(Watched(store, broken), 2, thumbnail_px=24 if way == "none can be written" else 0)
+    assert store.get(picture_path) != store.get(f"images/{second[:2]}/{second}.png")
+    assert [found.path for found in store.list("thumbs/")] == [f"thumbs/{second[:2]}/{second}.webp"]
+
+
 def test_without_a_gallery_there_are_no_thumbnails(tmp_path):
     publish(LocalStore(tmp_path), thumbnail_px=0)
     assert list(LocalStore(tmp_path).list("thumbs/")) == []

@@ -44,6 +44,15 @@ def test_page_thumbnails_and_photos_are_in_the_archive_and_the_page_looks_for_th
     assert (data_of(archive)["to_output"], data_of(archive)["full_images"]) == ("", False)
 
 
+def test_thumbnails_of_what_stood_there_before_are_in_the_archive(tmp_path):
+    """Compare shows them, and the archive has no full pictures; a catalogue from before thumbs/ gets them made."""
+    before = row(2)
+    now = row(1, previous_key=before["key"], previous_image_path=before["image_path"])
+    store = write_run(tmp_path, [now])
+    put_pictures(store, [now, before])
+    assert f"{RUN}/thumbs/{before['key'][:2]}/{before['key']}.webp" in packed(store).namelist()
+
+
 def test_with_the_pictures_when_asked_for(store, rows):
     archive = packed(store, images=True)
     for one in rows:

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import socket
 import threading
 import zipfile
 from contextlib import contextmanager
@@ -33,6 +34,11 @@ def served(store):
 
 
 def ask(server, path, method="GET", **headers):
+    """Ask as somebody who has the link."""
+    return ask_plainly(server, f"/{server.token}{path}", method, **headers)
+
+
+def ask_plainly(server, path, method="GET", **headers):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()
@@ -71,7 +77,7 @@ def test_page_thumbnails_and_pictures_come_with_their_types(server):
 
 def test_the_top_leads_to_the_gallery_and_a_head_has_no_body(server):
     status, headers, _ = ask(server, "/")
-    assert (status, headers["Location"]) == (302, f"/{HOME}")
+    assert (status, headers["Location"]) == (302, f"/{server.token}/{HOME}")
     status, headers, body = ask(server, f"/{HOME}", method="HEAD")
     assert (status, body) == (200, b"")
     assert int(headers["Content-Length"]) > 10_000
@@ -107,14 +113,46 @@ def test_nothing_can_be_changed(server, method):
     assert ask(server, f"/{server.rows[0]['image_path']}", method=method)[0] == 501
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", ""])
-def test_a_page_that_calls_this_machine_by_another_name_is_refused(server, host):
-    assert ask(server, f"/{HOME}", Host=host)[0] == 403
-    assert ask(server, f"/{HOME}", Host=f"localhost:{server.server_port}")[0] == 200
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1:80.evil.example", ""])
+def test_a_page_that_calls_this_machine_by_another_name_is_refused_and_told(server, host):
+    assert ask(server, f"/{HOME}", Host=host)[::2] == (403, b"open it as 127.0.0.1 or localhost")
+
+
+@pytest.mark.parametrize("host", ["localhost:9000", "127.0.0.1:80", "127.0.0.1"])
+def test_a_forwarded_port_works(server, host):
+    assert ask(server, f"/{HOME}", Host=host)[0] == 200
+
+
+@pytest.mark.parametrize("start", ["", "/", "/x/", "/Ä/", "/{token}x/"])
+def test_who_has_not_the_link_gets_nothing_and_is_told(server, start):
+    path = start.format(token=server.token).replace("Ä", "%C3%84") + (f"/{HOME}" if not start else HOME)
+    assert ask_plainly(server, path)[::2] == (404, b"open the link that idgen report printed")
+    assert server.token in server.link
+    with served(server.store) as another:
+        assert another.token != server.token
+
+
+def test_an_address_that_is_none_is_answered(server):
+    with socket.create_connection(server.server_address, timeout=20) as line:
+        line.sendall(b"GET http://[/x HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 400 ")
+    assert ask(server, f"/{HOME}")[0] == 200
 
 
 def test_it_listens_on_this_machine_only(server):
     assert server.server_address[0] == "127.0.0.1"
+
+
+def test_links_to_what_a_gallery_does_not_show_are_not_followed_inside_the_folder(tmp_path):
+    store = write_run(tmp_path, [row(0)])
+    put_pictures(store, [row(0)])
+    store.put(f"runs/{RUN}/plan/refused.csv", b"secret")
+    _, shard, name = row(0)["image_path"].split("/")
+    (tmp_path / "images" / "plan").symlink_to(tmp_path / "runs" / RUN / "plan")
+    (tmp_path / "images" / "again").symlink_to(tmp_path / "images" / shard)
+    with served(store) as server:
+        assert ask(server, "/images/plan/refused.csv")[::2] == (404, b"")
+        assert ask(server, f"/images/again/{name}")[0] == 200
 
 
 def test_links_that_lead_out_of_the_folder_are_not_followed(tmp_path):
