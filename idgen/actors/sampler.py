@@ -9,7 +9,7 @@ import faulthandler
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -27,6 +27,7 @@ from idgen.actors.pixels import Pixels
 from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.shard_reports import counts, told
 from idgen.actors.shards_left import rows_left
+from idgen.checks.gates import Gate, deciding
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
@@ -99,8 +100,9 @@ class SamplerActor:
             self._monitor.published([told(part) for part in parts])
 
         recipe = self._run.recipes[table["recipe"][0].as_py()]
-        tries = Tries(rows, recipe.rank_by, self._monitor.take_extra)
-        publisher = self._publisher(shard, orders.shard_try, count, recipe, tries)
+        gates = gates_for(recipe, self._settings.gates)
+        tries = Tries(rows, recipe.rank_by, self._monitor.take_extra, deciding(gates))
+        publisher = self._publisher(shard, orders.shard_try, count, recipe, gates, tries)
         before = self._work_counts()
         try:
             if not orders.stop:
@@ -234,7 +236,9 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: Told, recipe: Recipe, tries: Tries) -> Publisher:
+    def _publisher(
+        self, shard: str, shard_try: int, published: Told, recipe: Recipe, gates: Mapping[str, Gate], tries: Tries
+    ) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._run.run_id,
@@ -243,7 +247,7 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
-            gates=gates_for(recipe, self._settings.gates),
+            gates=gates,
             choose=tries.judged,
             instruments=self._networks.of(recipe, self._face_packs),
             rejected=self._settings.rejected,

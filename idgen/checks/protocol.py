@@ -40,6 +40,8 @@ class Finding:
     verdict: Verdict = "ok"
     detail: tuple[str, ...] = ()
     """Why it is not ok, each as `code: words`: at least one then, and none when it is ok."""
+    broke: bool = False
+    """There is no value because the check, or what it measures with, broke: another moment might have one."""
 
 
 class Check(Protocol):
