@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from idgen.checks.config import ChecksConfig
 from idgen.checks.picture import FinishedPicture
+from idgen.recipes.gates import asks_white
 from idgen.recipes.recipe import Recipe
 from idgen.sampling.rows import SampleRow
 from idgen.schemas import PictureRow
@@ -36,7 +37,7 @@ def with_row(
         broken={**finished.facts.broken, "judge": _JUDGE_BROKE} if broke else finished.facts.broken,
         target_keypoints=np.asarray(points, np.float32).reshape(5, 2) if told else None,
         shot=shot,
-        white_ground=recipe.white_ground or shot in checks.white_ground.shots,
+        white_ground=asks_white(recipe, shot, checks.white_ground.shots),
     )
     return replace(finished, facts=facts)
 

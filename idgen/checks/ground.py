@@ -26,6 +26,7 @@ class GroundWhiteCheck:
         pa.float32(),
         f"share of the frame's pixels with {WHITE_FROM} of 255 or more in every channel; null where no white was asked",
         better="higher",
+        of_white=True,
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
@@ -44,6 +45,7 @@ class GroundDeviationCheck:
         pa.float32(),
         "standard deviation of the frame's levels (0..255), the channel that has most; null where no white was asked",
         better="lower",
+        of_white=True,
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:

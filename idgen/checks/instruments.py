@@ -53,8 +53,8 @@ class Instruments:
         """Return the facts with what the instruments say of the picture.
 
         Faces are looked for only where nobody has looked at these pixels yet. An instrument that breaks costs its own
-        measures: `broken` says which, as a warning `check_failed`. Raises RunError where this node cannot have one: every
-        picture would lack its measures.
+        measures: `broken` says which, as a warning `check_failed`. Raises RunError where this node cannot have one, as
+        every picture would lack its measures.
         """
         facts = self._seen(picture, facts)
         facts = self._judged(picture, facts)

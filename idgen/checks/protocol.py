@@ -28,6 +28,8 @@ class FindingColumn:
     """Bound that every run has unless recipe or run say otherwise. Where the number is from stands beside it."""
     network: Literal["judge", "safety", ""] = ""
     """The network of the run's own that measures it (weights/instruments.py); empty = pixels, or the recipe's pack."""
+    of_white: bool = False
+    """Measured only where the picture is asked for on a white ground."""
 
 
 @dataclass(frozen=True, slots=True)
