@@ -114,9 +114,9 @@ def test_an_order_of_another_shot_is_another_picture_where_the_ground_decides(de
     decide(desk, "rejected", *desk.pictures())
     desk.plan(rows, force=Force(cells={"shot": "packshot"}))
     (white,) = desk.pictures()
-    desk.plan([row(2, **{**rows[0], "row_id": "b", "seed": white["seed"], "shot": "packshot"})])
-    assert desk.keys() == {white["key"]}
-    assert white["shot"] == "packshot"
+    same = {**rows[0], "seed": white["seed"]}
+    desk.plan([{**same, "row_id": "a", "shot": "packshot"}, {**same, "row_id": "b"}])
+    assert {one["row_id"]: one["key"] == white["key"] for one in desk.pictures()} == {"a": True, "b": False}
 
 
 def test_a_picture_whose_budget_ended_is_left_to_the_next_run_however_often(desk: Desk):
