@@ -39,7 +39,7 @@ def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES, policy
     places = Addresses(folder, SourcesConfig().signature_parameters)
     table = SettingsTable(
         recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"],
-        policy=lambda recipe: policy or {},
+        policy=lambda recipe, shot: policy or {},
     )  # fmt: skip
     return Resolver(names, table, places).resolve(batch).to_pylist()
 
