@@ -115,6 +115,17 @@ class SourcesConfig:
             "skv", "Signature", "Expires", "Key-Pair-Id", "Policy", "AWSAccessKeyId", "GoogleAccessId",
         ],
     )  # fmt: skip
+    secret_parameters: list[str] = doc(
+        "URL parameters that are dropped from logs, ledgers, results and galleries, but stay in keys",
+        default_factory=lambda: [
+            "token", "access_token", "api_token", "auth_token", "id_token", "api_key", "apikey", "password", "secret",
+        ],
+    )  # fmt: skip
+
+    @property
+    def hidden_parameters(self) -> list[str]:
+        """URL parameters that are written nowhere. Only signatures are left out of keys: ?token= may tell photos apart."""
+        return [*self.signature_parameters, *self.secret_parameters]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

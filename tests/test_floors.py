@@ -11,8 +11,8 @@ import pytest
 IDGEN = Path(__file__).parents[1] / "idgen"
 
 FLOORS = (
-    "__init__", "errors", "suggestions", "installation", "yaml_files", "versions", "machine_faults", "lru_cache",
-    "values", "list_values", "column", "columns", "setting", "checks", "config", "schemas", "settings",
+    "__init__", "errors", "suggestions", "installation", "yaml_files", "versions", "machine_faults", "scratch",
+    "lru_cache", "values", "list_values", "column", "columns", "setting", "checks", "config", "schemas", "settings",
     "stores", "sources",
     "recipes", "weights",
     "outputs", "reviews", "manifest", "report",

@@ -3,6 +3,8 @@
 import logging
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from idgen.driver.gallery import gallery_of
 from idgen.driver.setup import Run
 from idgen.driver.summary import summary_of
@@ -50,7 +52,8 @@ def check_licences(run: Run, plan: PlanSummary) -> None:
 def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     """Write all that tells of the run, print the summary, return the exit code. `work` None = no line ran.
 
-    The summary is written before the gallery, which may take minutes: who stops the job then still finds it.
+    The summary is written before the gallery, which may take minutes: who stops the job then still finds it. What says
+    that the run has ended comes last: the same command finishes what a driver that is killed before leaves.
     """
     _record_refusals(run, plan)
     balance = write_results(
@@ -58,7 +61,7 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
         run.id,
         ledger_files=ledger_files(run.store),
         scratch=run.scratch,
-        signature_parameters=run.config.sources.signature_parameters,
+        signature_parameters=run.config.sources.hidden_parameters,
         memory_mb=run.config.planner.memory_mb,
         manifest=run.config.manifest,
         publish=run.config.images.publish,
@@ -69,10 +72,12 @@ def finish(run: Run, plan: PlanSummary, work: "Work | None") -> int:
     summary = summary_of(run, plan, balance, work, code)
     run.folder.write_json("summary.json", summary)
     stopped = work is not None and work.exit_code is not None
-    gallery = "" if stopped else gallery_of(run, summary, made=work is not None)
-    run.folder.finish(summary)
+    made = work is not None or balance.ok > 0  # by a driver of this run that was killed
+    gallery = "" if stopped else gallery_of(run, summary, made=made)
     if code == Exit.OK and not run.config.sampling.keep_texts:
         _delete_texts(run)
+    run.folder.delete_shards()
+    run.folder.finish(summary)
     print_end(run, plan, balance, work, code, gallery)
     return code
 
@@ -97,7 +102,7 @@ def exit_of_plan(run: Run, plan: PlanSummary) -> Exit:
 
 def _record_refusals(run: Run, plan: PlanSummary) -> None:
     """Copy the refusals that the ledger does not have yet into it; last, so that a run that failed tells them again."""
-    if plan.refused_new:
+    if plan.refused_new and pq.read_metadata(run.scratch / "refused.parquet").num_rows:
         part = f"ledger/parts/{run.id}/plan{plan.part}-0-0.parquet"
         run.store.copy(f"runs/{run.id}/plan/refused.parquet", part)
 

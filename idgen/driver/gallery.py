@@ -50,7 +50,7 @@ def _write_gallery(run: Run, summary: dict[str, object]) -> str:
         run.store,
         run.id,
         run.config.report,
-        notes=run.config.notes,
+        notes=[str(run.folder.redacted(note)) for note in run.config.notes],
         summary=summary,
         references=PhotoReader(run.config.sources, run.manifest_roots),
         addresses=_addresses(run),

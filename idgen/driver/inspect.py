@@ -4,10 +4,13 @@ import pyarrow.compute as pc
 
 from idgen.config import Config
 from idgen.errors import Exit, RunError
-from idgen.outputs.ledger import ledger_files
+from idgen.outputs.lease import Lease
+from idgen.outputs.ledger import LedgerUnreadableError, ledger_files
+from idgen.outputs.ledger_damage import DAMAGED_DIR, DamagedFile, damaged_files, set_aside
 from idgen.outputs.verify import verify
 from idgen.report.status import format_runs, format_status, list_runs, run_status
 from idgen.reviews.decisions import REJECTED, newest_decisions
+from idgen.scratch import abandoned_folders
 from idgen.stores.opening import open_store
 from idgen.stores.protocol import ObjectStore
 
@@ -20,15 +23,36 @@ def status_job(config: Config) -> int:
 
 
 def verify_job(config: Config) -> int:
-    """Compare ledger and images; return TOO_MANY_FAILED when an image is missing or damaged."""
+    """Compare ledger and images; return TOO_MANY_FAILED when an image is missing or damaged, or a ledger file was."""
     store = catalogue(config)
     if not ledger_files(store):
         raise RunError(Exit.USAGE, f"no catalogue at {config.output}: it has no ledger")
     decisions = newest_decisions(store)
     rejected = decisions.filter(pc.equal(decisions["decision"], REJECTED))
-    found = verify(store, hashes=config.verify.hashes, rejected=rejected)
+    damaged = _mended(store) if config.verify.hashes else []
+    try:
+        found = verify(store, hashes=config.verify.hashes, rejected=rejected)
+    except LedgerUnreadableError:
+        damaged = _mended(store)
+        if not damaged:
+            raise
+        found = verify(store, hashes=config.verify.hashes, rejected=rejected)
     print(found.text())
-    return Exit.OK if found.sound else Exit.TOO_MANY_FAILED
+    if left := abandoned_folders():
+        print(f"  temporary folders of runs that died on this machine: {len(left)}; the next run removes them")
+    return Exit.OK if found.sound and not damaged else Exit.TOO_MANY_FAILED
+
+
+def _mended(store: ObjectStore) -> list[DamagedFile]:
+    """Set aside the ledger files that are damaged, say which, and return them. Raises RunError while a run writes."""
+    damaged = damaged_files(store)
+    for file in damaged:
+        print(f"damaged: {file.text()}")
+    if damaged:
+        with Lease(store, "verify"):
+            set_aside(store, damaged)
+        print(f"set aside in {store.uri(DAMAGED_DIR.rstrip('/'))}; the next run makes their pictures again")
+    return damaged
 
 
 def catalogue(config: Config) -> ObjectStore:

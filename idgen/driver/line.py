@@ -87,7 +87,7 @@ def _line(run: Run, plan: PlanSummary, pools: Pools, monitor: RemoteMonitor, poo
             run_id=run.id,
             recipes={name: run.recipes[name] for name in plan.recipes},
             identities=run.hashes.identities,
-            signature_parameters=config.sources.signature_parameters,
+            signature_parameters=config.sources.hidden_parameters,
             checks=config.checks,
             instruments=run.instruments,
         ),

@@ -16,11 +16,15 @@ DEADLINES = (
 )  # fmt: skip
 """A time limit of 0 is over before anything is done; one above LONGEST_S overflows the timers."""
 ZERO_OR_MORE = (
-    "run.deadline_s", "run.breaker_failures", "select.limit", "faces.actors", "faces.num_cpus", "sampling.actors",
-    "sampling.num_cpus", "sampling.batch_size", "texts.actors", "texts.num_cpus", "texts.num_gpus", "cluster.wait_s",
-    "cluster.num_cpus",
+    "run.deadline_s", "run.breaker_failures", "run.max_attempts", "select.limit", "sources.min_side_px",
+    "sources.warn_side_px", "faces.actors", "faces.num_cpus", "faces.num_gpus", "faces.min_face_px",
+    "faces.warn_face_fraction", "sampling.actors", "sampling.num_cpus", "sampling.num_gpus", "sampling.batch_size",
+    "texts.actors", "texts.num_cpus", "texts.num_gpus", "cluster.wait_s", "cluster.num_cpus", "report.max_rows",
+    "report.thumbnail_px",
 )  # fmt: skip
 """Here 0 has a special meaning or is a possible number. null is not checked."""
+BETWEEN = {"images.quality": (0, 100), "checks.near_duplicate_bits": (0, 64), "run.max_extra_pictures": (-1, 2**31 - 1)}
+"""Whole numbers with a first and a last one."""
 SHARES = ("max_failed_fraction", "max_held_fraction")
 """Settings of `run`."""
 LONGEST_S = 20 * 86_400
@@ -38,6 +42,11 @@ def check_numbers(config: Config) -> None:
         value: float | None = getattr(getattr(config, room), key)
         if value is not None and (words := _wrong(name, value)):
             raise RunError(Exit.USAGE, f"{name}={value:g}: {words}")
+    for name, (first, last) in BETWEEN.items():
+        room, key = name.split(".")
+        number: int = getattr(getattr(config, room), key)
+        if not first <= number <= last:
+            raise RunError(Exit.USAGE, f"{name}={number}: must be {first} to {last}")
 
 
 def _wrong(name: str, value: float) -> str:

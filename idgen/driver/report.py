@@ -12,6 +12,7 @@ from idgen.report.packed import write_zip
 from idgen.report.serving import CatalogueServer
 from idgen.report.status import run_ids
 from idgen.report.thumbnails import PhotoReader
+from idgen.sources.redact import redact_text
 from idgen.stores.protocol import ObjectStore
 from idgen.stores.s3 import S3Store
 
@@ -25,9 +26,8 @@ def report_job(config: Config) -> int:
     _check(config, store)
     run_id = _run_with_results(store, config)
     roots = [os.path.dirname(config.manifest)] if config.manifest else []
-    gallery = read_gallery(
-        store, run_id, config.report, notes=config.notes, references=PhotoReader(config.sources, roots)
-    )
+    notes = [redact_text(note, config.sources.hidden_parameters) for note in config.notes]
+    gallery = read_gallery(store, run_id, config.report, notes=notes, references=PhotoReader(config.sources, roots))
     page = write_gallery(store, gallery)
     print(f"gallery: {store.uri(page)}")
     if config.report.zip or config.report.zip_images or config.report.presign_s:

@@ -1,6 +1,5 @@
 """Opens a run: where it writes, its name, which recipes it may use, what it reads."""
 
-import json
 import os
 import secrets
 import time
@@ -29,7 +28,6 @@ from idgen.suggestions import unknown_recipe
 from idgen.weights.instruments import identity
 
 SINGLE_OUTPUT = "output/single"
-ENDED = (Exit.OK, Exit.TOO_MANY_FAILED)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +65,8 @@ class Run:
         return roots
 
     def check_not_ended(self) -> None:
-        """Raise RunError(USAGE) when a run of this id has ended for good; a stopped run may continue."""
-        path = f"runs/{self.id}/summary.json"
-        if self.store.head(path) and json.loads(self.store.get(path)).get("exit_code") in ENDED:
+        """Raise RunError(USAGE) when a run of this id has ended well; one that did not may continue."""
+        if self.folder.has_ended():
             raise RunError(Exit.USAGE, f"run {self.id} has ended: choose another run.id, or leave it out")
 
 
@@ -114,7 +111,7 @@ def open_run(config: Config, scratch: Path) -> Run:
     instruments = identity(config.checks, cache=weights.hash_cache())
     store = open_store(config.output)
     run_id = config.run.id or _new_id()
-    folder = RunFolder(store, run_id, signature_parameters=config.sources.signature_parameters)
+    folder = RunFolder(store, run_id, signature_parameters=config.sources.hidden_parameters)
     return Run(
         id=run_id,
         config=config,

@@ -43,7 +43,7 @@ def summary_of(run: Run, plan: PlanSummary, balance: Balance, work: "Work | None
         "codes": balance.codes,
         "warnings": [str(warning) for warning in plan.warnings],
         "duplicates": plan.duplicates,
-        "images_per_s": round(balance.ok / work.line_s, 4) if work and work.line_s else None,
+        "images_per_s": round((balance.ok - balance.ok_before) / work.line_s, 4) if work and work.line_s else None,
         "gpu_hours": round(work.gpu_s / 3600, 4) if work else 0.0,
         "line_s": round(work.line_s, 1) if work else 0.0,
         "texts_s": round(work.texts_s, 1) if work else 0.0,

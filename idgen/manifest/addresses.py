@@ -21,18 +21,25 @@ def is_uri(text: str) -> bool:
 class Addresses:
     """Where addresses start, and what is left of them in a key."""
 
-    def __init__(self, folder: str, signature_parameters: Sequence[str]) -> None:
-        """`folder` is the manifest's: a local path, or a URI such as s3://bucket/prefix."""
+    def __init__(self, folder: str, signature_parameters: Sequence[str], secret_parameters: Sequence[str] = ()) -> None:
+        """`folder` is the manifest's: a local path, or a URI such as s3://bucket/prefix.
+
+        Keys have no signatures; what is written down has no secrets either.
+        """
         self.folder = folder if is_uri(folder) else str(Path(folder).expanduser().absolute())
         parameters = tuple(signature_parameters)
         self.absolute = lru_cache(_REMEMBERED)(self._absolute)
         self.redacted = lru_cache(_REMEMBERED)(lambda uri: redact_uri(uri, parameters))
-        self._parameters = parameters
+        self._parameters, self._hidden = parameters, (*parameters, *secret_parameters)
+
+    def stable(self, text: str) -> str:
+        """Return text with the signatures of all its addresses left out, for keys."""
+        return redact_uris(text, self._parameters)
 
     def clean(self, value: Cell) -> Cell:
         """Return any value of a manifest with all addresses in it redacted; for ids and the shop's own columns."""
         if isinstance(value, str):
-            return redact_uris(value, self._parameters)
+            return redact_uris(value, self._hidden)
         if isinstance(value, Mapping):
             return {name: self.clean(part) for name, part in value.items()}
         if isinstance(value, tuple):  # a map's entry

@@ -70,7 +70,8 @@ def load_asked(
         CREATE OR REPLACE TABLE asked AS
         SELECT {ORDINAL} AS ordinal, position, key, replaces, row_id, recipe, code, detail,
             -- the name below named/ as outputs/named.py makes it; case does not part two file names
-            lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name
+            lower(output_name) || CASE WHEN num_images > 1 THEN printf('_%02d', image_index) ELSE '' END AS name,
+            name || CASE output_format WHEN 'jpeg' THEN '.jpg' ELSE '.' || output_format END AS file
         FROM {parquet(scratch / "asked.parquet")} {condition} {limit}""")
 
 

@@ -27,6 +27,8 @@ class Balance:
     """Pictures of this manifest that are there, that a gate holds back, and that nobody decided on."""
     held_new: int = 0
     """Those of them that this run made."""
+    ok_before: int = 0
+    """Those of `ok` that this run had made before it was stopped or killed, and went on."""
     accepted: int = 0
     """Pictures of this manifest that are there and that people accepted."""
     rejected_by_review: int = 0
@@ -57,6 +59,9 @@ def balance_of(connection: duckdb.DuckDBPyConnection, withdrawn: int) -> Balance
             count(*) FILTER (n.image_replaced AND o.status = 'ok' AND o.first = o.ordinal)
         FROM outcomes o JOIN newest n ON n.key = o.key AND n.status = 'ok' LEFT JOIN decided d ON d.key = o.key
         """).fetchall()
+    before = connection.execute("""
+        SELECT count(*) FROM outcomes o JOIN verdicts v USING (ordinal) WHERE o.status = 'ok' AND v.verdict = 'skipped'
+        """).fetchall()
     warned = connection.execute("""
         SELECT split_part(warning, ':', 1) AS code, count(DISTINCT key)
         FROM (SELECT o.key, unnest(t.warnings) AS warning FROM outcomes o JOIN told t ON t.key = o.key
@@ -69,6 +74,7 @@ def balance_of(connection: duckdb.DuckDBPyConnection, withdrawn: int) -> Balance
         codes=dict(codes),
         held=held,
         held_new=held_new,
+        ok_before=int(before[0][0]),
         accepted=accepted,
         rejected_by_review=rejected,
         images_replaced=replaced,

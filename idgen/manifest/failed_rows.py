@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from idgen import values
-from idgen.columns import ADDRESSES, BY_NAME
+from idgen.columns import ADDRESSES, BY_NAME, LABELS
 from idgen.errors import RowError
 from idgen.list_values import texts
 from idgen.manifest.addresses import Addresses
@@ -51,7 +51,8 @@ def _clean(field: pa.Field, column: pa.Array, addresses: Addresses) -> pa.Array:
         return pa.array([_addresses(cell, addresses) for cell in column.to_pylist()], field.type)
     if field.name in ADDRESSES:
         return change_texts(column, lambda cell: cell and _address(field.name, cell, addresses))
-    return change_texts(column, addresses.clean) if field.name not in BY_NAME else column
+    is_ours = field.name in BY_NAME and field.name not in ("row_id", *LABELS)
+    return column if is_ours else change_texts(column, addresses.clean)
 
 
 def _address(name: str, cell: str, addresses: Addresses) -> Cell:

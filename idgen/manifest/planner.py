@@ -96,6 +96,7 @@ def plan(
     ledger_files: Sequence[str],
     schedulers: Collection[str],
     scratch: Path,
+    into: ObjectStore | None = None,
     force: Force | None = None,
     counter_of: CounterOf = lambda recipe: None,
     foresee: Callable[[str], Precheck] | None = None,
@@ -103,18 +104,19 @@ def plan(
 ) -> PlanSummary:
     """Plan a run: write shards, summary.json, refused.csv and refused.parquet into its plan folder.
 
-    `ledger_files` are paths in `store`; `schedulers` the names a row may use. `scratch` must be empty or this run's
-    own, and must stay for plan_retries and write_results. `select.limit` counts pictures that `force` picks.
-    `counter_of` makes what counts the tokens of long prompts, `foresee`, of the manifest's folder, what judges
-    addresses; without it none is judged; `networks` are those that measure pictures, with their sha256. Raises
-    StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as a whole; a row that cannot
-    be used is refused and stops nothing.
+    The folder is in `into`, without it in `store`. `ledger_files` are paths in `store`; `schedulers` the names a row
+    may use. `scratch` must be empty or this run's own, and must stay for plan_retries and write_results. `select.limit`
+    counts pictures that `force` picks. `counter_of` makes what counts the tokens of long prompts, `foresee`, of the
+    manifest's folder, what judges addresses; without it none is judged; `networks` are those that measure pictures,
+    with their sha256. Raises StoreError, and RunError(USAGE) for a manifest, selection or force that cannot be used as
+    a whole; a row that cannot be used is refused and stops nothing.
     """
     if force is not None:
         check_force(force)
+    into = into or store
     scratch.mkdir(parents=True, exist_ok=True)
     staged = stage(manifest, scratch)
-    addresses = Addresses(staged.folder, config.sources.signature_parameters)
+    addresses = Addresses(staged.folder, config.sources.signature_parameters, config.sources.secret_parameters)
     table = SettingsTable(
         recipes,
         recipe_hashes,
@@ -135,12 +137,12 @@ def plan(
         )  # fmt: skip
         missing = refuse_forbidden(connection, scratch, TO_MAKE, foresee(staged.folder)) if foresee else []
         part = free_part(store, run_id, ledger_files)
-        refs = _write_sorted(connection, store, run_id, part, recipes, config, scratch, TO_MAKE)
-        refused_new = write_refused(connection, store, run_id, ledger_files, scratch)
+        refs = _write_sorted(connection, into, run_id, part, recipes, config, scratch, TO_MAKE)
+        refused_new = write_refused(connection, store, run_id, ledger_files, scratch, into)
         summary = _summary(connection, run_id, part, asked.rows, refs, recipes, refused_new)
         more = plan_warnings(connection, staged, recipes, scratch, TO_MAKE, counter_of)
     summary = _with_asked(summary, staged, asked, [*missing, *more])
-    store.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
+    into.put(f"runs/{run_id}/plan/summary.json", json.dumps(asdict(summary), indent=2).encode())
     return summary
 
 

@@ -13,7 +13,7 @@ import idgen
 from idgen.columns import LABELS
 from idgen.errors import Code
 from idgen.manifest.asked_pictures import ORDINAL
-from idgen.manifest.database import parquet, register_ledger
+from idgen.manifest.database import parquet, quoted, register_ledger
 from idgen.outputs.ledger import newest_sql, reading_ledger
 from idgen.schemas import LEDGER
 from idgen.stores.protocol import ObjectStore
@@ -24,9 +24,16 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_refused(
-    connection: duckdb.DuckDBPyConnection, store: ObjectStore, run_id: str, ledger_files: Sequence[str], scratch: Path
+    connection: duckdb.DuckDBPyConnection,
+    store: ObjectStore,
+    run_id: str,
+    ledger_files: Sequence[str],
+    scratch: Path,
+    into: ObjectStore,
 ) -> int:
-    """Write both files; return how many refused pictures are new to the ledger. Raises StoreError.
+    """Write both files `into` a store; return how many refused pictures are new to the ledger. Raises StoreError.
+
+    What this run itself has recorded counts as new, too: one that goes on after a crash ends as it would have ended.
 
     Those with a forbidden address count as new whatever the ledger has: only what was to be made is refused so, and a
     rerun that asked for it did not make it.
@@ -41,24 +48,27 @@ def write_refused(
         FROM verdicts v JOIN codes c ON c.code = v.code
         JOIN {parquet(scratch / "asked.parquet")} a ON {ORDINAL} = v.ordinal
         WHERE v.verdict = 'refused'""")
-    _write_csv(connection, store, run_id, scratch)
+    _write_csv(connection, into, run_id, scratch)
     register_ledger(connection, store, ledger_files)
     with reading_ledger():
         of_refused = "(SELECT * FROM ledger_rows WHERE key IN (SELECT key FROM verdicts WHERE verdict = 'refused'))"
         connection.execute(f"""
             CREATE OR REPLACE TABLE told_before AS
-            SELECT key FROM ({newest_sql(of_refused, "key, status")}) WHERE status <> 'failed'""")
-    new = "refused WHERE key NOT IN (FROM told_before)"
-    batches = connection.sql(f"""
-        SELECT * FROM {new} QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal
+            SELECT key, run_id = {quoted(run_id)} AS by_us
+            FROM ({newest_sql(of_refused, "key, status, run_id")}) WHERE status <> 'failed'""")
+    batches = connection.sql("""
+        SELECT * FROM refused WHERE key NOT IN (SELECT key FROM told_before)
+        QUALIFY row_number() OVER (PARTITION BY key ORDER BY ordinal) = 1 ORDER BY ordinal
         """).to_arrow_reader(_BATCH_ROWS)
     now = datetime.now(UTC)
     with pq.ParquetWriter(scratch / "refused.parquet", LEDGER, compression="zstd") as writer:
         for batch in batches:
             writer.write_batch(_ledger_rows(batch, run_id, now))
-    store.put_file(f"runs/{run_id}/plan/refused.parquet", scratch / "refused.parquet")
-    counted = f"SELECT count(*) FROM {new} OR code = '{Code.URI_FORBIDDEN}'"
-    return int(connection.execute(counted).fetchall()[0][0])
+    into.put_file(f"runs/{run_id}/plan/refused.parquet", scratch / "refused.parquet")
+    counted = connection.execute(f"""
+        SELECT count(*) FROM refused
+        WHERE key NOT IN (SELECT key FROM told_before WHERE NOT by_us) OR code = '{Code.URI_FORBIDDEN}'""")
+    return int(counted.fetchall()[0][0])
 
 
 def safe_cell(value: object) -> object:

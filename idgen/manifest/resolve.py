@@ -231,7 +231,7 @@ class Resolver:
         """Signed addresses change every night, the refusal must not."""
         is_list = name in ADDRESSES and pa.types.is_list(BY_NAME[name].type)
         if name in _IDS or (is_list and isinstance(cell, str)):
-            return self._addresses.clean(cell)
+            return self._addresses.stable(cell) if isinstance(cell, str) else self._addresses.clean(cell)
         if name not in ADDRESSES:
             return cell
         parts = [cell] if isinstance(cell, str) else cell

@@ -1,8 +1,8 @@
 """The results of a run: results.parquet, failed.parquet, and the count of every picture asked for.
 
 Both files come from a streaming join of what was asked (scratch) with the ledger: nothing of it is kept in memory while
-a run goes on. A picture's status is this run's; `ledger_status` is what the catalogue holds, which differs for skipped
-pictures and where a forced second try failed beside an older ok.
+a run goes on. A picture's status is this run's, also of what it made before a crash; `ledger_status` is what the
+catalogue holds, which differs for skipped pictures and where a forced second try failed beside an older ok.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -119,8 +119,8 @@ def _load_outcomes(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
         {newest_sql(_OF_KEYS.format(_TOLD_COLUMNS, "asked_keys", f"planned = 'skipped' OR run_id = {quoted(run_id)}"))};
         CREATE OR REPLACE TABLE outcomes AS
         SELECT v.ordinal, v.key, v.first,
-            CASE v.verdict WHEN 'refused' THEN 'rejected' WHEN 'skipped' THEN 'skipped'
-                 ELSE coalesce(t.status, 'unfinished') END AS status,
+            CASE WHEN v.verdict = 'refused' THEN 'rejected' WHEN v.verdict = 'skipped' AND t.run_id <> {quoted(run_id)}
+                 THEN 'skipped' ELSE coalesce(t.status, 'unfinished') END AS status,
             coalesce(n.status, '') AS ledger_status,
             coalesce(CASE v.verdict WHEN 'refused' THEN v.code ELSE t.code END, '') AS code,
             coalesce(CASE v.verdict WHEN 'refused' THEN v.detail ELSE t.detail END, '') AS detail

@@ -18,6 +18,7 @@ from idgen.stores.protocol import ObjectStore
 
 STATUSES = ("ok", "rejected", "failed")
 """What a ledger row may say."""
+_FILE_AS_FOLDER = r"\.(png|jpg|webp)/"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,8 +81,9 @@ def judge(
             SELECT ordinal, key, row_id, recipe, detail,
                 CASE WHEN code <> '' THEN code
                      WHEN row_id IN (FROM taken_ids) THEN '{Code.DUPLICATE_ROW_ID}'
-                     WHEN name IN (FROM taken_names) THEN '{Code.DUPLICATE_OUTPUT_NAME}' ELSE '' END AS new_code,
-                code <> '' AS was_refused
+                     WHEN name IN (FROM taken_names) OR name IN (FROM clashing_names)
+                     THEN '{Code.DUPLICATE_OUTPUT_NAME}' ELSE '' END AS new_code,
+                code <> '' AS was_refused, name IN (FROM taken_names) AS is_taken
             FROM asked),
         firsts AS (SELECT key, min(ordinal) AS first FROM judged WHERE new_code = '' GROUP BY key)
         SELECT j.ordinal, j.recipe, j.new_code AS code,
@@ -90,7 +92,9 @@ def judge(
                  ELSE md5('refused|' || new_code || '|' || row_id || '|' || j.key) END AS key,
             CASE WHEN was_refused OR new_code = '' THEN j.detail
                  WHEN new_code = '{Code.DUPLICATE_ROW_ID}' THEN 'row_id: another row has it too'
-                 ELSE 'output_name: another row has it too' END AS detail,
+                 WHEN is_taken THEN 'output_name: another row has it too'
+                 ELSE 'output_name: one row''s file would be the folder of another''s, as with d and d.png/e'
+                 END AS detail,
             CASE WHEN new_code <> '' THEN 'refused' WHEN {skipped} THEN 'skipped' ELSE 'make' END AS verdict,
             coalesce(f.first, j.ordinal) AS first,
             (coalesce(p.attempt, 0) + 1)::INTEGER AS attempt,
@@ -129,12 +133,18 @@ def _keep_forced(connection: duckdb.DuckDBPyConnection, force: Force) -> None:
 
 
 def _find_taken(connection: duckdb.DuckDBPyConnection) -> None:
-    """Find ids that several rows claim, and names that several pictures claim."""
+    """Find ids that several rows claim, names that several pictures claim, and a file's that must be a folder."""
     connection.execute(f"""
         CREATE OR REPLACE TABLE taken_ids AS SELECT row_id AS id FROM asked WHERE row_id <> key GROUP BY row_id
         HAVING min(ordinal // {ORDINALS_PER_ROW}) <> max(ordinal // {ORDINALS_PER_ROW});
         CREATE OR REPLACE TABLE taken_names AS SELECT name FROM asked WHERE name IS NOT NULL AND code = ''
-        GROUP BY name HAVING count(*) > 1""")
+        GROUP BY name HAVING count(*) > 1;
+        CREATE OR REPLACE TABLE folders AS
+        SELECT name, unnest(list_transform(range(1, len(parts)), lambda n: array_to_string(parts[1:n], '/'))) AS folder
+        FROM (SELECT name, string_split(name, '/') AS parts FROM asked
+              WHERE code = '' AND regexp_matches(name, '{_FILE_AS_FOLDER}'));
+        CREATE OR REPLACE TABLE clashing_names AS
+        SELECT unnest([a.name, f.name]) AS name FROM asked a JOIN folders f ON f.folder = a.file WHERE a.code = ''""")
 
 
 def load_codes(connection: duckdb.DuckDBPyConnection) -> None:

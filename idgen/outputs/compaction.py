@@ -5,7 +5,6 @@ are in both count once, because they are equal.
 """
 
 import re
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from idgen.outputs.ledger import (
     COMPACT_PREFIX,
     LEDGER_DIR,
     PARTS_AHEAD,
+    LedgerUnreadableError,
     connect,
     dataset,
     is_ledger_file,
@@ -24,7 +24,8 @@ from idgen.outputs.ledger import (
     stream,
 )
 from idgen.schemas import LEDGER
-from idgen.stores.protocol import ObjectStore, StoreError
+from idgen.scratch import scratch_folder
+from idgen.stores.protocol import ObjectStore
 
 _GROWTH = 4
 _ALWAYS_BYTES = 16 * 2**20
@@ -44,8 +45,8 @@ def compact(store: ObjectStore, run_id: str, *, memory_mb: int = 512) -> str | N
         return None
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = f"{COMPACT_PREFIX}{now}-{_NOT_IN_A_NAME.sub('_', run_id)}.parquet"
-    with tempfile.TemporaryDirectory(prefix="idgen-compact-") as folder:
-        local = Path(folder) / "merged.parquet"
+    with scratch_folder("compact-") as folder:
+        local = folder / "merged.parquet"
         _merge(store, merged, local, memory_mb)
         store.put_file(target, local)
     store.delete(merged)
@@ -92,4 +93,4 @@ def _merge(store: ObjectStore, files: list[str], target: Path, memory_mb: int) -
                 for batch in rows:
                     writer.write_table(pa.Table.from_batches([batch]).cast(LEDGER))
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                raise StoreError(f"the ledger cannot be merged: {error}") from error
+                raise LedgerUnreadableError(f"the ledger cannot be merged: {error}") from error

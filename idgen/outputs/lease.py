@@ -85,6 +85,15 @@ class Lease:
         except StoreError as error:
             log.warning("the lease was not deleted and stays until it expires: %s", error)
 
+    def is_taken_by_namesake(self) -> bool:
+        """Whether another driver goes on under our owner's name: the run's folder is that driver's now.
+
+        Raises StoreError.
+        """
+        found = self._read() if self.lost.is_set() else None
+        mine = self._identity
+        return found is not None and found.get("owner") == mine["owner"] and found.get("token") != mine["token"]
+
     def __enter__(self) -> "Lease":
         return self.acquire()
 
@@ -153,21 +162,31 @@ class Lease:
         self._renewed_s = began_s
 
     def _read(self) -> dict[str, object] | None:
-        """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
-        try:
-            data = self._store.get(LEASE_PATH)
-        except ObjectMissing:
-            return None
-        try:
-            found = json.loads(data)
-        except ValueError:
-            found = None
-        return found if isinstance(found, dict) else {"owner": "unknown", "host": "unknown", "raw": data.hex()}
+        return _content_of(self._store)
 
     def _content(self) -> bytes:
         self._renewals += 1
         now = {"renewed_at": datetime.now(UTC).isoformat(), "renewals": self._renewals}
         return json.dumps(self._identity | now, indent=1).encode()
+
+
+def lease_owner(store: ObjectStore) -> str:
+    """Return who holds the lease, "" when nobody does. Raises StoreError."""
+    found = _content_of(store)
+    return "" if found is None else str(found.get("owner", ""))
+
+
+def _content_of(store: ObjectStore) -> dict[str, object] | None:
+    """Return what the lease says, None when there is none; a damaged one is an owner without a name."""
+    try:
+        data = store.get(LEASE_PATH)
+    except ObjectMissing:
+        return None
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"owner": "unknown", "host": "unknown", "raw": data.hex()}
 
 
 def _seconds(value: object) -> float:

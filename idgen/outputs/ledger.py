@@ -4,8 +4,8 @@ Its view is one row per key: the newest, except that `failed` never hides `ok`. 
 then the highest `attempt`, then the highest `shard_try`; the rest only makes the order total.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from idgen.outputs.ledger_row import ledger_row as ledger_row
 from idgen.schemas import LEDGER
-from idgen.stores.protocol import ObjectExists, ObjectStore
+from idgen.stores.protocol import ObjectExists, ObjectMissing, ObjectStore, StoreError
 from idgen.stores.reading import reading
 
 LEDGER_DIR = "ledger/"
@@ -107,9 +107,20 @@ def dataset(store: ObjectStore, files: Iterable[str] | None = None) -> ds.Datase
         return ds.dataset([f"{root}/{path}" for path in paths], schema=LEDGER, format="parquet", filesystem=filesystem)
 
 
-def reading_ledger() -> AbstractContextManager[None]:
-    """Return a context in which what breaks while the ledger is read, by DuckDB too, becomes StoreError."""
-    return reading("the ledger", duckdb.Error)
+class LedgerUnreadableError(StoreError):
+    """The ledger was not read: the store is away, or a file of it is damaged (outputs/ledger_damage.py tells)."""
+
+
+@contextmanager
+def reading_ledger() -> Iterator[None]:
+    """Turn what breaks in the block while the ledger is read, by DuckDB too, into LedgerUnreadableError."""
+    try:
+        with reading("the ledger", duckdb.Error):
+            yield
+    except ObjectMissing:
+        raise
+    except StoreError as error:
+        raise LedgerUnreadableError(str(error)) from error
 
 
 def newest_sql(relation: str, columns: str = "*") -> str:

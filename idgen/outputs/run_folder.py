@@ -16,6 +16,7 @@ from idgen.stores.protocol import ObjectStore, StoreError
 log = logging.getLogger(__name__)
 
 SUCCESS = "_SUCCESS"
+CONFIG = "config.yaml"
 _RUN_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -31,16 +32,24 @@ class RunFolder:
         self.store = store
         self.run_id = run_id
         self.path = f"runs/{run_id}"
-        self._parameters = tuple(dict.fromkeys([*SourcesConfig().signature_parameters, *signature_parameters]))
+        self._parameters = tuple(dict.fromkeys([*SourcesConfig().hidden_parameters, *signature_parameters]))
 
     def file(self, name: str) -> str:
         """Return the path in the store of a file of this run."""
         return f"{self.path}/{name}"
 
+    def has_begun(self) -> bool:
+        """Whether a run of this name has begun to make pictures, and not only planned."""
+        return self.store.head(self.file(CONFIG)) is not None
+
+    def has_ended(self) -> bool:
+        """Whether a run of this name is done: a summary alone is also of one that was killed before its last files."""
+        return self.store.head(self.file(SUCCESS)) is not None
+
     def write_config(self, config: Mapping[str, object]) -> None:
         """Write config.yaml: the resolved configuration with versions, commit and hash, as plain dicts and lists."""
         text = yaml.safe_dump(self.redacted(config), sort_keys=False, allow_unicode=True, width=120)
-        self.store.put(self.file("config.yaml"), text.encode(), content_type="application/yaml")
+        self.store.put(self.file(CONFIG), text.encode(), content_type="application/yaml")
 
     def write_progress(self, progress: Mapping[str, object]) -> None:
         """Replace progress.json."""

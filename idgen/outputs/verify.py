@@ -4,17 +4,18 @@ Everything but the findings goes through DuckDB, so memory does not grow with a 
 """
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 
 import duckdb
 import pyarrow as pa
 
 from idgen.outputs.ledger import connect, dataset, newest_sql, stream
+from idgen.outputs.leftovers import leftovers
 from idgen.outputs.named import NAMED_DIR
 from idgen.outputs.publishing import HELD
+from idgen.scratch import scratch_folder
 from idgen.stores.protocol import ObjectMissing, ObjectStore
 
 _LISTING = pa.schema([("path", pa.string()), ("bytes", pa.int64())])
@@ -69,6 +70,8 @@ class Verification:
     """Files under named/ that no ok row names."""
     missing_keys: list[str]
     """Keys of the images that are missing, of a wrong size or of a wrong hash: what to make again."""
+    leftovers: list[str] = field(default_factory=list)
+    """What runs that died left; the next run removes it."""
 
     @property
     def sound(self) -> bool:
@@ -78,11 +81,11 @@ class Verification:
     def text(self) -> str:
         """Return the findings for people, a few paths of each."""
         lines = [f"{self.checked:,} pictures checked: {'sound' if self.sound else 'NOT SOUND'}"]
-        for field in fields(self):
-            found = getattr(self, field.name)
-            if isinstance(found, list) and found and field.name != "missing_keys":
+        for part in fields(self):
+            found = getattr(self, part.name)
+            if isinstance(found, list) and found and part.name != "missing_keys":
                 more = f" and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
-                lines.append(f"  {field.name.replace('_', ' ')}: {len(found):,}  ({', '.join(found[:_SHOWN])}{more})")
+                lines.append(f"  {part.name.replace('_', ' ')}: {len(found):,}  ({', '.join(found[:_SHOWN])}{more})")
         if self.missing_keys:
             lines.append("  make them again: jobs/rerun.py with the same manifest and rerun.missing=true")
         return "\n".join(lines)
@@ -101,7 +104,7 @@ def verify(
     `rejected` has the pictures that people rejected (`key`, and `image_sha256`, null where it is not known).
     The ledger is read before the listings, so a run that is at work causes orphans here, never missing images.
     """
-    with tempfile.TemporaryDirectory(prefix="idgen-verify-") as folder, connect(memory_mb, folder) as connection:
+    with scratch_folder("verify-") as folder, connect(memory_mb, str(folder)) as connection:
         connection.register("ledger", dataset(store))
         view = stream(connection, f"SELECT * FROM ({newest_sql('ledger', _DONE)}) WHERE status = 'ok'")
         _load(connection, "done", view)
@@ -115,7 +118,7 @@ def verify(
         connection.execute("CREATE TEMP TABLE damaged (path VARCHAR)")
         if damaged:
             connection.executemany("INSERT INTO damaged VALUES (?)", [[path] for path in damaged])
-        return _compare(connection, damaged, names_rejected)
+        return replace(_compare(connection, damaged, names_rejected), leftovers=leftovers(store).paths())
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, damaged: list[str], names_rejected: list[str]) -> Verification:

@@ -3,16 +3,15 @@
 Inside, everything stands below the page: its files, the thumbnails of its pictures and, when asked for, the pictures.
 """
 
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 from idgen.report.gallery import Gallery, build_page
 from idgen.report.rows import run_folder
+from idgen.scratch import scratch_folder
 from idgen.stores.protocol import ObjectMissing, ObjectStore
 
 _READERS = 8
@@ -26,8 +25,8 @@ def write_zip(store: ObjectStore, gallery: Gallery, *, images: bool = False) -> 
     """
     folder = f"{run_folder(gallery.data.run_id)}/report"
     alone = replace(gallery, data=replace(gallery.data, to_output="", full_images=images), links=())
-    with tempfile.TemporaryDirectory(prefix="idgen-zip-") as scratch:
-        path = Path(scratch) / "report.zip"
+    with scratch_folder("zip-") as scratch:
+        path = scratch / "report.zip"
         with zipfile.ZipFile(path, "w") as archive:
             for name, text in (*alone.files(), ("index.html", build_page(alone))):
                 archive.writestr(f"{gallery.data.run_id}/{name}", text, zipfile.ZIP_DEFLATED)

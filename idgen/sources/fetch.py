@@ -87,7 +87,7 @@ class Fetcher:
         return self._s3.fetch(uri) if scheme == "s3" else self._http.fetch(uri)
 
     def _name(self, uri: str) -> str:
-        name = redact_uri(uri, self._config.signature_parameters)
+        name = redact_uri(uri, self._config.hidden_parameters)
         if scheme_of(uri) in ("http", "https"):
             name = name.partition("?")[0]
         return redact_text(name if len(name) <= 120 else f"{name[:60]}...{name[-57:]}")

@@ -112,7 +112,7 @@ def _is_listed(name: str, names: Sequence[str]) -> bool:
 
 @cache
 def _default_parameters() -> tuple[str, ...]:
-    return tuple(SourcesConfig().signature_parameters)
+    return tuple(SourcesConfig().hidden_parameters)
 
 
 @lru_cache(8)

@@ -1,8 +1,11 @@
 """A store in a local folder: temporary file, fsync, rename."""
 
+import errno
 import os
+import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +15,23 @@ from typing import BinaryIO
 
 import pyarrow.fs
 
-from idgen.stores.protocol import ObjectExists, ObjectInfo, ObjectMissing, StoreError, check_path, check_prefix
+from idgen.stores.protocol import (
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    StoreError,
+    UnfinishedWrite,
+    check_path,
+    check_prefix,
+)
 
 TEMPORARY = ".tmp-"
 """Beginning of the name of a file that is being written; such names are never listed."""
+_OURS = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{32}}")
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""What a file system without hard links says, and one whose file has no room for another."""
+_GUARD_S, _GUARD_PAUSE_S = 10.0, 0.01
 
 
 class LocalStore:
@@ -71,6 +87,18 @@ class LocalStore:
         """Make `target` a copy of `source`, replacing what is there in one step. Raises ObjectMissing."""
         self._copy_file(self._target(source), self._target(target))
 
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[UnfinishedWrite]:
+        """Yield temporary files that nobody wrote to since `before`. A million files are looked through in a second."""
+        with _as_store_error(prefix):
+            for entry in _temporary(self._folder / check_prefix(prefix).rstrip("/")):
+                with suppress(FileNotFoundError):  # it got its name meanwhile
+                    if entry.stat(follow_symlinks=False).st_mtime < before.timestamp():
+                        yield UnfinishedWrite(os.path.relpath(entry.path, self._folder))
+
+    def discard(self, writes: Iterable[UnfinishedWrite]) -> None:
+        """Remove the temporary files."""
+        self.delete(write.path for write in writes)
+
     def uri(self, path: str) -> str:
         """Return the absolute path."""
         return str(self._target(path))
@@ -94,14 +122,17 @@ class LocalStore:
         """Write beside the target, make it durable, then give it its name in one step."""
         temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
         with _as_store_error(str(target)):
-            _make_folders(target.parent)
+            try:
+                _make_folders(target.parent)
+            except NotADirectoryError as error:  # no object is missing: the name cannot be written
+                raise StoreError(f"{target}: there is a file where a folder of this path must be") from error
             try:
                 with temporary.open("xb") as file:
                     write(file)
                     file.flush()
                     os.fsync(file.fileno())
                 if exclusive:
-                    os.link(temporary, target)  # fails when the name is taken; rename would not
+                    _link(temporary, target)
                 else:
                     temporary.replace(target)
             finally:
@@ -129,6 +160,62 @@ class LocalStore:
                 yield _info(path, facts)
 
 
+def _temporary(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Yield our temporary files below a folder; nothing else is looked at, and no link is followed."""
+    folders = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif _OURS.fullmatch(entry.name):
+                    yield entry
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for inner in folders:
+        yield from _temporary(Path(inner))
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give a whole file its name unless the name is taken (FileExistsError), which rename would not mind."""
+    try:
+        os.link(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_if_absent(temporary, target)
+
+
+def _rename_if_absent(temporary: Path, target: Path) -> None:
+    """As `_link`, where the file system has no hard links (FAT, many network shares): writers of a name take turns."""
+    guard = target.parent / f"{TEMPORARY}{uuid.uuid5(uuid.NAMESPACE_URL, target.name).hex}"
+    _take_guard(guard)
+    try:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        temporary.replace(target)
+    finally:
+        guard.unlink(missing_ok=True)
+
+
+def _take_guard(guard: Path) -> None:
+    """Return when the guard is ours. One that stays the same for _GUARD_S is of a writer that died and is removed."""
+    seen, since_s = "", 0.0
+    while True:
+        try:
+            os.write(descriptor := os.open(guard, os.O_CREAT | os.O_EXCL | os.O_WRONLY), uuid.uuid4().bytes)
+            os.close(descriptor)
+            return
+        except FileExistsError:
+            pass
+        with suppress(FileNotFoundError):
+            if (now := guard.read_bytes().hex()) != seen:
+                seen, since_s = now, time.monotonic()
+            elif time.monotonic() - since_s > _GUARD_S:
+                guard.unlink()
+        time.sleep(_GUARD_PAUSE_S)
+
+
 def _write_all(file: BinaryIO, data: bytes) -> None:
     file.write(data)
 
@@ -142,7 +229,10 @@ def _make_folders(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folders(folder.parent)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)) from error
     _sync_folder(folder.parent)
 
 

@@ -33,6 +33,16 @@ class ObjectInfo:
     modified: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedWrite:
+    """A write that began and never ended: no reader sees it, but it takes room and may hold anything."""
+
+    path: str
+    """Where its bytes lie, or would have come to lie."""
+    upload: str = ""
+    """The store's own name for it."""
+
+
 class ObjectStore(Protocol):
     """A folder tree of immutable bytes. Paths are relative, `/` between segments; see `check_path`.
 
@@ -66,6 +76,12 @@ class ObjectStore(Protocol):
 
     def copy(self, source: str, target: str) -> None:
         """Make `target` a copy of `source`, replacing what is there in one step. Raises ObjectMissing."""
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[UnfinishedWrite]:
+        """Yield the writes below `prefix` (a folder with its slash) that stand still since before `before`."""
+
+    def discard(self, writes: Iterable[UnfinishedWrite]) -> None:
+        """Remove what is left of these writes; one that is not there is no error."""
 
     def uri(self, path: str) -> str:
         """Return the address a person can use: a local path or s3://bucket/key."""

@@ -8,7 +8,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -26,7 +27,15 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from idgen.stores.protocol import ObjectExists, ObjectInfo, ObjectMissing, StoreError, check_path, check_prefix
+from idgen.stores.protocol import (
+    ObjectExists,
+    ObjectInfo,
+    ObjectMissing,
+    StoreError,
+    UnfinishedWrite,
+    check_path,
+    check_prefix,
+)
 from idgen.stores.s3_access import S3Access
 
 if TYPE_CHECKING:
@@ -37,7 +46,7 @@ ATTEMPTS = 5
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 DELETE_BATCH = 1000
-_MISSING = {"404", "NoSuchKey", "NotFound"}
+_MISSING = {"404", "NoSuchKey", "NotFound", "NoSuchUpload"}
 _BROKEN_BODY = (ResponseStreamingError, IncompleteReadError, ReadTimeoutError)
 _Result = TypeVar("_Result")
 
@@ -127,6 +136,25 @@ class S3Store:
         origin = {"Bucket": self._bucket, "Key": self._key(source)}
         with _as_store_error("copy", source):
             self._client.copy_object(Bucket=self._bucket, Key=self._key(target), CopySource=origin)  # type: ignore[arg-type]
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[UnfinishedWrite]:
+        """Yield uploads in parts that began before `before` and were never completed; their parts are paid for."""
+        whole = self._prefix + check_prefix(prefix)
+        with _as_store_error("list uploads", prefix):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=whole
+            ):
+                for found in page.get("Uploads", []):
+                    if found["Initiated"] < before:
+                        yield UnfinishedWrite(found["Key"][len(self._prefix) :], found["UploadId"])
+
+    def discard(self, writes: Iterable[UnfinishedWrite]) -> None:
+        """Abort these uploads; one that is not there is no error."""
+        for write in writes:
+            with suppress(ObjectMissing), _as_store_error("abort upload", write.path):
+                self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=self._key(write.path), UploadId=write.upload
+                )
 
     def uri(self, path: str) -> str:
         """Return s3://bucket/key."""

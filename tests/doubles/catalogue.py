@@ -74,6 +74,13 @@ class Catalogue:
         assert process.returncode == expect, text[-6000:]
         return text
 
+    def killed_at(self, point, when, *more, job="generate"):
+        """Run a job that is killed before or after a step, such as `idgen.driver.finish:write_results`."""
+        python = [sys.executable, "-m", "doubles.crash_points", point, when, job, *self.words(*more)]
+        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"}
+        done = subprocess.run(python, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
+        assert done.returncode == -signal.SIGKILL, done.stdout[-3000:] + done.stderr[-3000:]
+
     def kill_when(self, process, published, timeout_s=200):
         """SIGKILL the driver alone once that many ledger rows are there; its local cluster dies with it."""
         self.signal_when(process, signal.SIGKILL, published, timeout_s)
@@ -91,7 +98,9 @@ class Catalogue:
     def ledger(self):
         """All ledger rows, parts and compact files, as dicts."""
         for _ in range(10):
-            files = [str(path) for path in Path(self.output, "ledger").rglob("*.parquet")]
+            files = [
+                str(path) for path in Path(self.output, "ledger").rglob("*.parquet") if "damaged" not in path.parts
+            ]
             with contextlib.suppress(FileNotFoundError):  # a run puts parts together meanwhile
                 return ds.dataset(files).to_table().to_pylist() if files else []
         raise AssertionError("the ledger's files changed at each of ten looks")

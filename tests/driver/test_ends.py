@@ -43,6 +43,25 @@ def test_a_plan_leaves_only_what_people_read(shop):
     assert not any(CANARY in path.read_text() for path in run.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("name", ["token", "access_token", "X-Amz-Signature"])
+def test_a_secret_in_an_address_is_in_no_file_of_a_run(shop, name):
+    secret = f"https://shop.example/a.png?v=1&{name}={CANARY}"
+    row = {"photo": secret, "others": json.dumps([secret]), "link": secret, "mask_image_uri": secret}
+    shop.write([{"row_id": "a", "prompt": None} | row, {"row_id": secret, "prompt": "x", "face_select": "none"} | row])
+    shop.run("report.enabled=true", f"notes=[{secret}]")
+    files = [path for path in Path(shop.output).rglob("*") if path.is_file()]
+    assert len(files) > 8
+    for path in files:
+        text = path.read_bytes()
+        if path.suffix == ".parquet":
+            text += str(pq.read_table(path).to_pylist()).encode()
+        assert CANARY.encode() not in text, path
+    assert {row["reference_uri"] for row in shop.results().values() if "reference_uri" in row} <= {
+        None,
+        secret.split("&")[0],
+    }
+
+
 def test_a_base_of_another_family_is_told_which_go_and_nothing_else(shop):
     shop.write([{**row, "recipe": "faceid-sdxl@sd15"} for row in rows(1)])
     text = shop.run(job="plan")
@@ -157,6 +176,24 @@ def test_equal_bad_rows_count_as_many_as_they_are(shop):
     shop.write([{"photo": "ada", "prompt": None} for _ in range(20)])
     shop.run("run.max_failed_fraction=0.5", expect=3)
     assert shop.summary()["rejected"] == 20
+
+
+def test_a_damaged_ledger_part_is_told_set_aside_by_verify_and_its_rows_are_told_again(shop):
+    shop.write([{"row_id": f"r{i}", "photo": "ada", "prompt": None} for i in range(3)])
+    shop.run("run.id=a")
+    (part,) = Path(shop.output, "ledger", "parts").rglob("*.parquet")
+    part.write_bytes(part.read_bytes()[:200])
+    text = shop.run(expect=6)
+    assert "the ledger is damaged: ledger/parts/a/plan-0-0.parquet (200 bytes: " in text
+    assert "idgen verify sets it aside" in text
+    assert "credentials" not in text
+    assert "ledger/parts/a/plan-0-0.parquet" in shop.summary()["error"]
+    text = shop.run(job="verify", expect=3)
+    assert "damaged: ledger/parts/a/plan-0-0.parquet (200 bytes: " in text
+    assert "set aside in " in text
+    assert not shop.ledger()
+    shop.run()
+    assert len(shop.ledger()) == 3
 
 
 def test_an_empty_manifest_is_nothing_to_do(shop):

@@ -3,13 +3,21 @@
 import faulthandler
 import re
 import socket
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import pytest
 from doubles.catalogue import ROOT
 
 from idgen.config import Config
-from idgen.driver.number_limits import ABOVE_ZERO, DEADLINES, LONGEST_S, ZERO_OR_MORE, check_numbers
+from idgen.driver.number_limits import (
+    ABOVE_ZERO,
+    BETWEEN,
+    DEADLINES,
+    LONGEST_S,
+    SHARES,
+    ZERO_OR_MORE,
+    check_numbers,
+)
 from idgen.driver.setup import open_run
 from idgen.errors import Exit, RunError
 from idgen.settings import load_config
@@ -25,12 +33,29 @@ def changed(name, value):
     [(name, value) for name in (*ABOVE_ZERO, *DEADLINES) for value in (0, -1, float("nan"), float("inf"))]
     + [(name, value) for name in DEADLINES for value in (LONGEST_S + 1, 1e10)]
     + [(name, value) for name in ZERO_OR_MORE for value in (-1, float("nan"), float("inf"))]
+    + [(name, value) for name, (first, last) in BETWEEN.items() for value in (first - 1, last + 1)]
     + [("run.max_failed_fraction", value) for value in (float("nan"), -0.1, 1.5)],
 )
 def test_a_number_out_of_its_range_is_named_before_anything_starts(tmp_path, name, value):
-    with pytest.raises(RunError, match=f"^{name}={re.escape(f'{value:g}')}: ") as error:
+    said = str(value) if name in BETWEEN else f"{value:g}"
+    with pytest.raises(RunError, match=f"^{name}={re.escape(said)}: ") as error:
         open_run(changed(name, value), tmp_path)
     assert error.value.exit_code == Exit.USAGE
+
+
+def test_every_number_of_a_run_has_a_limit():
+    rooms = [
+        room.name for room in fields(Config) if is_dataclass(getattr(Config(), room.name)) and room.name != "benchmark"
+    ]
+    numbers = {
+        f"{room}.{key.name}"
+        for room in rooms
+        for key in fields(getattr(Config(), room))
+        if key.type in (int, float, int | None, float | None)
+    }
+    of_its_own_job = {"report.serve", "report.presign_s"}
+    shares = {f"run.{name}" for name in SHARES}
+    assert numbers == {*ABOVE_ZERO, *DEADLINES, *ZERO_OR_MORE, *BETWEEN, *shares, *of_its_own_job}
 
 
 @pytest.mark.parametrize("name", [*ZERO_OR_MORE, "run.max_failed_fraction"])

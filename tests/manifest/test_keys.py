@@ -21,6 +21,8 @@ SIGNED = "https://shop.example/p.jpg?v=2&X-Amz-Signature={0}&X-Amz-Date={0}"
 KNOWN_KEY = "960c958d9159d146b696adab6b842c08"
 KNOWN_SEED = 7154475288461710802
 
+SOURCES = SourcesConfig()
+
 
 def pictures(rows, *, folder="/data", hashes=HASHES, recipes=RECIPES, as_text=False, policy=None):
     """Resolve rows given as dicts; unknown columns are carried."""
@@ -32,11 +34,13 @@ def pictures(rows, *, folder="/data", hashes=HASHES, recipes=RECIPES, as_text=Fa
     return resolved(pa.table(arrays, names), folder=folder, hashes=hashes, recipes=recipes, policy=policy)
 
 
-def resolved(manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES, policy=None):
+def resolved(
+    manifest, *, folder="/data", hashes=HASHES, recipes=RECIPES, policy=None, secrets=tuple(SOURCES.secret_parameters)
+):
     """Resolve a manifest that is a table."""
     names = manifest.column_names
     (batch,) = manifest.append_column(POSITION, pa.array(range(len(manifest)))).combine_chunks().to_batches()
-    places = Addresses(folder, SourcesConfig().signature_parameters)
+    places = Addresses(folder, SOURCES.signature_parameters, secrets)
     table = SettingsTable(
         recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"],
         policy=lambda recipe, shot: policy or {},
@@ -62,6 +66,19 @@ def key(**changes) -> str:
 )  # fmt: skip
 def test_what_decides_the_pixels_is_in_the_key(column: str, value):
     assert key(**{column: list(value.items()) if isinstance(value, dict) else value}) != key()
+
+
+def test_a_secret_that_is_no_signature_stays_in_the_key_and_is_written_nowhere():
+    photo = "https://h.example/a.jpg?token={}"
+    assert key(reference_uri=photo.format("ada")) != key(reference_uri=photo.format("ben")), "perhaps two people"
+    for changes in ({}, {"width": 7, "reference_uri": None, "reference_uris": [photo.format("ada")]}):
+        given = pa.Table.from_pylist(
+            [row(1, **{"reference_uri": photo.format("ada"), "link": photo.format("c4n4ry")} | changes)]
+        )
+        (now,), (before,) = resolved(given), resolved(given, secrets=())
+        assert now["key"] == before["key"]
+        assert "c4n4ry" in before["carried"]
+        assert "c4n4ry" not in now["carried"]
 
 
 POLICY = {"reject": {"face_similarity": 0.3}, "rank_by": "face_similarity"}

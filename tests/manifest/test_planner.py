@@ -123,6 +123,20 @@ def test_rows_that_claim_one_id_or_one_name_are_refused_and_stop_nothing(desk: D
     assert [p["image_index"] for p in desk.pictures() if p["row_id"] == "row-5"] == [0]
 
 
+def test_a_name_whose_file_would_be_another_names_folder_is_refused_with_it(desk: Desk):
+    clash = [("d", None), ("d.png/e", None), ("x/D", "jpeg"), ("x/d.JPG/f/g", None), ("n", None), ("n_01.png/p", None)]
+    fine = [("d.png2/e", None), ("d.webp/e", None), ("x.png", None), ("y.png/z", None)]
+    rows = [row(n, output_name=name, output_format=kind) for n, (name, kind) in enumerate([*clash, *fine])]
+    rows[4]["num_images"] = 2
+    summary = desk.plan(rows)
+    assert summary.refused == {"duplicate_output_name": 6}
+    assert summary.to_make == 5
+    refused = [item for item in desk.results()[1] if item["code"]]
+    assert {item["row_id"] for item in refused} == {f"row-{n}" for n in range(6)}
+    assert {item["image_index"] for item in refused if item["row_id"] == "row-4"} == {1}
+    assert "the folder of another's" in refused[0]["detail"]
+
+
 def test_a_refusal_for_a_name_does_not_speak_for_the_picture(desk: Desk):
     desk.plan([row(1, output_name="a"), row(2, output_name="a")])
     desk.make()

@@ -225,3 +225,12 @@ def test_an_answer_that_comes_after_the_lifetime_renews_nothing(tmp_path):
     assert held(direct)["renewals"] == before
     lease.release()
     assert direct.head(LEASE_PATH) is None
+
+
+def test_a_driver_that_hung_knows_when_another_one_goes_on_under_its_name(store):
+    with Lease(store, "night", **FAST) as lease:
+        assert not lease.is_taken_by_namesake()
+        for owner, is_namesake in (("other", False), ("night", True)):
+            store.put(LEASE_PATH, json.dumps({"owner": owner, "token": "another"}).encode())
+            assert lease.lost.wait(5)
+            assert lease.is_taken_by_namesake() == is_namesake

@@ -1,16 +1,21 @@
 """Both stores, one set of promises: every test runs on a local folder and on a real S3 server."""
 
+import contextlib
+import errno
 import os
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from idgen.stores.protocol import ObjectExists, ObjectMissing
+from idgen.stores import local
+from idgen.stores.local import LocalStore
+from idgen.stores.protocol import ObjectExists, ObjectMissing, StoreError
 
 
 def test_what_was_put_comes_back_whole(store):
@@ -106,6 +111,60 @@ def test_of_eight_writers_at_once_exactly_one_wins(store):
             winners = [number for number in pool.map(write, range(8)) if number is not None]
         assert len(winners) == 1
         assert store.get(f"lease-{race}") == b"writer %d" % winners[0]
+
+
+def test_of_eight_writers_exactly_one_wins_where_the_file_system_has_no_hard_links(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    store = LocalStore(tmp_path)
+    for name in ("one", "two", "three"):
+        wins = []
+
+        def write(number, name=name, wins=wins):
+            with contextlib.suppress(ObjectExists):
+                store.put(name, f"writer {number}".encode(), if_absent=True)
+                wins.append(number)
+
+        with ThreadPoolExecutor(8) as threads:
+            list(threads.map(write, range(8)))
+        assert len(wins) == 1
+        assert store.get(name) == f"writer {wins[0]}".encode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "three", "two"]
+
+
+def test_a_writer_that_died_while_it_held_a_name_without_hard_links_stops_nobody(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(local, "_GUARD_S", 0.2)
+    store = LocalStore(tmp_path)
+    monkeypatch.setattr(Path, "replace", lambda *_: os._exit(9))
+    child = os.fork()
+    if not child:
+        store.put("a", b"dead", if_absent=True)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "link", no_links)
+    monkeypatch.setattr(local, "_GUARD_S", 0.2)
+    store.put("a", b"alive", if_absent=True)
+    assert store.get("a") == b"alive"
+
+
+def test_a_file_where_a_folder_must_be_is_neither_missing_nor_there(tmp_path):
+    store = LocalStore(tmp_path)
+    store.put("d.png", b"x")
+    for call in (
+        lambda: store.put("d.png/e.png", b"y"),
+        lambda: store.put("d.png/e.png", b"y", if_absent=True),
+        lambda: store.put("d.png/deep/er.png", b"y", if_absent=True),
+        lambda: store.copy("d.png", "d.png/e.png"),
+    ):
+        with pytest.raises(StoreError, match="a file where a folder of this path must be") as caught:
+            call()
+        assert type(caught.value) is StoreError
 
 
 def test_if_absent_with_the_same_bytes_is_our_own_earlier_try(store):
