@@ -66,6 +66,7 @@ class Code(StrEnum):
     EXTRA_BUDGET_SPENT = "extra_budget_spent"
     # publish
     STORE_FAILED = "store_failed"
+    CHECK_FAILED = "check_failed"
     # anywhere
     INTERNAL = "internal"
 
@@ -109,6 +110,7 @@ CODES: dict[Code, CodeFacts] = {
     Code.WORKER_CRASHED: CodeFacts("failed", False, "the worker died twice while it ran this picture alone", "look at the input; jobs/rerun.py rerun.code=[worker_crashed] tries again"),
     Code.EXTRA_BUDGET_SPENT: CodeFacts("failed", True, "a gate held the picture, and run.max_extra_pictures left no further try", "the next run goes on with a budget of its own; or raise run.max_extra_pictures"),
     Code.STORE_FAILED: CodeFacts("failed", True, "the image could not be written", "it is retried automatically"),
+    Code.CHECK_FAILED: CodeFacts("failed", True, "a measure that decides which of the picture's tries is kept could not be taken", "it is retried automatically; the run's logs say why it broke"),
     Code.INTERNAL: CodeFacts("failed", False, "a bug in idgen", "report it with the run's logs; after the fix jobs/rerun.py rerun.code=[internal]"),
 }  # fmt: skip
 

@@ -9,38 +9,35 @@ import faulthandler
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
 
-from idgen import weights
 from idgen.actors.face_packs import SMALL_FACES, FacePacks
-from idgen.actors.facts import RunFacts, SamplerSettings, device_of
+from idgen.actors.facts import RunFacts, SamplerSettings
 from idgen.actors.held_gpus import HeldGpus
 from idgen.actors.instruments import MeasuringNetworks
+from idgen.actors.loaded_recipe import LoadedRecipe
 from idgen.actors.lost_device import end_if_lost
 from idgen.actors.monitor import Monitor, Orders
 from idgen.actors.picture_facts import with_row
 from idgen.actors.pixels import Pixels
-from idgen.actors.recipe_faults import RecipeFaults
 from idgen.actors.shard_reports import counts, told
 from idgen.actors.shards_left import rows_left
+from idgen.checks.gates import Gate, deciding
 from idgen.checks.picture import FinishedPicture
 from idgen.errors import Code, RowError
 from idgen.outputs import ledger
-from idgen.outputs.encoded_prompts import encoder_of
 from idgen.outputs.publisher import Publisher
 from idgen.recipes.gates import gates_for
 from idgen.recipes.recipe import Recipe
 from idgen.sampling import batches
 from idgen.sampling.batches import BatchSize, OutOfMemory
 from idgen.sampling.finishing import Repair, finish
-from idgen.sampling.memory import give_back_memory
 from idgen.sampling.rows import Bucket, SampleRow
 from idgen.sampling.sampler import Sampler
-from idgen.sampling.texts import StoredTexts
 from idgen.sampling.tries import Tries
 from idgen.schemas import PictureRow
 
@@ -75,11 +72,8 @@ class SamplerActor:
         self._batch_sizes: dict[str, BatchSize] = {}
         self._face_packs = FacePacks(run, SMALL_FACES, settings.sampling.num_cpus, monitor)
         self._networks = MeasuringNetworks(run, settings.sampling.num_cpus)
-        self._faults = RecipeFaults(monitor)
-        self._load_group = ""
-        self._sampler: Sampler | None = None
-        self._texts_ahead = False
-        self._work: Counter[str] = Counter()  # of samplers that were dropped, and the loads
+        self._loaded = LoadedRecipe(run, settings, monitor, self._store)
+        self._passes: Counter[str] = Counter()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Sample and publish one shard (ANALYSED, all of one bucket); return its row of COUNTS."""
@@ -99,8 +93,9 @@ class SamplerActor:
             self._monitor.published([told(part) for part in parts])
 
         recipe = self._run.recipes[table["recipe"][0].as_py()]
-        tries = Tries(rows, recipe.rank_by, self._monitor.take_extra)
-        publisher = self._publisher(shard, orders.shard_try, count, recipe, tries)
+        gates = gates_for(recipe, self._settings.gates)
+        tries = Tries(rows, recipe.rank_by, self._monitor.take_extra, deciding(gates))
+        publisher = self._publisher(shard, orders.shard_try, count, recipe, gates, tries)
         before = self._work_counts()
         try:
             if not orders.stop:
@@ -137,7 +132,7 @@ class SamplerActor:
         if not live:
             return
         try:
-            tools = _Tools(self._load(live[0]), self._repair(live[0]), pixels)
+            tools = _Tools(self._loaded.get(live[0]), self._repair(live[0]), pixels)
         except RowError as error:  # the recipe's fault: no row of it can be made, those of others can
             publisher.submit(live, [RowError(error.code, error.detail) for _ in live], "sample", 0.0)
             return
@@ -179,11 +174,11 @@ class SamplerActor:
         pictures = tools.sampler.sample(asked, bucket)
         wanted = [row["target_keypoints"] for row in batch]
         done = finish(pictures, asked, bucket, wanted, tools.repair, tools.sampler.warnings(asked, bucket))
-        recipe, white = self._run.recipes[batch[0]["recipe"]], self._run.checks.white_ground
-        finished = [with_row(one, row, told, recipe, white) for one, row, told in zip(done, batch, asked, strict=True)]
+        recipe, checks = self._run.recipes[batch[0]["recipe"]], self._run.checks
+        finished = [with_row(one, row, told, recipe, checks) for one, row, told in zip(done, batch, asked, strict=True)]
         results = [one.facts.face_pass.result for one in finished if one.facts.face_pass is not None]
         passes = sum(result in ("done", "failed") for result in results)
-        self._work += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
+        self._passes += Counter(face_passes=passes, face_pass_calls=min(passes, 1))
         return finished
 
     def _repair(self, row: PictureRow) -> Repair | None:
@@ -193,39 +188,7 @@ class SamplerActor:
             return None
         from idgen.sampling.face_pass import FaceRepair  # brings the libraries that find faces
 
-        return FaceRepair(self._load(row), self._face_packs.get(recipe.face_pack), recipe.face_pass)
-
-    def _load(self, row: PictureRow) -> Sampler:
-        if self._sampler is None or self._load_group != row["load_group"]:
-            self._faults.refuse_known(row["load_group"])
-            self._drop()
-            sampling = self._settings.sampling
-            recipe = self._run.recipes[row["recipe"]]
-            found = weights.model_identity(recipe, cache=weights.hash_cache())
-            weights.check_node(recipe, found, self._run.identities[recipe.name])
-            encoder = encoder_of(recipe, self._run.identities)
-            started_s = time.monotonic()
-            self._texts_ahead = bool(encoder)
-            with self._faults.told(row["load_group"]):
-                self._sampler = Sampler.load(
-                    recipe,
-                    lora_scale=row["lora_scale"],
-                    device=device_of(sampling.device, sampling.num_gpus),
-                    compile=sampling.compile,
-                    texts=StoredTexts(self._store, encoder, self._settings.failed_texts) if encoder else None,
-                )
-            self._load_group = row["load_group"]
-            self._work.update(loads=1, load_ms=round(1000 * (time.monotonic() - started_s)))
-        return self._sampler
-
-    def _drop(self) -> None:
-        """Let go of the loaded recipe before the next one comes: two do not fit."""
-        if self._sampler is not None:
-            self._work.update(self._done(self._sampler))
-            device = self._sampler.device
-            self._sampler.release()
-            self._sampler = None
-            give_back_memory(device)
+        return FaceRepair(self._loaded.get(row), self._face_packs.get(recipe.face_pack), recipe.face_pass)
 
     def _batch_size(self, row: PictureRow) -> BatchSize:
         rows = self._settings.sampling.batch_size or self._run.recipes[row["recipe"]].batch_size
@@ -234,7 +197,9 @@ class SamplerActor:
     def _already_published(self, shard: str, orders: Orders) -> set[str]:
         return ledger.shard_keys(self._store, self._run.run_id, shard) if orders.shard_try else set()
 
-    def _publisher(self, shard: str, shard_try: int, published: Told, recipe: Recipe, tries: Tries) -> Publisher:
+    def _publisher(
+        self, shard: str, shard_try: int, published: Told, recipe: Recipe, gates: Mapping[str, Gate], tries: Tries
+    ) -> Publisher:
         return Publisher(
             self._store,
             run_id=self._run.run_id,
@@ -243,7 +208,7 @@ class SamplerActor:
             images=self._settings.images,
             signature_parameters=self._run.signature_parameters,
             published=published,
-            gates=gates_for(recipe, self._settings.gates),
+            gates=gates,
             choose=tries.judged,
             instruments=self._networks.of(recipe, self._face_packs),
             rejected=self._settings.rejected,
@@ -251,14 +216,4 @@ class SamplerActor:
         )
 
     def _work_counts(self) -> Counter[str]:
-        work = Counter(self._work)
-        if self._sampler is not None:
-            work.update(self._done(self._sampler))
-        return work
-
-    def _done(self, sampler: Sampler) -> dict[str, int]:
-        """What the loaded recipe did so far. Where texts were made ahead, looking one up is no encoding."""
-        work: dict[str, int] = asdict(sampler.counts)
-        if self._texts_ahead:
-            work["texts_read"] = work.pop("prompt_encodings")
-        return work
+        return self._loaded.work_counts() + self._passes

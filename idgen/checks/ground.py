@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from idgen.checks.no_face import unmeasured
 from idgen.checks.picture import PictureFacts, Pixels
 from idgen.checks.protocol import Finding, FindingColumn
 
@@ -25,13 +26,15 @@ class GroundWhiteCheck:
         pa.float32(),
         f"share of the frame's pixels with {WHITE_FROM} of 255 or more in every channel; null where no white was asked",
         better="higher",
+        of_white=True,
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return the share."""
+        """Return the share; null, with a reason, where faces could not be looked for."""
         ground = _ground(picture, facts)
-        white = None if ground is None else float((ground.min(axis=1) >= WHITE_FROM).mean())
-        return Finding(self.column.name, white)
+        if ground is None:
+            return _no_value(self.column.name, facts)
+        return Finding(self.column.name, float((ground.min(axis=1) >= WHITE_FROM).mean()))
 
 
 class GroundDeviationCheck:
@@ -42,17 +45,26 @@ class GroundDeviationCheck:
         pa.float32(),
         "standard deviation of the frame's levels (0..255), the channel that has most; null where no white was asked",
         better="lower",
+        of_white=True,
     )
 
     def look(self, picture: Pixels, facts: PictureFacts) -> Finding:
-        """Return the deviation."""
+        """Return the deviation; null as the share of GroundWhiteCheck."""
         ground = _ground(picture, facts)
-        return Finding(self.column.name, None if ground is None else float(ground.std(axis=0).max()))
+        if ground is None:
+            return _no_value(self.column.name, facts)
+        return Finding(self.column.name, float(ground.std(axis=0).max()))
+
+
+def _no_value(name: str, facts: PictureFacts) -> Finding:
+    """Where no white was asked for, or a face covers all, there is nothing to miss."""
+    missed = facts.white_ground and "faces" in facts.broken
+    return unmeasured(name, facts, "faces") if missed else Finding(name, None)
 
 
 def _ground(picture: Pixels, facts: PictureFacts) -> NDArray[np.uint8] | None:
-    """Return the frame's pixels [n, 3]; None where no white was asked, or faces cover all of it."""
-    if not facts.white_ground:
+    """Return the frame's pixels [n, 3]; None where no white was asked, faces cover all of it, or nobody could look."""
+    if not facts.white_ground or "faces" in facts.broken:
         return None
     height, width = picture.shape[:2]
     thick = max(1, round(FRAME_FRACTION * min(height, width)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from idgen.checks.picture import Embedding, Instrument, PictureFacts, Pixels, Place, SeenFaces
+from idgen.errors import RunError
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Instruments:
         """Return the facts with what the instruments say of the picture.
 
         Faces are looked for only where nobody has looked at these pixels yet. An instrument that breaks costs its own
-        measures: `broken` says which, as a warning `check_failed`.
+        measures: `broken` says which, as a warning `check_failed`. Raises RunError where this node cannot have one, as
+        every picture would lack its measures.
         """
         facts = self._seen(picture, facts)
         facts = self._judged(picture, facts)
@@ -93,6 +95,8 @@ NO_INSTRUMENTS = Instruments()
 def _with(facts: PictureFacts, name: Instrument, take: Callable[[], PictureFacts]) -> PictureFacts:
     try:
         return take()
+    except RunError:
+        raise
     except Exception as error:
         log.exception("the instrument %s broke", name)
         return replace(facts, broken={**facts.broken, name: f"check_failed: {name} ({type(error).__name__})"})

@@ -30,6 +30,8 @@ class Findings:
     warnings: tuple[str, ...] = ()
     """Each as `code: words`: the sampler's, then the checks'."""
     verdict: PictureVerdict = ""
+    broken: frozenset[str] = frozenset()
+    """Columns that have no value because something broke: another moment might have one."""
 
 
 NOTHING_FOUND = Findings({})
@@ -47,7 +49,7 @@ def findings(
     `instruments` take their measures first. What several checks say in the same words is said once.
 
     A check that breaks, changes the picture or says what its column cannot hold costs no picture: that is a warning,
-    `check_failed`.
+    `check_failed`. Raises RunError for an instrument that this node cannot have.
     """
     notes = finished.facts.notes
     if isinstance(finished.pixels, RowError):
@@ -62,7 +64,8 @@ def findings(
     details = dict.fromkeys(detail for finding in found for detail in finding.detail)
     verdicts = {finding.verdict for finding in found}
     verdict: PictureVerdict = "held" if "reject" in verdicts else "warn" if "warn" in verdicts else "ok"
-    return Findings({finding.name: finding.value for finding in found}, (*notes, *details), verdict)
+    broken = frozenset(finding.name for finding in found if finding.broke)
+    return Findings({finding.name: finding.value for finding in found}, (*notes, *details), verdict, broken)
 
 
 def _look(check: Check, picture: Pixels, facts: PictureFacts) -> Finding:
@@ -71,7 +74,7 @@ def _look(check: Check, picture: Pixels, facts: PictureFacts) -> Finding:
         return _sound(check.look(picture, facts), check.column)
     except Exception as error:
         log.exception("the check %s broke", name)
-        return Finding(name, None, "warn", (f"check_failed: {name} ({type(error).__name__})",))
+        return Finding(name, None, "warn", (f"check_failed: {name} ({type(error).__name__})",), broke=True)
 
 
 def _sound(finding: Finding, column: FindingColumn) -> Finding:

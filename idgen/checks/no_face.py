@@ -15,4 +15,4 @@ def unmeasured(name: str, facts: PictureFacts, *instruments: Instrument) -> Find
     broken = tuple(facts.broken[one] for one in instruments if one in facts.broken)
     missing = facts.seen is not None and facts.seen.chosen is None and facts.has_person
     reasons = broken or ((NO_FACE,) if missing and "faces" in instruments else ())
-    return Finding(name, None, "warn" if reasons else "ok", reasons)
+    return Finding(name, None, "warn" if reasons else "ok", reasons, broke=bool(broken))

@@ -28,6 +28,8 @@ class FindingColumn:
     """Bound that every run has unless recipe or run say otherwise. Where the number is from stands beside it."""
     network: Literal["judge", "safety", ""] = ""
     """The network of the run's own that measures it (weights/instruments.py); empty = pixels, or the recipe's pack."""
+    of_white: bool = False
+    """Measured only where the picture is asked for on a white ground."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Finding:
     verdict: Verdict = "ok"
     detail: tuple[str, ...] = ()
     """Why it is not ok, each as `code: words`: at least one then, and none when it is ok."""
+    broke: bool = False
+    """There is no value because the check, or what it measures with, broke: another moment might have one."""
 
 
 class Check(Protocol):

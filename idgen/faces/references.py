@@ -96,7 +96,7 @@ class ReferenceReader:
         uris = {name: uri for part in asked for name, uri in zip(part.task.files, part.uris, strict=True)}
         for task, result in self._seen(left, uris, should_stop, begin, end):
             done[task] = result
-            if not (isinstance(result, RowError) and result.retriable):
+            if self._lasts(task, result):
                 self._remembered.put(task, result)
         return [
             row if isinstance(row, RowError) else join(request, row, [done.get(part.task) for part in row])
@@ -107,6 +107,13 @@ class ReferenceReader:
         """Return the names by which `begin`, `end` and `skip` know what the request looks at; none for a bad one."""
         row = self._parts(request)
         return [] if isinstance(row, RowError) else [part.task.digest for part in row]
+
+    def _lasts(self, task: FileTask, result: _Result) -> bool:
+        """Whether another moment would give the same; a judge that broke may have lacked memory."""
+        if isinstance(result, RowError):
+            return not result.retriable
+        face = result.face
+        return self._judge is None or face is None or task.poses or face.judge_embedding is not None
 
     def _parts(self, request: Request) -> list[RowFile] | RowError:
         try:
@@ -179,11 +186,13 @@ class ReferenceReader:
         return face
 
     def _judged(self, rgb: npt.NDArray[np.uint8], face: "Face") -> "Face":
-        """Return the face with the judge's embedding; a judge that breaks costs that alone."""
+        """Return the face with the judge's embedding; a judge that breaks costs that alone. Its RunError is raised."""
         if self._judge is None:
             return face
         try:
             return replace(face, judge_embedding=self._judge().embed(turn(rgb, face.turns), face.keypoints))
+        except RunError:
+            raise
         except Exception as error:
             logger.exception("the judge broke")
             return replace(face, warnings=(*face.warnings, f"check_failed: judge ({type(error).__name__})"))

@@ -32,7 +32,7 @@ from idgen.manifest.shards import REFERENCE, ShardRef, cut_stream, free_part, si
 from idgen.manifest.verdicts import Force, check_force, judge, load_codes
 from idgen.manifest.warning import PlanWarning
 from idgen.outputs.ledger import newest_sql, reading_ledger
-from idgen.recipes.gates import gates_for, policy_of
+from idgen.recipes.gates import policies
 from idgen.recipes.recipe import Recipe
 from idgen.sources.precheck import Precheck
 from idgen.stores.protocol import ObjectStore
@@ -123,7 +123,8 @@ def plan(
         default_recipe=config.recipe,
         default_format=config.images.format,
         schedulers=schedulers,
-        policy=lambda recipe: policy_of(recipe, gates_for(recipe, config.gates), networks),
+        policy=policies(config.gates, networks, config.checks.white_ground.shots),
+        telling_shots=config.checks.white_ground.shots,
     )
     with open_database(scratch, config.planner.memory_mb) as connection:
         asking = Asking(connection, staged, table, addresses, config, scratch)

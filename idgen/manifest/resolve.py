@@ -126,10 +126,16 @@ class Resolver:
         """Return the row's pictures and their settings, or as many refused ones and None; with `change` only one."""
         try:
             images = tuple(name for name in self._images if name in row.given) if self._images else ()
-            settings = self._table.get(self._shared, row.shared, images)
+            settings = self._table.get(self._shared, row.shared, images, self._shot(row.given))
             return self._pictures(row, settings, change), settings
         except RowError as error:
             return self._refused(row, error, change), None
+
+    def _shot(self, given: Mapping[str, Cell]) -> str:
+        """Return the row's label where labels decide something."""
+        if not self._table.telling_shots or "shot" not in given:
+            return ""
+        return str(self._addresses.clean(_checked("shot", given["shot"])))
 
     def _ordered(self, rows: list[PictureTuple], last: int) -> list[int]:
         """Return where among the `last` rows pictures stand that have an order."""

@@ -69,10 +69,14 @@ class SettingsTable:
         default_recipe: str,
         default_format: str,
         schedulers: Collection[str],
-        policy: Callable[[Recipe], Mapping[str, object]] = lambda recipe: {},
+        policy: Callable[[Recipe, str], Mapping[str, object]] = lambda recipe, shot: {},
+        telling_shots: Collection[str] = (),
         max_entries: int = 20_000,
     ) -> None:
-        """`policy` says of a recipe what decides which of several tries is kept; {} = nothing is ever held."""
+        """`policy` says of a recipe and a shot what decides which of several tries is kept; {} = nothing is ever held.
+
+        `telling_shots` are the labels that it tells apart from all others.
+        """
         self._recipes = recipes
         self._recipe_hashes = recipe_hashes
         self._default_recipe = default_recipe
@@ -80,28 +84,32 @@ class SettingsTable:
         self._schedulers = frozenset(schedulers)
         self._max_entries = max_entries
         self._policy = policy
-        self._known: dict[tuple[tuple[Cell, ...], tuple[str, ...]], Settings | RowError] = {}
+        self.telling_shots = frozenset(telling_shots)
+        self._known: dict[tuple[tuple[Cell, ...], tuple[str, ...], str], Settings | RowError] = {}
 
-    def get(self, names: Sequence[str], cells: tuple[Cell, ...], images: tuple[str, ...] = ()) -> Settings:
-        """Return the settings of a row's shared cells; `images` are the image columns it sets.
+    def get(
+        self, names: Sequence[str], cells: tuple[Cell, ...], images: tuple[str, ...] = (), shot: str = ""
+    ) -> Settings:
+        """Return the settings of a row's shared cells; `images` are the image columns it sets, `shot` its label.
 
         Raises RowError, the same for the same arguments; RunError(USAGE) for a recipe whose files are wrong.
         """
-        found = self._known.get((cells, images))
+        told = shot if shot in self.telling_shots else ""
+        found = self._known.get((cells, images, told))
         if found is None:
             try:
                 given = {name: cell for name, cell in zip(names, cells, strict=True) if cell is not None}
-                found = self._resolve(given, images)
+                found = self._resolve(given, images, told)
             except RowError as error:
                 found = error
             if len(self._known) >= self._max_entries:
                 self._known.clear()
-            self._known[cells, images] = found
+            self._known[cells, images, told] = found
         if isinstance(found, RowError):
             raise RowError(found.code, found.detail)
         return found
 
-    def _resolve(self, given: dict[str, Cell], images: tuple[str, ...]) -> Settings:
+    def _resolve(self, given: dict[str, Cell], images: tuple[str, ...], shot: str) -> Settings:
         recipe = self._recipe(given)
         for name in (*given, *images):
             if not may_set(recipe, BY_NAME[name]):
@@ -122,7 +130,7 @@ class SettingsTable:
         check_together(columns, recipe, images, self._schedulers)
         if "paste_back" not in defaults:
             columns.pop("paste_back", None)  # false, where nothing could be pasted
-        policy = self._policy(recipe)
+        policy = self._policy(recipe, shot)
         if columns["tries"] == 1 or not policy:
             columns.pop("tries")  # nothing is held, so that the first picture is the one
         recipe_hash = self._recipe_hashes[recipe.name]

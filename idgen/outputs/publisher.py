@@ -143,10 +143,7 @@ class Publisher:
             self._room.release()
 
     def _publish(self, batch: _Batch) -> None:
-        published = []
-        for picture, result in zip(batch.pictures, batch.images, strict=True):
-            if chosen := self._looked_at(batch, picture, result):
-                published.append(self._publish_image(batch, chosen))
+        published = [self._publish_image(batch, chosen) for chosen in self._chosen(batch)]
         if not published:
             return
         rows = [row for row, _ in published]
@@ -172,11 +169,16 @@ class Publisher:
                 time.sleep(min(pause_s, left_s))
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
-    def _looked_at(self, batch: _Batch, picture: PictureRow, result: FinishedPicture | RowError) -> Chosen | None:
-        """Have a picture checked and chosen; None when it is made again."""
-        finished = FinishedPicture(result) if isinstance(result, RowError) else result
-        found = findings(finished, self._checks, self._gates, self._instruments)
-        return self._choose(picture, finished, found, batch.seconds / len(batch.pictures))
+    def _chosen(self, batch: _Batch) -> list[Chosen]:
+        """Have all pictures of a batch checked, then chosen among their tries; those made again are left out.
+
+        What ends the run while they are checked ends it before anything of the batch is stored.
+        """
+        made = [FinishedPicture(result) if isinstance(result, RowError) else result for result in batch.images]
+        found = [findings(one, self._checks, self._gates, self._instruments) for one in made]
+        seconds = batch.seconds / len(batch.pictures)
+        chosen = [self._choose(*each, seconds) for each in zip(batch.pictures, made, found, strict=True)]
+        return [one for one in chosen if one]
 
     def _publish_image(self, batch: _Batch, chosen: Chosen) -> tuple[Row, str]:
         """Store the image; return the picture's ledger row and where its named copy goes, "" for nowhere."""

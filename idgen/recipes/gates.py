@@ -1,6 +1,6 @@
 """The gates of a recipe: its checks' bounds, the recipe's, the run's; and what of them is in a key."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from idgen.checks import gates
 from idgen.checks.config import NETWORK_SETTINGS
@@ -36,16 +36,20 @@ def gates_for(recipe: Recipe, run_gates: GateSettings) -> dict[str, Gate]:
     return gates.gates_of([own, recipe.gates, run_gates], COLUMN_OF)
 
 
-def policy_of(recipe: Recipe, bounds: Mapping[str, Gate], networks: Mapping[Instrument, str]) -> dict[str, object]:
+def policy_of(
+    recipe: Recipe, bounds: Mapping[str, Gate], networks: Mapping[Instrument, str], *, white: bool = False
+) -> dict[str, object]:
     """Return what decides which of several tries is kept; {} where nothing is ever held, so that one try is enough.
 
-    `networks` are the run's own that measure pictures, with the sha256 of each. Raises RunError(USAGE) for a bound on
+    `networks` are the run's own that measure pictures, with the sha256 of each. `white`: whether the row asks for a
+    white ground; it is told only where a measure of the ground decides or ranks. Raises RunError(USAGE) for a bound on
     a measure of a network that the run does not name: it would let everything pass.
     """
     deciding = gates.deciding(bounds)
     if not deciding:
         return {}
-    used = {column.network for name in (*deciding, recipe.rank_by) if (column := COLUMN_OF[name]).network}
+    columns = [COLUMN_OF[name] for name in (*deciding, recipe.rank_by)]
+    used = {column.network for column in columns if column.network}
     for network, setting in NETWORK_SETTINGS.items():
         if network in used and network not in networks:
             raise RunError(
@@ -55,4 +59,26 @@ def policy_of(recipe: Recipe, bounds: Mapping[str, Gate], networks: Mapping[Inst
             )
     files = {name: digest for name, digest in networks.items() if name in used}
     policy: dict[str, object] = {"reject": deciding, "rank_by": recipe.rank_by}
-    return policy | {"networks": files} if files else policy
+    if files:
+        policy["networks"] = files
+    if any(column.of_white for column in columns):
+        policy["white_ground"] = white
+    return policy
+
+
+def policies(
+    run_gates: GateSettings, networks: Mapping[Instrument, str], white_shots: Collection[str]
+) -> Callable[[Recipe, str], dict[str, object]]:
+    """Return what says of a recipe and a row's `shot` the policy in a run; the arguments are the run's."""
+
+    def policy(recipe: Recipe, shot: str) -> dict[str, object]:
+        """Return the policy; raises as `policy_of`."""
+        white = asks_white(recipe, shot, white_shots)
+        return policy_of(recipe, gates_for(recipe, run_gates), networks, white=white)
+
+    return policy
+
+
+def asks_white(recipe: Recipe, shot: str, white_shots: Collection[str]) -> bool:
+    """Whether a picture is asked for on a white ground; `white_shots` are the run's `checks.white_ground.shots`."""
+    return recipe.white_ground or shot in white_shots

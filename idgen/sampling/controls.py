@@ -12,8 +12,8 @@ from idgen.errors import Exit, RunError
 from idgen.networks import attention, checkpoints, identity_net
 from idgen.networks.identity_net import IdentityNet
 from idgen.recipes.recipe import Control
+from idgen.sampling.library_messages import quiet
 from idgen.sampling.parts import Denoiser
-from idgen.sampling.reading import quiet
 from idgen.weights import control_rules, single_files
 
 IDENTITY, INPAINT = "identity", "inpaint"

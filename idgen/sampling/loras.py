@@ -22,8 +22,9 @@ from idgen.errors import Exit, RunError
 from idgen.networks import checkpoints
 from idgen.recipes.recipe import Lora
 from idgen.sampling import lora_names
+from idgen.sampling.library_messages import quiet
 from idgen.sampling.lora_names import PREFIXES
-from idgen.sampling.reading import Pipeline, quiet
+from idgen.sampling.reading import Pipeline
 
 NAME = "lora"
 """Of the adapter while it is merged, one after the other."""

@@ -4,8 +4,7 @@ A single file (.safetensors in the original layout) has no settings and no token
 same family, which must be given, as diffusers would fetch it from the network otherwise.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,8 +12,7 @@ from typing import Any, Literal, get_args
 import diffusers
 import torch
 import transformers
-from diffusers.loaders.single_file_utils import SingleFileComponentError
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -23,6 +21,7 @@ from idgen.errors import Exit, RunError
 from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base, Dtype
 from idgen.sampling import part_names
+from idgen.sampling.library_messages import explained, quiet
 from idgen.sampling.parts import ModelKind, PipelineKind
 from idgen.weights import single_files
 from idgen.weights.headers import Shapes, dtypes_of, shapes_of
@@ -159,29 +158,6 @@ def stored_dtype(files: Sequence[Path], prefix: str = "") -> torch.dtype:
     floats = {dtype for dtype in wanted.values() if "F" in dtype}
     (only,) = floats if len(floats) == 1 else ("mixed",)
     return {"F16": torch.float16, "BF16": torch.bfloat16}.get(only, torch.float32)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep diffusers from saying what is known here, or what an error of ours says."""
-    before = diffusers.utils.logging.get_verbosity()
-    diffusers.utils.logging.set_verbosity(diffusers.utils.logging.CRITICAL)
-    try:
-        yield
-    finally:
-        diffusers.utils.logging.set_verbosity(before)
-
-
-@contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Turn the errors that libraries have for wrong files into RunError(USAGE) that begins with `what`."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, NotImplementedError, SingleFileComponentError, SafetensorError) as error:
-        reason = str(error).strip().partition("\n")[0][:300]
-        if isinstance(error, NotImplementedError):  # of torch, about tensors that nothing was read into
-            reason = "weights are missing"
-        raise RunError(Exit.USAGE, f"{what}: {reason}") from error
 
 
 def _read(kind: ModelKind, name: Literal["unet", "vae"], files: Files, path: Path, dtype: torch.dtype) -> nn.Module:

@@ -7,7 +7,7 @@ sampling thread takes what is to be made again. Sampling does not wait for verdi
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -54,9 +54,15 @@ class _Row:
 class Tries:
     """The tries of one shard's pictures. `judged` is for publishing threads, the rest for the sampling one."""
 
-    def __init__(self, rows: Sequence[PictureRow], rank_by: str, extra: Callable[[], bool]) -> None:
-        """`extra` is asked before each further try; False = the run's budget is spent."""
+    def __init__(
+        self, rows: Sequence[PictureRow], rank_by: str, extra: Callable[[], bool], deciding: Collection[str] = ()
+    ) -> None:
+        """`extra` is asked before each further try; False = the run's budget is spent.
+
+        `deciding` are the columns with a bound that holds pictures.
+        """
         self._rank_by = rank_by
+        self._needed = {rank_by, *deciding}
         self._extra = extra
         self._rows = {row["key"]: _Row(row) for row in rows if (row.get("tries") or 1) > 1}
         self._in_hand: set[str] = set()
@@ -72,8 +78,8 @@ class Tries:
     def judged(self, picture: PictureRow, finished: FinishedPicture, found: Findings, seconds: float) -> Chosen | None:
         """Return what is published of a picture that was just made, or None: it is made again.
 
-        `seconds` is what this try took. An error that another moment might not have had ends the picture: keeping an
-        earlier try then would depend on the moment.
+        `seconds` is what this try took. An error that another moment might not have had ends the picture: which try is
+        kept would depend on the moment. So does a measure that holds or ranks the try and could not be taken.
         """
         row = self._rows.get(picture["key"])
         if row is None:
@@ -91,7 +97,9 @@ class Tries:
         row.seconds += seconds
         error = made.finished.pixels if isinstance(made.finished.pixels, RowError) else None
         if error is not None and error.code != Code.NON_FINITE:
-            return Chosen(row.asked, made.finished, made.found, row.seconds)
+            return _ended(row, made, error)
+        if made.found.verdict == "held" and (missing := self._needed & made.found.broken):
+            return _ended(row, made, RowError(Code.CHECK_FAILED, ", ".join(sorted(missing))))
         row.told.append(made.told())
         if row.best is None or made.rank(self._rank_by) > row.best.rank(self._rank_by):
             row.best = made
@@ -101,8 +109,8 @@ class Tries:
             kept = _with_seed(row.asked, best.number)
             return Chosen(kept, best.finished, best.found, row.seconds, json.dumps(row.told))
         if not self._extra():
-            spent = RowError(Code.EXTRA_BUDGET_SPENT, f"{len(row.told)} of {row.asked.get('tries')} tries were made")
-            return Chosen(row.asked, replace(made.finished, pixels=spent), made.found, row.seconds)
+            words = f"{len(row.told)} of {row.asked.get('tries')} tries were made"
+            return _ended(row, made, RowError(Code.EXTRA_BUDGET_SPENT, words))
         self.extra_pictures += 1
         return None
 
@@ -133,6 +141,12 @@ def try_seed(seed: int, number: int) -> int:
     if not number:
         return seed
     return int.from_bytes(blake2b(f"try {number} {seed}".encode(), digest_size=8).digest(), "big") >> 1
+
+
+def _ended(row: _Row, made: _Try, error: RowError) -> Chosen:
+    """Return what is published of a picture that has no image; its earlier tries are let go."""
+    row.best = None
+    return Chosen(row.asked, replace(made.finished, pixels=error), made.found, row.seconds)
 
 
 def _with_seed(asked: PictureRow, number: int) -> PictureRow:

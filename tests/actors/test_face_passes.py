@@ -165,9 +165,19 @@ def test_another_face_pack_on_this_node_is_refused_before_anything_is_sampled(sh
         shop.run([asked(1, ada)])
     assert caught.value.exit_code == Exit.UNAVAILABLE
     assert shop.calls == []
-    told = shop.run([asked(2, ada) | {"face_pass": None}])
-    assert (told[2]["status"], told[2]["face_similarity"]) == ("ok", None)
-    assert "check_failed: faces (RunError)" in told[2]["warnings"]
+
+
+def test_a_face_pack_that_pictures_cannot_be_measured_with_here_ends_the_run_and_nothing_is_published(
+    shop, ada, identities
+):
+    identities = {"tiny": {**identities["tiny"], "face_pack": "0" * 64}}
+    shop._run = dataclasses.replace(shop._run, identities=identities)
+    shop.actor = shop.new_actor()
+    with pytest.raises(RunError, match="face_pack on") as caught:
+        shop.run([asked(number, ada) | {"face_pass": None} for number in (1, 2)])
+    assert caught.value.exit_code == Exit.UNAVAILABLE
+    assert not list(shop.store.list("images/"))
+    assert not list(shop.store.list("ledger/"))
 
 
 def test_a_pass_that_does_not_fit_halves_the_batch_and_tells_nothing_twice(shop, ada, monkeypatch):

@@ -122,8 +122,65 @@ def test_a_judge_that_breaks_costs_no_row(tmp_path, identities, judge, paints, m
     assert (row["status"], row["judge_similarity"]) == ("ok", None)
     assert row["face_similarity"] > 0.9
     assert [note for note in row["warnings"] if note.startswith("check_failed")] == [
-        "check_failed: judge (ZeroDivisionError)"
+        "check_failed: judge (ZeroDivisionError)",
+        "check_failed: judge (a reference photo has no numbers of it)",
     ]
+
+
+def breaks_on_photos(monkeypatch, times=99):
+    """Have the judge break on the first `times` photos that it is shown by the faces stage; it is well afterwards."""
+    from idgen.faces.judge import Judge
+    from idgen.faces.references import ReferenceReader
+
+    embed, reading, broken = Judge.embed, ReferenceReader._judged, []
+
+    def on_photo(self, rgb, face):
+        if len(broken) < times:
+            broken.append(face)
+            monkeypatch.setattr(Judge, "embed", lambda self, rgb, points: 1 / 0)
+        try:
+            return reading(self, rgb, face)
+        finally:
+            monkeypatch.setattr(Judge, "embed", embed)
+
+    monkeypatch.setattr(ReferenceReader, "_judged", on_photo)
+
+
+@pytest.mark.parametrize("gate", ["judge_similarity", "judge_similarity_least"])
+def test_a_picture_whose_photo_the_judge_broke_on_passes_no_gate_of_the_judge_s(
+    tmp_path, identities, judge, paints, monkeypatch, gate
+):
+    breaks_on_photos(monkeypatch)
+    paints[0].update({1: photo("ada"), 2: photo("ada")})
+    rows = [picture(number, width=SIDE, height=SIDE) for number in (1, 2)]
+    line = Line(tmp_path, identities, checks=judged(judge), gates={gate: {"reject": 0.3}})
+    line.run(rows)
+    told = [line.ledger()[row["key"]] for row in rows]
+    assert [(row["status"], row["verdict"], row[gate]) for row in told] == [("ok", "held", None)] * 2
+    assert all(f"held: no {gate}" in row["warnings"] for row in told)
+
+
+def test_a_photo_that_the_judge_broke_on_is_shown_to_it_again(tmp_path, identities, judge, monkeypatch):
+    breaks_on_photos(monkeypatch, times=1)
+    line = Line(tmp_path, identities, checks=judged(judge))
+    (first,) = line.analysed([picture(1)]).to_pylist()
+    (second,) = line.analysed([picture(1)]).to_pylist()
+    assert first["judge_embedding"] is None
+    assert len(second["judge_embedding"]) == WIDTH
+    fetches = line.faces._reader.fetches
+    line.analysed([picture(1)])
+    assert line.faces._reader.fetches == fetches, "what is whole is remembered"
+
+
+def test_a_judge_that_no_photo_can_be_shown_to_ends_the_run(tmp_path, identities, judge, monkeypatch):
+    from idgen.faces.judge import Judge
+
+    def gone(self, rgb, points):
+        raise RunError(Exit.UNAVAILABLE, "the device is gone")
+
+    monkeypatch.setattr(Judge, "embed", gone)
+    with pytest.raises(RunError, match="the device is gone"):
+        Line(tmp_path, identities, checks=judged(judge)).analysed([picture(1)])
 
 
 def test_a_weak_detection_is_said_by_the_packs_own_bound_which_is_in_no_key(tmp_path, identities):
@@ -164,7 +221,7 @@ def test_the_face_was_asked_for_in_a_place_only_where_identity_net_was_told(scal
         identity_scale=scale,
     )  # fmt: skip
     row = {"target_keypoints": points, "judge_embedding": [1.0, 2.0, 3.0] * 2, "reference_score": [0.9, 0.8]}
-    facts = with_row(FinishedPicture(RowError("non_finite")), row, asked, Recipe(), WhiteGroundConfig()).facts
+    facts = with_row(FinishedPicture(RowError("non_finite")), row, asked, Recipe(), ChecksConfig()).facts
     assert (facts.wanted_place == (4.0, 5.0)) is told
     assert (facts.target_keypoints is not None) is told
     assert facts.judge_embeddings.tolist() == [[1, 2, 3], [1, 2, 3]]

@@ -60,8 +60,8 @@ def loaded(line):
 
 def empty(line):
     """Nothing of the shards before is there."""
-    line.sampler._sampler.conditioner.clear()
-    line.sampler._sampler.release()
+    line.sampler._loaded.sampler.conditioner.clear()
+    line.sampler._loaded.sampler.release()
 
 
 def rows_of(line, numbers):

@@ -1,5 +1,6 @@
 """Tries through the sampling actor: a held picture is made again with the next seed, whatever comes in between."""
 
+import dataclasses
 import gc
 import json
 import random
@@ -11,10 +12,12 @@ import torch
 from doubles.actors import RECIPE, Line, picture, pixels
 
 from idgen import weights
+from idgen.checks.clipping import ClippingCheck
 from idgen.checks.likeness import SimilarityCheck
 from idgen.checks.looking import Findings
 from idgen.checks.picture import FinishedPicture
 from idgen.checks.protocol import Finding
+from idgen.checks.sharpness import SharpnessCheck
 from idgen.config import SamplingConfig
 from idgen.errors import Code, RowError
 from idgen.sampling.sampler import Sampler
@@ -223,6 +226,70 @@ def test_a_try_that_another_moment_might_have_made_ends_the_picture(shop, monkey
     line.run(rows())
     ledger = line.ledger()
     assert {key: row["code"] for key, row in ledger.items() if row["status"] != "ok"} == {KEYS[held - 1]: "internal"}
+
+
+def breaks(monkeypatch, check, at_seed):
+    """Have a check break on what the sampler painted for `at_seed`."""
+    look = check.look
+
+    def broken(self, seen, facts):
+        if int(seen.mean()) == level(at_seed):
+            raise MemoryError
+        return look(self, seen, facts)
+
+    monkeypatch.setattr(check, "look", broken)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_measure_that_decides_and_breaks_for_a_moment_changes_no_picture_afterwards(shop, monkeypatch, number):
+    whole = shop("one")
+    whole.run(rows())
+    held = next(one for one in range(1, 13) if level(one) / 255 < HELD_BELOW)
+    line = shop("other")
+    with monkeypatch.context() as moment:
+        breaks(moment, SimilarityCheck, try_seed(held, number))
+        line.run(rows())
+    failed = {key: row for key, row in line.ledger().items() if row["status"] != "ok"}
+    assert {key: (row["code"], row["detail"]) for key, row in failed.items()} == {
+        KEYS[held - 1]: ("check_failed", "face_similarity")
+    }
+    (row,) = failed.values()
+    assert row["retriable"]
+    assert "check_failed: face_similarity (MemoryError)" in row["warnings"]
+    again = shop("again")
+    again.run([one for one in rows() if one["key"] in failed])
+    assert told(line) | told(again) == told(whole)
+
+
+@pytest.mark.parametrize(("check", "code"), [(SharpnessCheck, "check_failed"), (ClippingCheck, "")])
+def test_a_measure_that_ranks_and_breaks_on_a_held_try_ends_the_picture_and_others_do_not(
+    shop, monkeypatch, check, code
+):
+    held = next(one for one in range(1, 13) if level(one) / 255 < HELD_BELOW)
+    breaks(monkeypatch, check, held)
+    line = shop(recipe=dataclasses.replace(RECIPE, rank_by="sharpness"))
+    line.run(rows())
+    assert {row["code"] for key, row in line.ledger().items() if key == KEYS[held - 1]} == {code}
+    assert {row["code"] for key, row in line.ledger().items() if key != KEYS[held - 1]} == {""}
+
+
+def test_a_measure_that_ranks_is_not_needed_of_a_try_that_passes(shop, monkeypatch):
+    passes = next(one for one in range(1, 13) if level(one) / 255 >= HELD_BELOW)
+    breaks(monkeypatch, SharpnessCheck, passes)
+    line = shop(recipe=dataclasses.replace(RECIPE, rank_by="sharpness"))
+    line.run(rows())
+    row = line.ledger()[KEYS[passes - 1]]
+    assert (row["status"], row["seed"], row["sharpness"]) == ("ok", passes, None)
+
+
+def test_without_tries_a_measure_that_breaks_holds_the_picture_that_is_there(shop, monkeypatch):
+    passes = next(one for one in range(1, 13) if level(one) / 255 >= HELD_BELOW)
+    breaks(monkeypatch, SimilarityCheck, passes)
+    line = shop()
+    line.run(rows(tries=None))
+    row = line.ledger()[KEYS[passes - 1]]
+    assert (row["status"], row["verdict"]) == ("ok", "held")
+    assert "held: no face_similarity" in row["warnings"]
 
 
 def test_suspects_are_tried_alone_again_too(shop):

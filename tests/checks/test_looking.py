@@ -8,12 +8,13 @@ import pytest
 from doubles.pictures import SIGNATURES, finished, picture
 from PIL import Image
 
+from idgen.checks.instruments import Instruments
 from idgen.checks.looking import findings
 from idgen.checks.picture import FacePassFacts, FinishedPicture, PictureFacts
 from idgen.checks.protocol import Finding, FindingColumn
 from idgen.checks.table import CHECKS, FINDING_COLUMNS
 from idgen.config import ImagesConfig
-from idgen.errors import Code, RowError
+from idgen.errors import Code, Exit, RowError, RunError
 from idgen.outputs import ledger
 from idgen.outputs.publisher import Publisher
 from idgen.schemas import LEDGER
@@ -125,6 +126,25 @@ def test_the_face_pass_s_notes_are_warnings():
     assert found.warnings == ("face_pass_failed: non_finite",)
 
 
+def test_an_instrument_that_breaks_the_run_in_the_middle_of_a_batch_leaves_nothing_of_it(store):
+    class Gone:
+        def score(self, rgb):
+            if rgb.max() > 0:
+                raise RunError(Exit.UNAVAILABLE, "the device is gone")
+            return 0.1
+
+    chosen = []
+    target = Publisher(
+        store, run_id="r", shard="s", shard_try=0, images=ImagesConfig(publishers=1), signature_parameters=SIGNATURES,
+        published=lambda rows: None, instruments=Instruments(safety=Gone), choose=lambda *one: chosen.append(one),
+    )  # fmt: skip
+    target.submit([picture(1), picture(2)], [black(), finished(2)], "sample", 1.0)
+    with pytest.raises(RunError, match="the device is gone"):
+        target.close()
+    assert not list(store.list(""))
+    assert not chosen, "nor is a try of it counted"
+
+
 def test_the_publisher_has_every_picture_checked_before_it_writes_it(store):
     seen = []
 
@@ -140,7 +160,7 @@ def test_the_publisher_has_every_picture_checked_before_it_writes_it(store):
     target.submit([picture(1), picture(2)], [black(), finished(2)], "sample", 1.0)
     target.close()
     rows = {row["row_id"]: row for row in ledger.dataset(store).to_table().to_pylist()}
-    assert [len(paths) for paths in seen] == [0, 1]
+    assert [len(paths) for paths in seen] == [0, 0], "all of a batch before one of it is written"
     assert rows["row-1"]["warnings"] == ["cut: the prompt", "dark: nothing to see"]
     assert rows["row-1"]["face_similarity"] == 0.0
     assert rows["row-1"]["status"] == "ok", "what a check says does not take the picture away"

@@ -14,6 +14,7 @@ from idgen.checks.instruments import Instruments
 from idgen.checks.looking import findings
 from idgen.checks.picture import FinishedPicture, PictureFacts, SeenFaces
 from idgen.checks.table import CHECKS
+from idgen.errors import Exit, RunError
 from idgen.tiny.people import DrawnPerson, Look
 from idgen.tiny.render import draw_portrait, draw_scene
 
@@ -149,6 +150,31 @@ def test_an_instrument_that_breaks_costs_its_own_measures_and_says_so_once(finde
     assert found.warnings == ("check_failed: faces (ZeroDivisionError)", "check_failed: safety (OSError)")
     gone = {*FACE_COLUMNS, "faces_found"}
     assert found.values == {name: None if name in gone else value for name, value in whole.items()}
+
+
+@pytest.mark.parametrize("name", ["finder", "judge", "safety"])
+def test_an_instrument_that_this_node_cannot_have_ends_the_run(finder, judge, name):
+    def missing():
+        raise RunError(Exit.UNAVAILABLE, "not on this node")
+
+    instruments = Instruments(**{"finder": lambda: finder, "judge": lambda: judge, name: missing})
+    with pytest.raises(RunError, match="not on this node"):
+        measured(portrait(600_001, 9), instruments, **person(600_001, finder, judge))
+
+
+def test_columns_without_a_value_because_something_broke_are_named(finder, judge):
+    facts, picture = person(600_001, finder, judge), portrait(600_001, 9)
+    assert not measured(EMPTY, Instruments(finder=lambda: finder, judge=lambda: judge), **facts).broken
+    found = measured(picture, Instruments(finder=lambda: Broken(), safety=lambda: Broken()), **facts)
+    assert found.broken == {*FACE_COLUMNS, "faces_found", "unsafe_score"}
+
+
+def test_the_ground_of_a_picture_whose_faces_could_not_be_looked_for_is_not_measured():
+    """With the faces in it, it would be another figure than with a finder that is well."""
+    found = measured(on_white(), Instruments(finder=lambda: Broken()), white_ground=True)
+    assert (found.values["ground_white_fraction"], found.values["ground_deviation"]) == (None, None)
+    assert {"ground_white_fraction", "ground_deviation"} < found.broken
+    assert not {"ground_white_fraction"} & measured(on_white(), Instruments(finder=lambda: Broken())).broken
 
 
 def test_many_threads_measure_what_one_does(finder, judge, instruments):

@@ -12,6 +12,7 @@ import pytest
 import ray
 import yaml
 from doubles.catalogue import ROOT, Catalogue, rows
+from doubles.drawn_judge import write_safety_model
 from doubles.gpu_cluster import Shop, gpu_cluster
 
 from idgen import weights
@@ -71,6 +72,16 @@ def test_weights_that_a_node_lacks_end_the_run_with_2_and_cost_no_row(tmp_path):
     text = shop.run(*QUICK, str(recipes), faults={"remove": str(mine)}, expect=2)
     (error,) = errors(text)
     assert str(mine) in error
+    assert (shop.summary()["exit_code"], shop.ledger()) == (2, [])
+
+
+def test_a_network_that_checks_measure_with_and_a_node_lacks_ends_the_run_with_2_and_costs_no_row(tmp_path):
+    network = write_safety_model(tmp_path / "nsfw.onnx")
+    shop = Catalogue(tmp_path)
+    shop.write(rows(4))
+    text = shop.run(*QUICK, f"checks.safety.weights={network}", faults={"remove": str(network)}, expect=2)
+    (error,) = errors(text)
+    assert f"checks.safety.weights: {network} is not on" in error
     assert (shop.summary()["exit_code"], shop.ledger()) == (2, [])
 
 

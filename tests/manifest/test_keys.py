@@ -43,7 +43,7 @@ def resolved(
     places = Addresses(folder, SOURCES.signature_parameters, secrets)
     table = SettingsTable(
         recipes, hashes, default_recipe="faceid", default_format="png", schedulers=["ddim", "euler"],
-        policy=lambda recipe: policy or {},
+        policy=lambda recipe, shot: policy or {},
     )  # fmt: skip
     return Resolver(names, table, places).resolve(batch).to_pylist()
 

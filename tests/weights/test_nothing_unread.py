@@ -21,6 +21,7 @@ from idgen.recipes.recipe import Base, Lora
 from idgen.sampling import bases, controls, loras, reading
 from idgen.sampling.families.cross_attention import host_of
 from idgen.sampling.families.kolors_text import KolorsText
+from idgen.sampling.library_messages import explained
 from idgen.tiny import world
 from idgen.tiny.files import ADAPTERS
 from idgen.weights.unused import UNUSED
@@ -53,7 +54,7 @@ def own_vae(path):
 def text(kind, name):
     def read(path):
         found = files(kind, weights=str(path))
-        with reading.explained(str(path)):
+        with explained(str(path)):
             reading.read_text_encoder(getattr(transformers, reading.TEXT_ENCODERS[name]), found, name)
 
     return read

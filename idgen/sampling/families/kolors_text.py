@@ -14,6 +14,7 @@ from idgen.recipes.families import FAMILIES
 from idgen.recipes.recipe import Base
 from idgen.sampling import reading
 from idgen.sampling.caches import Text
+from idgen.sampling.library_messages import explained
 from idgen.sampling.reading import DTYPES
 from idgen.weights import originals
 
@@ -39,7 +40,7 @@ class KolorsText:
         transformers.utils.logging.disable_progress_bar()
         files = reading.find(spec)
         originals.check_folder(files.weights, "kolors")
-        with reading.explained(f"{files.weights} has no text encoder that can be loaded for Kolors"):
+        with explained(f"{files.weights} has no text encoder that can be loaded for Kolors"):
             tokenizer = ChatGLMTokenizer.from_pretrained(files.weights / "tokenizer", local_files_only=True)
             encoder = reading.read_text_encoder(ChatGLMModel, files, "text_encoder", UNUSED)
         del encoder.output_layer
