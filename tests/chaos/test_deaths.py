@@ -51,6 +51,25 @@ def test_a_photo_that_kills_its_decoder_costs_only_its_own_rows(poisoned):
     assert not {results["bad0"]["key"], results["bad1"]["key"]} & set(poisoned.attempted), "never sampled"
 
 
+@pytest.mark.chaos
+def test_a_row_that_hangs_in_either_stage_costs_only_itself_and_is_made_when_asked_for_again(tmp_path):
+    shop = Catalogue(tmp_path)
+    photo = (PHOTOS / "hana.png").read_bytes() + b"\0" * 7
+    (tmp_path / "endless.png").write_bytes(photo)
+    stuck = {"row_id": "stuck", "photo": "ada", "prompt": "stuck"}
+    shop.write([*rows(5), stuck, {"row_id": "endless", "photo": str(tmp_path / "endless.png"), "prompt": "a photo"}])
+    words = ("sampling.batch_deadline_s=6", "faces.batch_deadline_s=6", f"sources.roots=[{PHOTOS},{tmp_path}]")
+    shop.run(*words, faults={"hang_on": ["stuck"], "hang_on_size": len(photo), "quick_s": 0.0})
+    codes = {name: row["code"] for name, row in shop.results().items() if row["code"]}
+    assert codes == {"stuck": "worker_crashed", "endless": "worker_crashed"}
+    assert Counter(shop.statuses().values()) == {"ok": 5, "failed": 2}
+    assert shop.summary()["worker_deaths"] == 3 + 2
+
+    assert "nothing to do" in shop.run(*words, faults={"quick_s": 0.0})
+    shop.run(*words, "rerun.code=[worker_crashed]", job="rerun")
+    assert Counter(shop.statuses().values()) == {"ok": 7}
+
+
 @pytest.mark.slow
 def test_a_sampler_killed_in_mid_shard_and_retried_with_another_batch_size_makes_the_same_pictures_once(tmp_path):
     shop = Catalogue(tmp_path)

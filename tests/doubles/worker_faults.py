@@ -5,12 +5,13 @@ torch). What to do stands in the environment as JSON under IDGEN_TEST_FAULTS:
 
     log         file to which each attempted key is appended, one a line
     die_on      prompts that end the process at once, like a segfault
+    hang_on     prompts that never come back
     die_once    {"file": path, "after": n, "batch_size": b}: the first process to attempt its n-th row dies; the file
                 remembers, and processes that start later take batches of b rows
     sleep_s     slows every row
     quick_s     pictures are made without networks (quick_sampler.py), a batch in so many seconds
     where       file to which each attempted row's process, node and CUDA_VISIBLE_DEVICES are appended
-    die_on_size a photo of that many bytes ends the process that decodes it
+    die_on_size a photo of that many bytes ends the process that decodes it; hang_on_size: it never comes back
     store_away  "made": actors find no store when they are made; "called": the sampling actor's goes in its first call
     remove      a file that is gone once workers start
     lacks       a library that no worker can import
@@ -52,7 +53,7 @@ def install() -> None:
         _take_store_away(faults["store_away"])
     if "remove" in faults:
         Path(faults["remove"]).unlink(missing_ok=True)
-    _wrap_decoder(faults.get("die_on_size"))
+    _wrap_decoder(faults.get("die_on_size"), faults.get("hang_on_size"))
     _wrap_text_attempts(faults.get("texts"))
     original = SampleRow.from_picture.__func__
 
@@ -76,8 +77,8 @@ def _take_store_away(when):
         sampler.Publisher.close = away
 
 
-def _wrap_decoder(fatal_size):
-    if fatal_size is None:
+def _wrap_decoder(fatal_size, hanging_size):
+    if fatal_size is hanging_size is None:
         return
     from idgen.faces import file_analysis
 
@@ -86,6 +87,8 @@ def _wrap_decoder(fatal_size):
     def decode(data, *rest):
         if len(data) == fatal_size:
             os._exit(139)
+        if len(data) == hanging_size:
+            time.sleep(3600)
         return original(data, *rest)
 
     file_analysis.decode = decode
@@ -136,6 +139,8 @@ def _act(faults, picture):
         _log_text_processes(faults["texts"]["log"])
     if picture["prompt"] in faults.get("die_on", ()):
         os._exit(139)
+    if picture["prompt"] in faults.get("hang_on", ()):
+        time.sleep(3600)
     once = faults.get("die_once")
     if once and _attempts >= once["after"] and not Path(once["file"]).exists():
         Path(once["file"]).touch()
