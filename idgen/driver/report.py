@@ -25,9 +25,8 @@ def report_job(config: Config) -> int:
     store = catalogue(config)
     _check(config, store)
     run_id = _run_with_results(store, config)
-    roots = [os.path.dirname(config.manifest)] if config.manifest else []
     notes = [redact_text(note, config.sources.hidden_parameters) for note in config.notes]
-    with PhotoReader(config.sources, roots) as references:
+    with PhotoReader(config.sources, _roots(config)) as references:
         gallery = read_gallery(store, run_id, config.report, notes=notes, references=references)
     page = write_gallery(store, gallery)
     print(f"gallery: {store.uri(page)}")
@@ -51,6 +50,13 @@ def _check(config: Config, store: ObjectStore) -> None:
         raise RunError(Exit.USAGE, f"report.presign_s={asked.presign_s}: S3 allows at most {_LONGEST_S} (seven days)")
     if asked.presign_s and not isinstance(store, S3Store):
         raise RunError(Exit.USAGE, "report.presign_s: only objects on S3 have such links; report.zip=true makes a file")
+
+
+def _roots(config: Config) -> list[str]:
+    """Return the folders that the run's references may lie in as its manifest does, or its one reference."""
+    near = [path for path in (config.manifest, config.reference) if path and "://" not in path]
+    places = [os.path.realpath(path) for path in near]
+    return [place if os.path.isdir(place) else os.path.dirname(place) for place in places]
 
 
 def _run_with_results(store: ObjectStore, config: Config) -> str:

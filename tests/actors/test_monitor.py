@@ -112,7 +112,7 @@ def test_the_breaker_stops_a_store_that_refuses_everything():
     state.published(told("fetch_denied", "ab"))
     assert not state.stopping()
     state.published(told("fetch_timeout", "c"))
-    assert "3 photos" in state.progress().stop_reason
+    assert "3 files" in state.progress().stop_reason
 
 
 def test_one_missing_photo_of_many_rows_is_one_failure():

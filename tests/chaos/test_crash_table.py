@@ -134,6 +134,7 @@ def crash(shop, step, expected):
     return left
 
 
+@pytest.mark.slow
 def test_every_change_of_a_run_is_in_one_line_of_the_page(calm):
     _, steps, _ = calm
     lines = table()

@@ -10,11 +10,13 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from doubles.catalogue import PHOTOS
 from report.make_run import RUN, SUMMARY, put_pictures, row, write_run
 
 from idgen.cli import run_job
 from idgen.driver.report import how_to_open
 from idgen.errors import Exit
+from idgen.report.thumbnails import photo_name
 from idgen.stores.local import LocalStore
 
 
@@ -32,6 +34,21 @@ def test_the_newest_run_s_gallery_is_made_and_packed(catalogue, capsys):
     assert f"gallery: {catalogue.uri(f'runs/{RUN}/report/index.html')}" in said
     assert f"packed: {catalogue.uri(f'runs/{RUN}/report/report.zip')}" in said
     assert zipfile.ZipFile(BytesIO(catalogue.get(f"runs/{RUN}/report/report.zip"))).testzip() is None
+
+
+def test_photos_beside_the_manifest_are_shown_wherever_the_job_is_called_from(tmp_path, monkeypatch, caplog):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "ada.png").write_bytes((PHOTOS / "ada.png").read_bytes())
+    (tmp_path / "shop" / "mine.csv").write_text("reference_uri\nada.png\n")
+    photo = str(tmp_path / "shop" / "ada.png")
+    write_run(tmp_path / "out", [row(0, reference_uris=[photo], image_path="")], SUMMARY)
+    for folder, manifest in ((tmp_path / "shop", "mine.csv"), (tmp_path, "shop/mine.csv"), (tmp_path, "shop")):
+        monkeypatch.chdir(folder)
+        assert run_job("report", [f"output={tmp_path / 'out'}", f"manifest={manifest}"]) == Exit.OK
+        page = tmp_path / "out" / "runs" / RUN / "report"
+        assert [path.name for path in (page / "refs").iterdir()] == [photo_name(photo).removeprefix("refs/")]
+        (page / photo_name(photo)).unlink()
+    assert "thumbnails could not be made" not in caplog.text
 
 
 def test_a_link_to_the_packed_gallery_opens_without_credentials(catalogue, capsys):
