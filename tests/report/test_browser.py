@@ -57,7 +57,9 @@ def found(driver):
 def look_for(driver, words):
     box = driver.find_element(By.ID, "search")
     before = found(driver)
-    box.send_keys(words)
+    # in one step: between two keys a busy browser may look for the half word
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+    driver.execute_script(script, box, words)
     until(driver, lambda: found(driver) != before)
 
 
