@@ -1,6 +1,6 @@
 """Samplers, face actors, monitor, driver and a whole node killed at seeded moments: nothing lost, nothing twice.
 
-The cluster claims GPUs, every part is the product's own but the networks. A short form runs in the slow lane.
+The cluster claims GPUs, every part is the product's own but the networks. The first form is short.
 """
 
 import sys
@@ -17,7 +17,7 @@ def cluster():
         yield made
 
 
-SHORT = pytest.param(200, 20, 6, 0.5, marks=[pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(900)])
+SHORT = pytest.param(200, 20, 6, 0.5, marks=[pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(900)])
 LONG = pytest.param(2000, 100, 30, 0.25, marks=[pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(3600)])
 
 
