@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 import pyarrow.fs
 
+from idgen.stores.exclusive_names import TEMPORARY, name_if_absent
 from idgen.stores.protocol import (
     ObjectExists,
     ObjectInfo,
@@ -25,13 +25,7 @@ from idgen.stores.protocol import (
     check_prefix,
 )
 
-TEMPORARY = ".tmp-"
-"""Beginning of the name of a file that is being written; such names are never listed."""
 _OURS = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{32}}")
-
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""What a file system without hard links says, and one whose file has no room for another."""
-_GUARD_S, _GUARD_PAUSE_S = 10.0, 0.01
 
 
 class LocalStore:
@@ -132,7 +126,7 @@ class LocalStore:
                     file.flush()
                     os.fsync(file.fileno())
                 if exclusive:
-                    _link(temporary, target)
+                    name_if_absent(temporary, target)
                 else:
                     temporary.replace(target)
             finally:
@@ -174,46 +168,6 @@ def _temporary(folder: Path) -> Iterator["os.DirEntry[str]"]:
         return
     for inner in folders:
         yield from _temporary(Path(inner))
-
-
-def _link(temporary: Path, target: Path) -> None:
-    """Give a whole file its name unless the name is taken (FileExistsError), which rename would not mind."""
-    try:
-        os.link(temporary, target)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        _rename_if_absent(temporary, target)
-
-
-def _rename_if_absent(temporary: Path, target: Path) -> None:
-    """As `_link`, where the file system has no hard links (FAT, many network shares): writers of a name take turns."""
-    guard = target.parent / f"{TEMPORARY}{uuid.uuid5(uuid.NAMESPACE_URL, target.name).hex}"
-    _take_guard(guard)
-    try:
-        if target.exists():
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-        temporary.replace(target)
-    finally:
-        guard.unlink(missing_ok=True)
-
-
-def _take_guard(guard: Path) -> None:
-    """Return when the guard is ours. One that stays the same for _GUARD_S is of a writer that died and is removed."""
-    seen, since_s = "", 0.0
-    while True:
-        try:
-            os.write(descriptor := os.open(guard, os.O_CREAT | os.O_EXCL | os.O_WRONLY), uuid.uuid4().bytes)
-            os.close(descriptor)
-            return
-        except FileExistsError:
-            pass
-        with suppress(FileNotFoundError):
-            if (now := guard.read_bytes().hex()) != seen:
-                seen, since_s = now, time.monotonic()
-            elif time.monotonic() - since_s > _GUARD_S:
-                guard.unlink()
-        time.sleep(_GUARD_PAUSE_S)
 
 
 def _write_all(file: BinaryIO, data: bytes) -> None:

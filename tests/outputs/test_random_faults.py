@@ -17,7 +17,8 @@ from idgen.config import ImagesConfig
 from idgen.outputs import ledger
 from idgen.outputs.compaction import compact
 from idgen.outputs.publisher import Publisher
-from idgen.stores.local import TEMPORARY, LocalStore
+from idgen.stores.exclusive_names import TEMPORARY
+from idgen.stores.local import LocalStore
 from idgen.stores.protocol import StoreError
 
 PICTURES = 12

@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from idgen.stores import local
+from idgen.stores import exclusive_names
 from idgen.stores.local import LocalStore
 from idgen.stores.protocol import ObjectExists, ObjectMissing, StoreError
 
@@ -139,7 +139,7 @@ def test_a_writer_that_died_while_it_held_a_name_without_hard_links_stops_nobody
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", no_links)
-    monkeypatch.setattr(local, "_GUARD_S", 0.2)
+    monkeypatch.setattr(exclusive_names, "_GUARD_S", 0.2)
     store = LocalStore(tmp_path)
     monkeypatch.setattr(Path, "replace", lambda *_: os._exit(9))
     child = os.fork()
@@ -148,7 +148,7 @@ def test_a_writer_that_died_while_it_held_a_name_without_hard_links_stops_nobody
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     monkeypatch.undo()
     monkeypatch.setattr(os, "link", no_links)
-    monkeypatch.setattr(local, "_GUARD_S", 0.2)
+    monkeypatch.setattr(exclusive_names, "_GUARD_S", 0.2)
     store.put("a", b"alive", if_absent=True)
     assert store.get("a") == b"alive"
 
