@@ -45,9 +45,9 @@ def _newest(run: Run) -> ObjectInfo | None:
 
 def _write_gallery(run: Run, summary: dict[str, object], stopping: Callable[[], bool]) -> str:
     from idgen.report.gallery import write_report
-    from idgen.report.thumbnails import PhotoReader
+    from idgen.report.thumbnails import photo_reader
 
-    with PhotoReader(run.config.sources, run.manifest_roots) as references:
+    with photo_reader(run.config.sources, run.manifest_roots) as references:
         return write_report(
             run.store,
             run.id,

@@ -11,7 +11,7 @@ from idgen.report.gallery import Gallery, read_gallery, write_gallery
 from idgen.report.packed import write_zip
 from idgen.report.serving import CatalogueServer
 from idgen.report.status import run_ids
-from idgen.report.thumbnails import PhotoReader
+from idgen.report.thumbnails import photo_reader
 from idgen.sources.redact import redact_text
 from idgen.stores.protocol import ObjectStore
 from idgen.stores.s3 import S3Store
@@ -26,7 +26,7 @@ def report_job(config: Config) -> int:
     _check(config, store)
     run_id = _run_with_results(store, config)
     notes = [redact_text(note, config.sources.hidden_parameters) for note in config.notes]
-    with PhotoReader(config.sources, _roots(config)) as references:
+    with photo_reader(config.sources, _roots(config)) as references:
         gallery = read_gallery(store, run_id, config.report, notes=notes, references=references)
     page = write_gallery(store, gallery)
     print(f"gallery: {store.uri(page)}")

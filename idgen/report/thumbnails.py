@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -60,29 +61,25 @@ class Job:
     load: Callable[[], Image.Image]
 
 
-class PhotoReader:
-    """A ReadPhoto that fetches and decodes within the run's limits, except that small photos are shown too.
+@contextmanager
+def photo_reader(
+    sources: SourcesConfig, extra_roots: Sequence[str] = (), *, deadline_s: float = DEADLINE_S
+) -> Iterator[ReadPhoto]:
+    """Yield a ReadPhoto that fetches and decodes within the run's limits, except that small photos are shown too.
 
-    A context manager: photos are decoded in processes of their own, which end with it.
+    `extra_roots`: further local folders that may be read (the manifest's own). Photos are decoded in processes of their
+    own, which end with the block, and come reduced. The ReadPhoto raises RowError when a photo may not be had, is none
+    or takes longer than `deadline_s`.
     """
+    fetcher = Fetcher(sources, extra_roots=extra_roots)
+    limits = replace(sources, min_side_px=1)
+    with DecodingProcesses(limits, _PHOTO_SIDE_PX, deadline_s=deadline_s) as processes:
 
-    def __init__(
-        self, sources: SourcesConfig, extra_roots: Sequence[str] = (), *, deadline_s: float = DEADLINE_S
-    ) -> None:
-        """`extra_roots`: further local folders that may be read (the manifest's own)."""
-        self._fetcher = Fetcher(sources, extra_roots=extra_roots)
-        limits = replace(sources, min_side_px=1)
-        self._processes = DecodingProcesses(limits, _PHOTO_SIDE_PX, deadline_s=deadline_s)
+        def read(uri: str, ground: Ground) -> NDArray[np.uint8]:
+            """Return the photo as uint8 [h, w, 3]."""
+            return processes.decode(fetcher.fetch(uri), ground)
 
-    def __call__(self, uri: str, ground: Ground = "white") -> NDArray[np.uint8]:
-        """Return the photo as uint8 [h, w, 3], reduced; RowError when it may not be had, is none or takes too long."""
-        return self._processes.decode(self._fetcher.fetch(uri), ground)
-
-    def __enter__(self) -> "PhotoReader":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._processes.__exit__(None, None, None)
+        yield read
 
 
 def photo_name(redacted_uri: str, ground: Ground = "white") -> str:

@@ -13,7 +13,7 @@ from idgen.config import SourcesConfig
 from idgen.outputs.thumbnail import thumbnail_path
 from idgen.report import thumbnails
 from idgen.report.rows import read_results
-from idgen.report.thumbnails import PhotoReader, make_thumbnails, photo_name
+from idgen.report.thumbnails import make_thumbnails, photo_name, photo_reader
 
 FOLDER = f"runs/{RUN}/report/"
 
@@ -150,7 +150,7 @@ def test_a_key_that_is_no_file_name_makes_no_file(tmp_path):
 def test_hostile_addresses_are_refused_by_the_fetcher(tmp_path, uri):
     config = SourcesConfig()
     store = write_run(tmp_path, [row(0, reference_uris=[uri], image_path="")])
-    with PhotoReader(config) as reader:
+    with photo_reader(config) as reader:
         assert made(store, reader) == set()
 
 
@@ -159,7 +159,7 @@ def test_photos_below_the_runs_smallest_side_are_shown_all_the_same(tmp_path):
     Image.new("RGB", (40, 50), (9, 99, 199)).save(photo)
     config = SourcesConfig(roots=[str(tmp_path)])
     store = write_run(tmp_path / "out", [row(0, reference_uris=[str(photo)], image_path="")])
-    with PhotoReader(config) as reader:
+    with photo_reader(config) as reader:
         assert made(store, reader) == {photo_name(str(photo))}
 
 
@@ -171,6 +171,6 @@ def test_a_photo_that_takes_its_decoder_long_only_lacks_its_thumbnail(tmp_path):
     rows = [row(n, reference_uris=[str(photo)], image_path="") for n, photo in enumerate(photos)]
     store = write_run(tmp_path / "out", rows)
     began_s = time.monotonic()
-    with PhotoReader(config, deadline_s=2.0) as reader:
+    with photo_reader(config, deadline_s=2.0) as reader:
         assert made(store, reader) == {photo_name(str(photos[1]))}
     assert time.monotonic() - began_s < 15
