@@ -11,24 +11,9 @@ from pathlib import Path
 
 import pytest
 from doubles.catalogue import Catalogue, rows
-
-from idgen.actors.stages import Faces, Sampling
+from doubles.storm import TITLES, processes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.chaos, pytest.mark.timeout(3600)]
-ACTORS = tuple(f"MapBatches({stage.__name__})" for stage in (Faces, Sampling))
-
-
-def actor_processes(mark):
-    """Processes of Ray actors whose environment holds `mark`, so that no other cluster is touched."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            title = (folder / "cmdline").read_text()
-            if any(actor in title for actor in ACTORS) and mark in (folder / "environ").read_text(errors="ignore"):
-                found.append(int(folder.name))
-        except OSError:
-            continue
-    return found
 
 
 def test_actors_killed_every_few_seconds_lose_and_repeat_nothing(tmp_path):
@@ -43,7 +28,7 @@ def test_actors_killed_every_few_seconds_lose_and_repeat_nothing(tmp_path):
     published = 0
     while process.poll() is None:
         time.sleep(dice.uniform(1, 4))
-        victims = actor_processes(str(log))
+        victims = [pid for stage in ("sampler", "faces") for pid in processes(TITLES[stage], str(log))]
         if victims and len(shop.ledger()) > published:  # an actor that is still loading was killed before
             published = len(shop.ledger())
             os.kill(dice.choice(victims), signal.SIGKILL)

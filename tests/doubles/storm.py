@@ -13,11 +13,19 @@ from pathlib import Path
 from doubles.catalogue import PEOPLE, PHOTOS, rows
 from doubles.gpu_cluster import Shop, add_node
 
+from idgen.actors.monitor import MonitorState
+from idgen.actors.stages import Faces, Sampling
+
 WORDS = (
     "planner.shard_seconds=32", "sampling.batch_size=8", "faces.num_cpus=0.25", "sampling.num_cpus=0.25",
     "run.id=storm",
 )  # fmt: skip
-TITLES = {"sampler": "MapBatches(Sampling)", "faces": "MapBatches(Faces)", "monitor": "MonitorState"}
+TITLES = {
+    "sampler": f"MapBatches({Sampling.__name__})",
+    "faces": f"MapBatches({Faces.__name__})",
+    "monitor": MonitorState.__name__,
+}
+"""What Ray calls the processes."""
 TRIES = 60
 IN_HAND = 5
 """Batches that a killed sampler may have in hand: one in the making, two each for two publishers."""
